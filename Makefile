@@ -1,0 +1,92 @@
+# Every target bootstraps what it needs into .venv of this checkout. Uses uv where it is installed, plain venv and pip where not.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+export UV_PYTHON_DOWNLOADS := never
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+
+# A stamp is keyed by the lock's content and the interpreter, so that a changed lock reinstalls and nothing else does.
+key = $(shell (cat requirements/$(1).txt pyproject.toml; $(PYTHON) -VV) | sha256sum | cut -c1-16)
+DEV_STAMP := $(VENV)/dev-$(call key,dev)
+DEMO_STAMP := $(VENV)/demo-$(call key,demo)
+
+.DEFAULT_GOAL := help
+
+.PHONY: help
+help: ## Show this list
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
+
+.PHONY: demo
+demo: $(DEMO_STAMP) ## Watch prices from a sandbox, break eight things, see each verdict turn and recover (about 80 s)
+	$(BIN)/python -m probekit.dev.demo
+
+.PHONY: test
+test: $(DEV_STAMP) ## Run the test suite (no network beyond loopback, no root, under 5 minutes)
+	$(BIN)/python -m pytest -n auto -m "not system" --cov --cov-report=term:skip-covered $(ARGS)
+
+.PHONY: test-system
+test-system: $(DEV_STAMP) ## Run the system tier: real components, real time
+	$(BIN)/python -m pytest -m system $(ARGS) tests/system
+
+.PHONY: lint
+lint: $(DEV_STAMP) ## Ruff: lint and format check
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+.PHONY: types
+types: $(DEV_STAMP) ## mypy strict on src, probes and tests; pyright on the public surface
+	$(BIN)/mypy
+	$(BIN)/pyright --warnings
+
+.PHONY: contracts
+contracts: $(DEV_STAMP) ## Import contracts: floors, pure core, independent checks
+	$(BIN)/lint-imports
+
+.PHONY: bench
+bench: $(DEV_STAMP) ## Benchmarks against named peers; writes build/bench.json (BENCH_ARGS=--smoke for shape only)
+	$(BIN)/python -m benchmarks $(BENCH_ARGS)
+
+.PHONY: docs
+docs: $(DEV_STAMP) ## Build the documentation into build/site
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
+
+.PHONY: format
+format: $(DEV_STAMP) ## Format and fix what ruff can
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+.PHONY: lock
+lock: ## Recompile requirements/*.txt, with hashes and without registry addresses (needs uv)
+	for name in dev demo; do \
+	  uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header \
+	    --no-emit-package probekit requirements/$$name.in --output-file requirements/$$name.txt && \
+	  sed -i '/^-e /d' requirements/$$name.txt; \
+	done
+
+.PHONY: clean
+clean: ## Remove what the targets made
+	rm -rf $(VENV) build dist .coverage .coverage.* .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis
+
+$(VENV)/%-made:
+	if command -v uv >/dev/null; then uv venv --quiet --seed --python $(PYTHON) --allow-existing $(VENV); \
+	else $(PYTHON) -m venv $(VENV); fi
+	touch $@
+
+define install
+	if command -v uv >/dev/null; then \
+	  uv pip install --quiet --python $(BIN)/python --require-hashes -r requirements/$(1).txt && \
+	  uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation -e .; \
+	else \
+	  $(BIN)/python -m pip install --quiet --require-hashes -r requirements/$(1).txt && \
+	  $(BIN)/python -m pip install --quiet --no-deps --no-build-isolation -e .; \
+	fi
+	rm -f $(VENV)/$(1)-????????????????
+	touch $@
+endef
+
+$(DEV_STAMP): | $(VENV)/venv-made
+	$(call install,dev)
+
+$(DEMO_STAMP): | $(VENV)/venv-made
+	$(call install,demo)

@@ -1,0 +1,42 @@
+"""The two shapes of a check, and the adapter that makes the runner see one.
+
+A **rule** judges one observation: ``rule(observation, now=...) -> Verdict``. A **fold** carries a state from one to the
+next: ``init() -> S`` and ``step(S, observation, now=...) -> (S, Verdict)``, where an ``observation`` of ``None`` means
+that a tick passed and brought nothing new. States are frozen values whose bound the fold states. No check has a mutable
+field, reads a clock or fetches.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Hashable
+from typing import Any, Protocol, TypeVar, runtime_checkable
+
+from probekit.model import Observation, Verdict
+from probekit.units import Instant
+
+S = TypeVar("S", bound=Hashable)
+
+
+@runtime_checkable
+class Rule(Protocol):
+    """A judgement of one observation. Frozen; equal inputs give equal verdicts."""
+
+    @property
+    def name(self) -> str: ...
+
+    def __call__(self, observation: Observation[Any], *, now: Instant) -> Verdict: ...
+
+
+@runtime_checkable
+class Fold(Protocol[S]):
+    """A judgement over a history, carried in a frozen, hashable, serialisable state."""
+
+    @property
+    def name(self) -> str: ...
+
+    def init(self) -> S: ...
+
+    def step(self, state: S, observation: Observation[Any] | None, *, now: Instant) -> tuple[S, Verdict]: ...
+
+
+Check = Rule | Fold[Any]

@@ -1,0 +1,55 @@
+"""Is the confidence interval narrow enough against the price?"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import ClassVar
+
+from probekit.model import Measure, Observation, PriceUpdate, Status, Verdict
+from probekit.units import Bps, Instant
+
+
+@dataclass(frozen=True, slots=True)
+class ConfidenceRatio:
+    """Rule over a price update: ``conf / |price|`` in basis points against ``max_ratio``.
+
+    A price of zero has no ratio: CRITICAL ``zero_price`` unless ``conf`` is zero as well, which Pyth uses for "no price
+    yet": also CRITICAL, ``no_price``. Negative prices are judged by their magnitude. Outside market hours the verdict
+    is SKIPPED.
+    """
+
+    max_ratio: Bps = Bps(Decimal(200))
+    warn_ratio: Bps | None = None
+    name: ClassVar[str] = "confidence_ratio"
+
+    def __post_init__(self) -> None:
+        if self.max_ratio.value <= 0:
+            raise ValueError(f"max_ratio must be positive, not {self.max_ratio}")
+        if self.warn_ratio is not None and not 0 < self.warn_ratio.value < self.max_ratio.value:
+            raise ValueError(f"warn_ratio must lie between 0 and max_ratio, not {self.warn_ratio}")
+
+    def __call__(self, observation: Observation[PriceUpdate], *, now: Instant) -> Verdict:
+        point = observation.value.point
+        limit = self.max_ratio.value
+        feed = observation.feed
+        if feed is not None and feed.hours is not None and not feed.hours.is_open(now):
+            return Verdict(self.name, Status.SKIPPED, "market_closed", "the market is closed", None, limit, "bps")
+        if point.price == 0:
+            if point.conf == 0:
+                return Verdict(
+                    self.name, Status.CRITICAL, "no_price", "price and conf are both zero: no price", None, limit, "bps"
+                )
+            return Verdict(self.name, Status.CRITICAL, "zero_price", "the price is zero", None, limit, "bps")
+        ratio = Bps.of(point.conf, point.price)
+        measures = (Measure("feed.confidence_ratio", ratio.value, "bps"),)
+        shown = f"conf is {ratio.value:.2f}bps of the price"
+
+        def verdict(status: Status, reason: str, message: str) -> Verdict:
+            return Verdict(self.name, status, reason, message, ratio.value, limit, "bps", measures=measures)
+
+        if ratio > self.max_ratio:
+            return verdict(Status.CRITICAL, "wide_confidence", f"{shown}, limit {self.max_ratio}")
+        if self.warn_ratio is not None and ratio > self.warn_ratio:
+            return verdict(Status.WARNING, "widening_confidence", f"{shown}, warning from {self.warn_ratio}")
+        return verdict(Status.OK, "narrow", f"{shown}, limit {self.max_ratio}")

@@ -1,0 +1,119 @@
+"""Does the stream keep flowing, in order and without holes?"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import ClassVar
+
+import msgspec
+
+from probekit.model import Measure, Observation, Status, Verdict
+from probekit.units import Instant, format_ns, to_ns
+
+
+class StreamState(msgspec.Struct, frozen=True):
+    """A stream's condition: cumulative counters since it was first opened, and when data last came."""
+
+    connected: bool
+    last_event_at: Instant | None
+    opened_at: Instant
+    gaps: int = 0
+    duplicates: int = 0
+    out_of_order: int = 0
+    unplanned_closes: int = 0
+    dropped: int = 0
+    reason: str = ""
+    """Why it is not connected, as a sentence."""
+
+
+class ContinuityMemory(msgspec.Struct, frozen=True):
+    """The last state seen, and the counters at the ends of the last windows: at most ``window`` + 1 of them."""
+
+    last: StreamState | None = None
+    marks: tuple[tuple[Instant, int], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class StreamContinuity:
+    """Fold over stream states.
+
+    CRITICAL ``silent_stream`` when nothing came for ``max_silence`` (judged at every tick, so a dead stream is found
+    without its help), CRITICAL ``disconnected`` when it has been down for that long; WARNING ``lossy`` when gaps,
+    reordering, drops and unplanned closes within ``window`` pass ``max_faults``. The state holds one mark per judgement
+    within the window, at most ``MAX_MARKS``.
+    """
+
+    max_silence: timedelta = timedelta(seconds=20)
+    window: timedelta = timedelta(minutes=5)
+    max_faults: int = 10
+    name: ClassVar[str] = "stream_continuity"
+    MAX_MARKS: ClassVar[int] = 64
+
+    def __post_init__(self) -> None:
+        if self.max_silence <= timedelta(0) or self.window <= timedelta(0):
+            raise ValueError("max_silence and window must be positive")
+        if self.max_faults < 0:
+            raise ValueError("max_faults must not be negative")
+
+    def init(self) -> ContinuityMemory:
+        return ContinuityMemory()
+
+    def step(
+        self, state: ContinuityMemory, observation: Observation[StreamState] | None, *, now: Instant
+    ) -> tuple[ContinuityMemory, Verdict]:
+        stream = observation.value if observation is not None else state.last
+        if stream is None:
+            return state, Verdict(self.name, Status.SKIPPED, "pending", "the stream has not been opened yet")
+        faults = stream.gaps + stream.out_of_order + stream.dropped + stream.unplanned_closes
+        oldest = now.ns - to_ns(self.window)
+        marks = tuple(mark for mark in state.marks if mark[0].ns >= oldest)
+        # A message rate must not decide how long the window is: marks are at least window/MAX_MARKS apart.
+        if not marks or now.since(marks[-1][0]) * self.MAX_MARKS >= to_ns(self.window):
+            marks = (*marks, (now, faults))[-self.MAX_MARKS :]
+        recent = faults - marks[0][1]
+        silence_ns = now.since(stream.last_event_at or stream.opened_at)
+        limit_ns = to_ns(self.max_silence)
+        measures = (
+            Measure("stream.silence", max(silence_ns, 0), "ns"),
+            Measure("stream.gaps", stream.gaps, "count"),
+            Measure("stream.duplicates", stream.duplicates, "count"),
+            Measure("stream.out_of_order", stream.out_of_order, "count"),
+        )
+        if silence_ns > limit_ns:
+            reason = "silent_stream" if stream.connected else "disconnected"
+            because = f": {stream.reason}" if stream.reason and not stream.connected else ""
+            verdict = Verdict(
+                self.name,
+                Status.CRITICAL,
+                reason,
+                f"nothing came for {format_ns(silence_ns)}, limit {format_ns(limit_ns)}{because}",
+                silence_ns,
+                limit_ns,
+                "ns",
+                measures=measures,
+            )
+        elif recent > self.max_faults:
+            verdict = Verdict(
+                self.name,
+                Status.WARNING,
+                "lossy",
+                f"{recent} gaps, reorderings, drops and breaks within {format_ns(to_ns(self.window))}, "
+                f"limit {self.max_faults}",
+                recent,
+                self.max_faults,
+                "count",
+                measures=measures,
+            )
+        else:
+            verdict = Verdict(
+                self.name,
+                Status.OK,
+                "flowing",
+                f"last event {format_ns(max(silence_ns, 0))} ago",
+                silence_ns,
+                limit_ns,
+                "ns",
+                measures=measures,
+            )
+        return ContinuityMemory(stream, marks), verdict

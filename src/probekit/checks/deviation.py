@@ -1,0 +1,67 @@
+"""Is a price near its reference?"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from probekit.model import Comparison, Measure, Observation, PriceUpdate, Status, Verdict
+from probekit.units import Bps, Instant
+
+
+@dataclass(frozen=True, slots=True)
+class Deviation:
+    """Rule over a comparison: ``|subject - reference| / |reference|`` in bps against ``max_deviation``.
+
+    ``subject`` and ``reference`` name two sources of the comparison. A zero reference has no deviation: UNKNOWN
+    ``no_reference``, like a reference that is missing; a missing subject is UNKNOWN ``no_subject`` (whoever watches its
+    reachability says more). The message also gives the distance in the subject's confidence intervals.
+    """
+
+    max_deviation: Bps
+    subject: str
+    reference: str
+    warn_deviation: Bps | None = None
+    name: ClassVar[str] = "deviation"
+
+    def __post_init__(self) -> None:
+        if self.max_deviation.value <= 0:
+            raise ValueError(f"max_deviation must be positive, not {self.max_deviation}")
+        if self.warn_deviation is not None and not 0 < self.warn_deviation.value < self.max_deviation.value:
+            raise ValueError(f"warn_deviation must lie between 0 and max_deviation, not {self.warn_deviation}")
+        if self.subject == self.reference:
+            raise ValueError("a price has no deviation from itself: subject and reference are the same source")
+
+    def __call__(self, observation: Observation[Comparison[PriceUpdate]], *, now: Instant) -> Verdict:
+        limit = self.max_deviation.value
+        values = observation.value.values
+        subject, reference = values.get(self.subject), values.get(self.reference)
+        if subject is None or reference is None:
+            absent = self.subject if subject is None else self.reference
+            reason = "no_subject" if subject is None else "no_reference"
+            failure = observation.value.failures.get(absent)
+            because = f": {failure.message}" if failure is not None else ""
+            return Verdict(self.name, Status.UNKNOWN, reason, f"{absent} gave no price{because}", None, limit, "bps")
+        price, against = subject.price, reference.price
+        if against.mantissa == 0:
+            return Verdict(
+                self.name, Status.UNKNOWN, "no_reference", f"the price of {self.reference} is zero", None, limit, "bps"
+            )
+        deviation = price.deviation(against)
+        distance = abs(price.decimal - against.decimal)
+        conf = subject.conf.decimal
+        in_conf = f", {distance / conf:.1f} confidence intervals" if conf else ""
+        shown = f"{price} against {against} of {self.reference}: {deviation.value:.2f}bps{in_conf}"
+        measures = (Measure("feed.deviation", deviation.value, "bps"),)
+
+        def verdict(status: Status, reason: str, bound: Bps) -> Verdict:
+            word = "warning from" if status is Status.WARNING else "limit"
+            return Verdict(
+                self.name, status, reason, f"{shown}, {word} {bound}", deviation.value, limit, "bps", measures=measures
+            )
+
+        if deviation > self.max_deviation:
+            return verdict(Status.CRITICAL, "deviating", self.max_deviation)
+        if self.warn_deviation is not None and deviation > self.warn_deviation:
+            return verdict(Status.WARNING, "drifting", self.warn_deviation)
+        return verdict(Status.OK, "near", self.max_deviation)

@@ -1,0 +1,105 @@
+"""Observations: a value, where it was seen, when, and how long that took. No judgement."""
+
+from __future__ import annotations
+
+from typing import Generic, Literal, TypeVar
+
+import msgspec
+
+from probekit.errors import ErrorType, Phase, ProbekitError
+from probekit.model.feed import Feed
+from probekit.units import Instant
+
+T = TypeVar("T")
+
+TargetKind = Literal["feed", "endpoint", "account", "contract", "service"]
+
+
+class Target(msgspec.Struct, frozen=True):
+    """What a run is aimed at. ``id`` is its stable identity; ``label`` is for people; ``feed`` describes it where it
+    is one.
+    """
+
+    id: str
+    kind: TargetKind
+    label: str = ""
+    feed: Feed | None = None
+    behind: str = ""
+    """Id of the endpoint target it is seen through: what fails there is told there, once."""
+
+    @property
+    def name(self) -> str:
+        """The label where there is one, else the id."""
+        return self.label or self.id
+
+
+class Phases(msgspec.Struct, frozen=True, gc=False):
+    """Where one exchange's time went, in ns. ``None``: this engine cannot know, or the phase did not happen."""
+
+    queue_ns: int | None = None
+    """Waiting for a slot of the engine, before anything was attempted; not part of the others."""
+    resolve_ns: int | None = None
+    connect_ns: int | None = None
+    tls_ns: int | None = None
+    first_byte_ns: int | None = None
+    """From the request sent to the first byte of the answer."""
+    transfer_ns: int | None = None
+
+
+class RequestRecord(msgspec.Struct, frozen=True, kw_only=True):
+    """One attempt on the wire, as the transport saw it. ``url`` is redacted. One record per attempt, never per
+    logical call.
+    """
+
+    method: str
+    url: str
+    engine: str
+    started_at: Instant
+    elapsed_ns: int
+    phases: Phases
+    status: int | None = None
+    error_type: ErrorType | None = None
+    error_phase: Phase | None = None
+    http_version: str | None = None
+    peer_address: str | None = None
+    peer_port: int | None = None
+    received_bytes: int = 0
+    """Bytes of the body after decompression."""
+    attempt: int = 0
+    """0 for the first try, counted up by retries: ``http.request.resend_count``."""
+    new_connection: bool | None = None
+    headers: tuple[tuple[str, str], ...] = ()
+    """The response headers that matter to a reader (date, server, retry-after, content-type, ...), redacted."""
+    excerpt: str = ""
+    """First bytes of the body, redacted; empty for a stream."""
+
+
+class Observation(msgspec.Struct, Generic[T], frozen=True, kw_only=False):
+    """A value seen by one source at one time. ``observed_at`` is when it was here in full."""
+
+    value: T
+    source: str
+    observed_at: Instant
+    target: str = ""
+    elapsed_ns: int = 0
+    clock_error_ns: int | None = 0
+    """Bound of the local clock's error at ``observed_at``; ``None`` when nothing bounds it."""
+    feed: Feed | None = None
+    """The target's description, for checks that depend on market hours or asset class."""
+
+
+class Failure(msgspec.Struct, frozen=True):
+    """Nothing was observed at ``target``; the runner's failure map turns ``error`` into a verdict."""
+
+    error: ProbekitError
+    source: str
+    observed_at: Instant
+    target: str
+    elapsed_ns: int = 0
+
+
+class Comparison(msgspec.Struct, Generic[T], frozen=True):
+    """The same thing seen by several sources, for checks over agreement: source name -> value, or why there is none."""
+
+    values: dict[str, T]
+    failures: dict[str, ProbekitError] = {}

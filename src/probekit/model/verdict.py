@@ -1,0 +1,94 @@
+"""A check's answer."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from enum import StrEnum
+from typing import Final, Literal
+
+import msgspec
+
+from probekit.errors import ErrorType
+
+
+class Status(StrEnum):
+    """The five statuses. A skip is never a pass; what is wrong *here* is UNKNOWN, what is wrong *there* is CRITICAL."""
+
+    OK = "ok"
+    WARNING = "warning"
+    CRITICAL = "critical"
+    UNKNOWN = "unknown"
+    SKIPPED = "skipped"
+
+    @property
+    def severity(self) -> int:
+        """Order of a run's worst: CRITICAL > UNKNOWN > WARNING > OK > SKIPPED."""
+        return _SEVERITY[self]
+
+    @property
+    def exit_code(self) -> int:
+        """0 OK, 1 WARNING, 2 CRITICAL, 3 UNKNOWN and SKIPPED (only ``--allow-skipped`` makes a skip 0)."""
+        return _EXIT[self]
+
+
+_SEVERITY: Final = {
+    Status.SKIPPED: 0,
+    Status.OK: 1,
+    Status.WARNING: 2,
+    Status.UNKNOWN: 3,
+    Status.CRITICAL: 4,
+}
+_EXIT: Final = {Status.OK: 0, Status.WARNING: 1, Status.CRITICAL: 2, Status.UNKNOWN: 3, Status.SKIPPED: 3}
+
+MeasureName = Literal[
+    "feed.age",
+    "feed.age.pipeline",
+    "feed.age.delivery",
+    "feed.confidence_ratio",
+    "feed.deviation",
+    "feed.slot_lag",
+    "agreement.slot_delay",
+    "agreement.delay",
+    "latency",
+    "stream.gaps",
+    "stream.duplicates",
+    "stream.out_of_order",
+    "stream.silence",
+    "proof.updates",
+]
+"""What checks measure. ``telemetry.names`` maps each to its instrument; a test holds the two lists together."""
+
+Unit = Literal["ns", "bps", "slots", "count"]
+
+
+class Measure(msgspec.Struct, frozen=True, gc=False):
+    """A number a check found on its way to a verdict, in ``unit``."""
+
+    name: MeasureName
+    value: int | Decimal
+    unit: Unit
+
+
+class Verdict(msgspec.Struct, frozen=True):
+    """One check's answer for one target.
+
+    ``reason`` is a literal token (``stale``, ``market_closed``, ``wrong_root``) that alerts and tests rest on;
+    ``message`` is the sentence for people, with the arithmetic in it. ``value`` and ``limit`` share ``unit``.
+    """
+
+    check: str
+    status: Status
+    reason: str
+    message: str
+    value: int | Decimal | None = None
+    limit: int | Decimal | None = None
+    unit: Unit | None = None
+    scope: str | None = None
+    """A part of the target judged on its own, such as one endpoint of several."""
+    error_type: ErrorType | None = None
+    measures: tuple[Measure, ...] = ()
+
+
+def worst(verdicts: tuple[Verdict, ...]) -> Status | None:
+    """The worst status among verdicts; ``None`` of none."""
+    return max((verdict.status for verdict in verdicts), key=_SEVERITY.__getitem__, default=None)

@@ -1,0 +1,6 @@
+"""Everything about running a probe that is not its question: schedule, deadline, folds, vantage, recorders."""
+
+from probekit.runner.recorder import ProbeInfo, Recorder
+from probekit.runner.run import RunSettings, config_digest, run_once, summary, watch
+
+__all__ = ["ProbeInfo", "Recorder", "RunSettings", "config_digest", "run_once", "summary", "watch"]

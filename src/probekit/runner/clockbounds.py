@@ -1,0 +1,136 @@
+"""How wrong the local wall clock may be, bracketed from HTTP Date headers and the kernel's own bookkeeping. Pure
+folding.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import ctypes.util
+from dataclasses import dataclass
+from email.utils import parsedate_to_datetime
+from typing import Final
+from urllib.parse import urlsplit
+
+from probekit.model import RequestRecord
+from probekit.units import NS_PER_S, NS_PER_US, Instant
+
+_SAMPLES_PER_HOST: Final = 64
+_WINDOW_NS: Final = 600 * NS_PER_S
+
+
+@dataclass(frozen=True, slots=True)
+class Bracket:
+    """``low_ns <= local clock - true time <= high_ns``, from one answer."""
+
+    low_ns: int
+    high_ns: int
+    seen_at: Instant
+
+
+def bracket_of(record: RequestRecord) -> tuple[str, Bracket] | None:
+    """What one answer's Date header says of our clock, and the host that said so; ``None`` where it says nothing.
+
+    The header was written between our start and our end, while the server's clock was within the second it names:
+    ``start - (date + 1 s) < local - true <= end - date``. Each answer near a second's edge narrows one side. An answer
+    with an ``age`` header came from a cache: its date is old.
+    """
+    headers = dict(record.headers)
+    date = headers.get("date")
+    if date is None or "age" in headers:
+        return None
+    try:
+        stamped = Instant.from_datetime(parsedate_to_datetime(date))
+    except (ValueError, TypeError, OverflowError):
+        return None
+    start, end = record.started_at.ns, record.started_at.ns + record.elapsed_ns
+    host = urlsplit(record.url).netloc
+    return host, Bracket(start - stamped.ns - NS_PER_S, end - stamped.ns, Instant(end))
+
+
+class ClockBounds:
+    """Brackets per host over the last ten minutes, intersected.
+
+    Hosts that contradict each other widen the bound to cover all of them. A host that contradicts its own past had its
+    clock, or ours, stepped: only its newest sample counts.
+    """
+
+    def __init__(self) -> None:
+        self._hosts: dict[str, list[Bracket]] = {}
+
+    def add(self, record: RequestRecord) -> None:
+        """Take in one attempt's record; records without a usable Date header change nothing."""
+        found = bracket_of(record)
+        if found is None:
+            return
+        host, bracket = found
+        kept = self._hosts.setdefault(host, [])
+        low = max((old.low_ns for old in kept), default=bracket.low_ns)
+        high = min((old.high_ns for old in kept), default=bracket.high_ns)
+        if bracket.low_ns > high or bracket.high_ns < low:
+            kept.clear()
+        kept.append(bracket)
+        del kept[:-_SAMPLES_PER_HOST]
+
+    def error_ns(self, now: Instant) -> int | None:
+        """Largest possible ``|local - true|`` by what the last ten minutes said; ``None`` when they said nothing."""
+        spans: list[tuple[int, int]] = []
+        for kept in self._hosts.values():
+            recent = [bracket for bracket in kept if now.since(bracket.seen_at) <= _WINDOW_NS]
+            if recent:
+                spans.append((max(b.low_ns for b in recent), min(b.high_ns for b in recent)))
+        if not spans:
+            return None
+        low, high = max(low for low, _ in spans), min(high for _, high in spans)
+        if low > high:
+            low, high = min(low for low, _ in spans), max(high for _, high in spans)
+        return max(abs(low), abs(high))
+
+
+class _Timex(ctypes.Structure):
+    # struct timex of <sys/timex.h>, up to what is read here; the tail is padding for the kernel to write to.
+    _fields_ = (
+        ("modes", ctypes.c_uint),
+        ("offset", ctypes.c_long),
+        ("freq", ctypes.c_long),
+        ("maxerror", ctypes.c_long),
+        ("esterror", ctypes.c_long),
+        ("status", ctypes.c_int),
+        ("rest", ctypes.c_byte * 256),
+    )
+
+
+_STA_UNSYNC: Final = 0x0040
+
+
+@dataclass(frozen=True, slots=True)
+class KernelClock:
+    """What the kernel knows: whether something disciplines its clock, and the error it then claims."""
+
+    synchronised: bool
+    max_error_ns: int
+
+
+def kernel_clock() -> KernelClock | None:
+    """The kernel's flag and error bound (adjtimex(2)); ``None`` where the system call is not to be had."""
+    try:
+        libc = ctypes.CDLL(ctypes.util.find_library("c") or "libc.so.6", use_errno=True)
+        timex = _Timex()
+        if libc.adjtimex(ctypes.byref(timex)) < 0:
+            return None
+    except (OSError, AttributeError):
+        return None
+    return KernelClock(not timex.status & _STA_UNSYNC, int(timex.maxerror) * NS_PER_US)
+
+
+def combined_error_ns(kernel: KernelClock | None, bracketed_ns: int | None) -> int | None:
+    """The bound to work with: the kernel's while it is synchronised, unless Date headers prove a larger one; else
+    theirs.
+
+    A Date bracket is half a second wide at best, so it overrules the kernel only where it exceeds it by more than a
+    second.
+    """
+    if kernel is None or not kernel.synchronised:
+        return bracketed_ns
+    if bracketed_ns is not None and bracketed_ns > kernel.max_error_ns + 2 * NS_PER_S:
+        return bracketed_ns
+    return kernel.max_error_ns if bracketed_ns is None else min(kernel.max_error_ns, bracketed_ns)

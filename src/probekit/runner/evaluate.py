@@ -1,0 +1,200 @@
+"""From observations to verdicts: one state per target, stepping its rules and folds. Synchronous; ``now`` is handed
+in.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any, Generic
+
+from probekit.checks import Check, Fold
+from probekit.errors import Missing, ProbekitError
+from probekit.model import Failure, Observation, RequestRecord, Status, Target, TargetResult, Verdict
+from probekit.probe import AnyObservation, Checks, O
+from probekit.runner.evidence import evidence_of
+from probekit.runner.failures import behind, vantage_verdict, verdict_of
+from probekit.units import Instant
+
+_log = logging.getLogger("probekit.runner")
+
+
+@dataclass(slots=True)
+class TargetState:
+    """What the runner keeps of one target: its checks, their fold states, and what was last seen."""
+
+    target: Target
+    checks: tuple[Check, ...]
+    folds: dict[str, Any] = field(default_factory=dict)
+    seen: AnyObservation | None = None
+    judged: dict[str, Verdict] = field(default_factory=dict)
+    status: Status | None = None
+    """Status when last asked; ``None`` before anything was known."""
+
+
+class Evaluator(Generic[O]):
+    """Owns fold state per (check, target) and turns what a probe yields into results."""
+
+    def __init__(self, checks: Checks[O], options: O) -> None:
+        self._make_checks = checks
+        self._options = options
+        self._states: dict[str, TargetState] = {}
+        self.unexpected = 0
+        """Observations of targets nobody asked for."""
+        self.defects = 0
+        """Checks that raised."""
+
+    def set_targets(self, targets: Sequence[Target]) -> bool:
+        """Take over a target set; known targets keep their state. Returns whether the set of ids changed."""
+        before = self._states.keys()
+        states: dict[str, TargetState] = {}
+        for target in targets:
+            old = self._states.get(target.id)
+            if old is not None and old.target == target:
+                states[target.id] = old
+                continue
+            state = TargetState(target, tuple(self._make_checks(self._options, target)))
+            if old is not None:
+                # Its description changed (a schedule, a label): history of checks that stayed equal goes on.
+                kept = set(old.checks)
+                state.folds = {check.name: old.folds[check.name] for check in state.checks
+                               if check in kept and check.name in old.folds}  # fmt: skip
+                state.seen, state.status = old.seen, old.status
+            states[target.id] = state
+        changed = before != states.keys()
+        self._states = states
+        return changed
+
+    @property
+    def targets(self) -> tuple[Target, ...]:
+        return tuple(state.target for state in self._states.values())
+
+    @property
+    def check_names(self) -> tuple[str, ...]:
+        return tuple(sorted({check.name for state in self._states.values() for check in state.checks}))
+
+    def all_seen(self) -> bool:
+        """Whether every target has been observed, or has failed, at least once."""
+        return all(state.seen is not None for state in self._states.values())
+
+    def begin(self) -> None:
+        """Start a poll tick: nothing is seen yet. Fold states stay."""
+        for state in self._states.values():
+            state.seen = None
+            state.judged = {}
+
+    def feed(self, seen: AnyObservation, now: Instant) -> bool:
+        """Take in one observation or failure. Returns whether its target's status changed."""
+        state = self._states.get(seen.target)
+        if state is None:
+            self.unexpected += 1
+            return False
+        state.seen = seen
+        if isinstance(seen, Failure):
+            state.judged = {"observation": verdict_of(seen.error)}
+        else:
+            state.judged.pop("observation", None)
+            self._judge(state, seen, seen, now)
+        return self._note_status(state)
+
+    def tick(self, now: Instant) -> bool:
+        """Judge every target again at ``now`` with nothing new: ages grow, folds step on silence. Returns whether any
+        changed.
+        """
+        changed = False
+        for state in self._states.values():
+            if isinstance(state.seen, Observation):
+                self._judge(state, state.seen, None, now)
+            changed |= self._note_status(state)
+        return changed
+
+    def fail_unseen(self, error: BaseException, now: Instant) -> None:
+        """Give every target that was not observed this tick the verdict of ``error``.
+
+        Where the set has endpoints among its targets, the error is told on them and the rest is UNKNOWN behind.
+        """
+        unseen = [state for state in self._states.values() if state.seen is None]
+        endpoints = [state for state in unseen if state.target.kind == "endpoint"]
+        for state in endpoints or unseen:
+            self._fail(state, error, now)
+        if endpoints:
+            for state in unseen:
+                if state.target.kind != "endpoint" and state.target.behind not in self._states:
+                    state.judged = {"observation": behind(endpoints[0].target.name, verdict_of(error))}
+
+    def fail_stream(self, error: BaseException, now: Instant) -> bool:
+        """A watch's stream ended with ``error``: told on its endpoints where the set has any, else on what was never seen.
+
+        Targets seen before keep their last observation and grow stale by themselves. Returns whether a status changed.
+        """
+        endpoints = [state for state in self._states.values() if state.target.kind == "endpoint"]
+        failed = endpoints or [state for state in self._states.values() if not isinstance(state.seen, Observation)]
+        for state in failed:
+            self._fail(state, error, now)
+        return any([self._note_status(state) for state in failed])
+
+    def fail_missing(self, now: Instant, why: str) -> None:
+        """Give every target still unseen the verdict CRITICAL ``missing``, unless its endpoint failed."""
+        for state in self._states.values():
+            if state.seen is None and not state.judged:
+                self._fail(state, Missing(f"{state.target.name}: {why}", subject=state.target.id), now)
+
+    def results(self, latest: dict[str, RequestRecord], problem: str | None) -> tuple[TargetResult, ...]:
+        """All targets' results. ``latest`` gives the newest exchange per source; ``problem`` is the vantage's, if it
+        has one.
+        """
+        made = []
+        for state in self._states.values():
+            verdicts = self._verdicts(state)
+            status = max((verdict.status for verdict in verdicts), key=lambda s: s.severity)
+            evidence = None
+            if status is not Status.OK and status is not Status.SKIPPED:
+                source = state.seen.source if state.seen is not None else state.target.behind
+                evidence = evidence_of(verdicts, state.seen, latest.get(source) or latest.get(""))
+                if problem is not None:
+                    verdicts = (vantage_verdict(problem),)
+            observed_at = None if state.seen is None else state.seen.observed_at
+            made.append(TargetResult(state.target, verdicts, observed_at, evidence))
+        return tuple(made)
+
+    def _verdicts(self, state: TargetState) -> tuple[Verdict, ...]:
+        endpoint = self._states.get(state.target.behind) if state.target.behind else None
+        verdicts = tuple(state.judged.values())
+        if endpoint is not None and isinstance(endpoint.seen, Failure):
+            failure = verdict_of(endpoint.seen.error)
+            bad = any(verdict.status in (Status.CRITICAL, Status.UNKNOWN) for verdict in verdicts)
+            # An endpoint that will not let us look says nothing of its feeds; one that is down is its own verdict, and
+            # a feed's verdict from its last observation stands.
+            if state.seen is None or (bad and failure.status is Status.UNKNOWN):
+                return (behind(endpoint.target.name, failure),)
+        if not verdicts:
+            return (Verdict("observation", Status.SKIPPED, "pending", "nothing was seen yet"),)
+        return verdicts
+
+    def _judge(self, state: TargetState, last: Observation[Any], new: Observation[Any] | None, now: Instant) -> None:
+        for check in state.checks:
+            try:
+                if isinstance(check, Fold):
+                    memory = state.folds.get(check.name)
+                    if memory is None:
+                        memory = check.init()
+                    state.folds[check.name], verdict = check.step(memory, new, now=now)
+                else:
+                    verdict = check(last, now=now)
+            except Exception as error:
+                self.defects += 1
+                _log.exception("the check %s failed on %s", check.name, state.target.id)
+                verdict = verdict_of(error)
+            state.judged[check.name] = verdict
+
+    def _fail(self, state: TargetState, error: BaseException, now: Instant) -> None:
+        known = error if isinstance(error, ProbekitError) else None
+        if known is not None:
+            state.seen = Failure(known, state.target.behind, now, state.target.id)
+        state.judged = {"observation": verdict_of(error)}
+
+    def _note_status(self, state: TargetState) -> bool:
+        status = max((verdict.status for verdict in self._verdicts(state)), key=lambda s: s.severity)
+        before, state.status = state.status, status
+        return before is not None and before is not status

@@ -1,0 +1,75 @@
+"""The failure map: what a failed observation means. Only what is wrong *there* is CRITICAL; what is wrong *here* is
+UNKNOWN.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from probekit.errors import (
+    DecodeError,
+    Missing,
+    NotEntitled,
+    NotFound,
+    ProbekitError,
+    RateLimited,
+    RpcError,
+    TransportError,
+    Unauthorized,
+    VerificationError,
+)
+from probekit.model import Status, Verdict
+
+CHECK: Final = "observation"
+"""The check name of verdicts that come from failing to observe at all."""
+
+# First match wins: a leaf before its base.
+_STATUS_BY_ERROR: Final[tuple[tuple[type[ProbekitError], Status], ...]] = (
+    (Unauthorized, Status.UNKNOWN),
+    (NotEntitled, Status.UNKNOWN),
+    (RateLimited, Status.UNKNOWN),
+    (TransportError, Status.CRITICAL),
+    (DecodeError, Status.CRITICAL),
+    (VerificationError, Status.CRITICAL),
+    (NotFound, Status.CRITICAL),
+    (Missing, Status.CRITICAL),
+    (RpcError, Status.CRITICAL),
+)
+
+
+def status_of(error: BaseException) -> Status:
+    """CRITICAL where the fault is there, UNKNOWN where it is here or in the probe."""
+    for kind, status in _STATUS_BY_ERROR:
+        if isinstance(error, kind):
+            return status
+    return Status.UNKNOWN
+
+
+def verdict_of(error: BaseException) -> Verdict:
+    """The verdict of a failed observation; its reason is the error's own ``error_type``.
+
+    What is not a :class:`~probekit.errors.ProbekitError` is a defect of the probe: UNKNOWN ``probe_error``.
+    """
+    if isinstance(error, ProbekitError):
+        kind = error.error_type
+        return Verdict(CHECK, status_of(error), kind, error.message, error_type=kind)
+    message = f"the probe itself failed: {type(error).__name__}: {error}"
+    return Verdict(CHECK, Status.UNKNOWN, "probe_error", message, error_type="probe_error")
+
+
+def behind(endpoint: str, verdict: Verdict) -> Verdict:
+    """The verdict of a target that could not be seen because its endpoint failed; the endpoint's own verdict says
+    why.
+    """
+    return Verdict(
+        CHECK,
+        Status.UNKNOWN,
+        "behind_endpoint",
+        f"not seen: {endpoint} failed with {verdict.reason}",
+        error_type=verdict.error_type,
+    )
+
+
+def vantage_verdict(problem: str) -> Verdict:
+    """The verdict of a vantage that must not judge."""
+    return Verdict("vantage", Status.UNKNOWN, "vantage", problem, error_type="vantage")

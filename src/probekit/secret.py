@@ -1,0 +1,161 @@
+"""Secrets that cannot leak by accident, and the redaction of text that may hold one.
+
+A :class:`Secret` is masked in repr, str, format, pickle and JSON. Every live secret is also known to :func:`redact`,
+which removes it (plain, percent-encoded, base64, hex) from any text on its way to a log, span, cassette or exception.
+"""
+
+from __future__ import annotations
+
+import base64
+import os
+import re
+import weakref
+from pathlib import Path
+from typing import Final, Self
+from urllib.parse import quote, quote_plus
+
+MASK: Final = "[redacted]"
+
+_live: weakref.WeakSet[Secret] = weakref.WeakSet()
+
+
+class Secret:
+    """A value that only a transport may reveal.
+
+    Make one with :meth:`env`, :meth:`file` or :meth:`credential`; the constructor is for values a program already
+    holds. Raises ``ValueError`` when the value is empty.
+    """
+
+    __slots__ = ("__weakref__", "_forms", "_origin", "_value")
+
+    def __init__(self, value: str, *, origin: str = "value") -> None:
+        stripped = value.strip()
+        if not stripped:
+            raise ValueError(f"the secret from {origin} is empty")
+        self._value = stripped
+        self._origin = origin
+        self._forms = _spellings(stripped)
+        _live.add(self)
+
+    @classmethod
+    def env(cls, name: str) -> Self:
+        """From an environment variable. Raises ``LookupError`` when it is unset, ``ValueError`` when empty."""
+        value = os.environ.get(name)
+        if value is None:
+            raise LookupError(f"the environment variable {name} is not set")
+        return cls(value, origin=f"environment {name}")
+
+    @classmethod
+    def file(cls, path: str | os.PathLike[str]) -> Self:
+        """From a file's text, surrounding white space dropped. Raises ``OSError`` or ``ValueError``."""
+        return cls(Path(path).read_text(encoding="utf-8"), origin=f"file {os.fspath(path)}")
+
+    @classmethod
+    def credential(cls, name: str) -> Self:
+        """From a systemd credential (``LoadCredential=name:...``). Raises ``LookupError``, ``OSError``,
+        ``ValueError``.
+        """
+        directory = os.environ.get("CREDENTIALS_DIRECTORY")
+        if directory is None:
+            raise LookupError(f"no systemd credentials here (CREDENTIALS_DIRECTORY is unset), so no credential {name}")
+        if Path(name).name != name:
+            raise ValueError(f"{name!r} is not a credential's name")
+        return cls.file(Path(directory) / name)
+
+    @classmethod
+    def parse(cls, reference: str) -> Self:
+        """From a manifest's reference: ``env:NAME``, ``file:/path`` or ``credential:name``.
+
+        A literal is refused, without being echoed. Raises ``ValueError``, ``LookupError`` or ``OSError``.
+        """
+        scheme, separator, rest = reference.partition(":")
+        if separator and rest:
+            if scheme == "env":
+                return cls.env(rest)
+            if scheme == "file":
+                return cls.file(rest)
+            if scheme == "credential":
+                return cls.credential(rest)
+        raise ValueError("a secret is given by reference, as env:NAME, file:/path or credential:name, never literally")
+
+    @property
+    def origin(self) -> str:
+        """Where it came from, for messages: never the value."""
+        return self._origin
+
+    def reveal(self) -> str:
+        """The value itself. Called by transports when they put it on the wire, and by nothing else."""
+        return self._value
+
+    def __eq__(self, other: object) -> bool:
+        return self._value == other._value if isinstance(other, Secret) else NotImplemented
+
+    def __hash__(self) -> int:
+        return hash((Secret, self._value))
+
+    def __repr__(self) -> str:
+        return f"Secret({MASK} from {self._origin})"
+
+    def __str__(self) -> str:
+        return MASK
+
+    def __format__(self, spec: str) -> str:
+        return format(MASK, spec)
+
+    def __reduce__(self) -> tuple[type[Secret], tuple[str]]:
+        return (Secret, (MASK,))
+
+
+def _spellings(value: str) -> tuple[str, ...]:
+    raw = value.encode()
+    forms = {value, quote(value, safe=""), quote(value), quote_plus(value), raw.hex(), repr(value)[1:-1]}
+    # A base64 text of a longer message shows the secret at one of three alignments; the first and last characters of
+    # each also depend on the neighbours, so only the stable middle is matched.
+    for lead in range(3):
+        for encode in (base64.b64encode, base64.urlsafe_b64encode):
+            text = encode(b"\0" * lead + raw).decode().rstrip("=")
+            skip = (lead * 8 + 5) // 6
+            stable = text[skip : (lead + len(raw)) * 8 // 6]
+            if len(stable) >= 6:
+                forms.add(stable)
+    # Longest first: a spelling may contain a shorter one.
+    return tuple(sorted((form for form in forms if form), key=len, reverse=True))
+
+
+def redact(text: str) -> str:
+    """``text`` without any live secret, in any spelling this module knows."""
+    for secret in tuple(_live):
+        for form in secret._forms:
+            if form in text:
+                text = text.replace(form, MASK)
+    return text
+
+
+def redact_bytes(data: bytes) -> bytes:
+    """:func:`redact` for bytes of any content."""
+    for secret in tuple(_live):
+        for form in secret._forms:
+            encoded = form.encode()
+            if encoded in data:
+                data = data.replace(encoded, MASK.encode())
+    return data
+
+
+_KEY_PARAMETERS: Final = re.compile(
+    r"(?i)([?&;](?:[\w.-]*(?:token|api[_-]?key|apikey|secret|password|passwd|signature)[\w.-]*|key|auth|sig)=)[^&#;\s\"']*"
+)
+_USER_INFO: Final = re.compile(r"(?i)\b([a-z][a-z0-9+.-]*://)[^/?#\s@\"']+@")
+# Providers put the key in the path (/v2/<key>, /v3/<key>, /rpc/<key>): a long run of letters and digits mixed.
+_PATH_KEY: Final = re.compile(
+    r"(?i)(://[^\s?#\"']*?/)(?=[a-z0-9_-]*\d)(?=[a-z0-9_-]*[a-z])[a-z0-9_-]{20,}(?=[/?#\s\"']|$)"
+)
+
+
+def redact_url(url: str) -> str:
+    """A URL fit to be shown: no user-info, no key-like query value, no key-like path segment, no live secret."""
+    shown = _USER_INFO.sub(rf"\1{MASK}@", redact(url))
+    shown = _KEY_PARAMETERS.sub(rf"\1{MASK}", shown)
+    previous = None
+    while previous != shown:
+        previous, shown = shown, _PATH_KEY.sub(rf"\1{MASK}", shown)
+    return shown

@@ -1,0 +1,1 @@
+"""The wire: one-method transports, two engines, stackable middleware."""

@@ -1,0 +1,141 @@
+"""The transport: one method, a request in, a response out. Engines and middleware all have this shape.
+
+An *engine* (:mod:`probekit.transports.httpx`, :mod:`probekit.transports.curl`) puts one attempt on the wire.
+*Middleware* wraps a transport and is one: retry, fallback, recording, cassette. Nothing above this floor knows which
+HTTP library is below.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import dataclass, field, replace
+from typing import Final, Literal, Protocol, Self, runtime_checkable
+
+from probekit.errors import Phase
+from probekit.model import Phases, RequestRecord
+from probekit.secret import Secret, redact_url
+from probekit.units import Instant
+
+Method = Literal["GET", "POST", "HEAD"]
+HeaderValue = str | Secret
+
+DEFAULT_MAX_HEADER_BYTES: Final = 64 * 1024
+DEFAULT_MAX_BODY_BYTES: Final = 32 * 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Bounds of an answer. ``max_body_bytes`` counts after decompression, for a stream per message (the SSE layer's
+    business).
+    """
+
+    max_header_bytes: int = DEFAULT_MAX_HEADER_BYTES
+    max_body_bytes: int = DEFAULT_MAX_BODY_BYTES
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """One logical request. Engines make exactly one attempt of it.
+
+    ``deadline_ns`` is absolute on the transport's monotonic clock and covers everything from name look-up to the last
+    byte of the body (for ``stream=True``: to the end of the headers). ``url`` may hold a key in its path or query: show
+    ``shown_url``. A header's value may be a :class:`~probekit.secret.Secret`; engines reveal it on the wire only.
+    """
+
+    method: Method
+    url: str
+    headers: tuple[tuple[str, HeaderValue], ...] = ()
+    body: bytes | None = None
+    deadline_ns: int | None = None
+    stream: bool = False
+    limits: Limits = field(default_factory=Limits)
+    max_redirects: int = 0
+    attempt: int = 0
+
+    @property
+    def shown_url(self) -> str:
+        """The URL fit for a log, span or exception."""
+        return redact_url(self.url)
+
+    def with_deadline(self, deadline_ns: int) -> Self:
+        """The same request, due by the earlier of its own and this deadline."""
+        current = self.deadline_ns
+        return self if current is not None and current <= deadline_ns else replace(self, deadline_ns=deadline_ns)
+
+
+@dataclass(slots=True)
+class Response:
+    """What came back, of any status; statuses are judged above the engines
+    (:func:`probekit.transports.status.raise_for_status`).
+
+    ``body`` is whole and decompressed when the request did not ask for a stream; else it is empty and ``chunks`` yields
+    decompressed bytes until the server ends the stream. Close a streamed response with :meth:`aclose`.
+    Header names are lower case, in the order received.
+    """
+
+    status: int
+    headers: tuple[tuple[str, str], ...]
+    body: bytes
+    phases: Phases
+    elapsed_ns: int
+    started_at: Instant
+    received_at: Instant
+    http_version: str | None = None
+    peer_address: str | None = None
+    peer_port: int | None = None
+    new_connection: bool | None = None
+    url: str = ""
+    """Redacted."""
+    chunks: AsyncIterator[bytes] | None = None
+    close: Callable[[], Awaitable[None]] | None = None
+
+    def header(self, name: str) -> str | None:
+        """The first header of that (lower-case) name."""
+        for key, value in self.headers:
+            if key == name:
+                return value
+        return None
+
+    async def aclose(self) -> None:
+        """Release a streamed response's connection; idempotent."""
+        if self.close is not None:
+            close, self.close = self.close, None
+            await close()
+
+
+@dataclass(frozen=True, slots=True)
+class Capabilities:
+    """What an engine can and cannot do, declared, so that a consumer need not guess."""
+
+    engine: str
+    phases: frozenset[Phase]
+    """Phases it can measure; the others are ``None`` in every record."""
+    http_versions: frozenset[str]
+    fresh_connections: bool
+    """Every request on a connection of its own, no session reuse."""
+    redirects: bool
+
+
+@runtime_checkable
+class Transport(Protocol):
+    """One method. Implementations raise :class:`~probekit.errors.TransportError` leaves and nothing else.
+
+    (``asyncio.CancelledError`` passes through; a cancelled send leaves no socket, task or handle behind.)
+    """
+
+    async def send(self, request: Request) -> Response: ...
+
+    async def aclose(self) -> None:
+        """Release connections; idempotent. A wrapper closes what it wraps."""
+        ...
+
+
+class Engine(Transport, Protocol):
+    """A transport that touches the wire."""
+
+    @property
+    def capabilities(self) -> Capabilities: ...
+
+
+Observer = Callable[[RequestRecord], None]
+"""Told of every attempt, once, at its end; must not raise and must not block."""

@@ -1,0 +1,42 @@
+"""Verification of signed updates against trusted sets of either root. Pure: the time is handed in.
+
+``CORE``, ``PRO`` and ``MAINNET`` are the real sets; build another :class:`Trust` for networks of your own.
+"""
+
+from probekit.trust.registry import (
+    BETA,
+    CORE,
+    CORE_EMITTER,
+    EMITTERS,
+    HERMES_BETA,
+    HERMES_MAINNET,
+    MAINNET,
+    PRO,
+    PRO_EMITTER,
+    PRO_STAGING,
+)
+from probekit.trust.sets import Emitter, SignerSet, Trust
+from probekit.trust.verification import AttestedBytes, Claim, attest, check_parsed, claim_of, signed_update, verify
+
+__all__ = [
+    "BETA",
+    "CORE",
+    "CORE_EMITTER",
+    "EMITTERS",
+    "HERMES_BETA",
+    "HERMES_MAINNET",
+    "MAINNET",
+    "PRO",
+    "PRO_EMITTER",
+    "PRO_STAGING",
+    "AttestedBytes",
+    "Claim",
+    "Emitter",
+    "SignerSet",
+    "Trust",
+    "attest",
+    "check_parsed",
+    "claim_of",
+    "signed_update",
+    "verify",
+]

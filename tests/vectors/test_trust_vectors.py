@@ -1,0 +1,130 @@
+"""Real signatures of both roots, real Merkle proofs, real set upgrades.
+
+Updates are verified as of their own VAA time with superseded sets accepted: that proves who signed, not that it is acceptable today.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from probekit import trust
+from probekit.codecs import accumulator, messages
+from probekit.codecs import vaa as vaa_codec
+from probekit.codecs.merkle import check_proofs
+from probekit.errors import BadProof, DecodeError, VerificationError
+from probekit.model import PriceMessage, TrustRoot, TwapMessage
+from probekit.trust import Emitter, SignerSet, Trust
+from probekit.trust.sets import decode_set_upgrade
+from probekit.trust.signatures import recover
+from tests.support.vectors import load, of_kind
+
+
+def trust_for(vector: dict[str, Any], expected: dict[str, Any]) -> Trust:
+    if "test" not in vector["network"]:
+        return trust.MAINNET
+    # A test signer of the contracts' own suites, under the emitter the vector itself names.
+    signer = SignerSet.of(TrustRoot.CORE, 0, *(one["address"] for one in expected["signers"]))
+    emitter = Emitter(TrustRoot.CORE, expected["emitter_chain"], bytes.fromhex(expected["emitter_address"]))
+    return Trust((signer,), (emitter,))
+
+
+@pytest.mark.parametrize("vector", of_kind("accumulator_update"))
+def test_accumulator_update(vector: dict[str, Any]) -> None:
+    data, expected = bytes.fromhex(vector["data"]), vector["expected"]
+    if not expected["decodes"]:
+        with pytest.raises(DecodeError):
+            _decode_whole(data)
+        return
+    update = accumulator.decode(data)
+    assert accumulator.encode(update) == data
+    vaa = vaa_codec.decode(update.vaa)
+    payload = accumulator.decode_payload(vaa.payload)
+    assert vaa_codec.encode(vaa) == update.vaa
+    assert (vaa.set_index, vaa.emitter_chain, vaa.emitter_address.hex(), vaa.sequence, vaa.timestamp, payload.slot) == (
+        expected["guardian_set_index"],
+        expected["emitter_chain"],
+        expected["emitter_address"],
+        expected["sequence"],
+        expected["vaa_timestamp"],
+        expected["slot"],
+    )
+    digest = vaa.digest()
+    assert [{"index": s.index, "address": "0x" + recover(s, digest).hex()} for s in vaa.signatures] == expected[
+        "signers"
+    ]
+    for (message, proof), wanted in zip(update.proven, expected["updates"], strict=True):
+        decoded = messages.decode(message)
+        assert isinstance(decoded, PriceMessage | TwapMessage) == (wanted["message_type"] in (0, 1))
+        assert {name: getattr(decoded, name) for name in wanted if hasattr(decoded, name)}.items() <= wanted.items()
+        if wanted.get("merkle_proof_valid", True):
+            check_proofs(payload.root, [(message, proof)])
+
+    known = trust_for(vector, expected)
+    if update.major != accumulator.MAJOR:
+        # The file pins the decode alone; every contract refuses a major version but 1, and so does verification.
+        with pytest.raises(DecodeError, match="major version"):
+            trust.verify(data, known, at=vaa.time, accept_superseded=True)
+    elif expected["merkle_proofs_valid"]:
+        verified = trust.verify(data, known, at=vaa.time, accept_superseded=True)
+        assert verified.slot == expected["slot"]
+        assert list(verified.signers) == [one["index"] for one in expected["signers"]]
+        assert verified.root == expected.get("trust_root", "core")
+    else:
+        with pytest.raises(BadProof):
+            trust.verify(data, known, at=vaa.time, accept_superseded=True)
+
+
+def _decode_whole(data: bytes) -> None:
+    update = accumulator.decode(data)
+    accumulator.decode_payload(vaa_codec.decode(update.vaa).payload)
+    for message, _ in update.proven:
+        messages.decode(message)
+
+
+@pytest.mark.parametrize("vector", of_kind("vaa"))
+def test_bare_vaa(vector: dict[str, Any]) -> None:
+    expected = vector["expected"]
+    vaa = vaa_codec.decode(bytes.fromhex(vector["data"]))
+    payload = accumulator.decode_payload(vaa.payload)
+    assert (payload.slot, payload.ring_size, payload.root.hex()) == (
+        expected["slot"],
+        expected["ring_size"],
+        expected["merkle_root"],
+    )
+    assert trust.MAINNET.root_of(vaa.emitter_chain, vaa.emitter_address) == expected["trust_root"]
+    signers = trust.MAINNET.get(TrustRoot.PRO, vaa.set_index)
+    assert signers is not None
+    digest = vaa.digest()
+    assert all(recover(one, digest) == signers.signers[one.index] for one in vaa.signatures)
+
+
+@pytest.mark.parametrize("vector", of_kind("guardian_set_upgrade_vaa"))
+def test_set_upgrade(vector: dict[str, Any]) -> None:
+    data, expected = bytes.fromhex(vector["data"]), vector["expected"]
+    root = TrustRoot(expected.get("trust_root", "core"))
+    known = trust.PRO_STAGING if "staging" in vector["network"] else trust.MAINNET
+    before = known.get(root, expected["signed_by_set"])
+    assert before is not None
+    vaa = vaa_codec.decode(data)
+    upgraded = Trust((before,), known.emitters).upgraded(data, installed_at=vaa.time)
+    new = upgraded.get(root, expected["new_set_index"])
+    assert new is not None
+    assert ["0x" + signer.hex() for signer in new.signers] == expected["guardians"]
+    assert upgraded.get(root, before.index) != before
+    # The registry holds what the chain of upgrades leads to.
+    listed = known.get(root, expected["new_set_index"])
+    assert listed is not None
+    assert listed.signers == new.signers == decode_set_upgrade(vaa.payload)[1]
+
+
+@pytest.mark.skipif(not load(), reason="PROBEKIT_VECTORS names no folder")
+def test_a_real_update_is_refused_by_the_other_roots_trust() -> None:
+    content = dict(load())
+    for name, wrong in (("pnau-pro-01", trust.CORE), ("pnau-core-03", trust.PRO)):
+        data = bytes.fromhex(content[name]["data"])
+        at = trust.claim_of(data, trust.MAINNET).time
+        with pytest.raises(VerificationError) as caught:
+            trust.verify(data, wrong, at=at)
+        assert caught.value.error_type == "wrong_root"
