@@ -191,9 +191,7 @@ class BodyTooLarge(TransportError):
     error_type: ErrorType = "body_too_large"
     retry_same: ClassVar[bool] = False
 
-    def __init__(
-        self, message: str, *, limit_bytes: int, url: str | None = None, elapsed_ns: int | None = None
-    ) -> None:
+    def __init__(self, message: str, *, limit_bytes: int, url: str | None = None, elapsed_ns: int | None = None) -> None:
         super().__init__(message, url=url, elapsed_ns=elapsed_ns)
         self.limit_bytes = limit_bytes
 
@@ -204,9 +202,7 @@ class HeadersTooLarge(TransportError):
     error_type: ErrorType = "headers_too_large"
     retry_same: ClassVar[bool] = False
 
-    def __init__(
-        self, message: str, *, limit_bytes: int, url: str | None = None, elapsed_ns: int | None = None
-    ) -> None:
+    def __init__(self, message: str, *, limit_bytes: int, url: str | None = None, elapsed_ns: int | None = None) -> None:
         super().__init__(message, url=url, elapsed_ns=elapsed_ns)
         self.limit_bytes = limit_bytes
 

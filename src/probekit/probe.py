@@ -185,6 +185,4 @@ class Probe(Generic[O]):
         needs: tuple[str, ...] = (),
     ) -> Probe[O]:
         """A probe whose ``observe`` runs on, over a stream; silence is judged at every tick of ``interval``."""
-        return cls(
-            name, question, options, "watch", targets, observe, checks, interval, None, first_within, metrics, needs
-        )
+        return cls(name, question, options, "watch", targets, observe, checks, interval, None, first_within, metrics, needs)

@@ -1,6 +1,7 @@
 """Real signatures of both roots, real Merkle proofs, real set upgrades.
 
-Updates are verified as of their own VAA time with superseded sets accepted: that proves who signed, not that it is acceptable today.
+Updates are verified as of their own VAA time with superseded sets accepted: that proves who signed, not that it is acceptable
+today.
 """
 
 from __future__ import annotations
@@ -51,9 +52,7 @@ def test_accumulator_update(vector: dict[str, Any]) -> None:
         expected["slot"],
     )
     digest = vaa.digest()
-    assert [{"index": s.index, "address": "0x" + recover(s, digest).hex()} for s in vaa.signatures] == expected[
-        "signers"
-    ]
+    assert [{"index": s.index, "address": "0x" + recover(s, digest).hex()} for s in vaa.signatures] == expected["signers"]
     for (message, proof), wanted in zip(update.proven, expected["updates"], strict=True):
         decoded = messages.decode(message)
         assert isinstance(decoded, PriceMessage | TwapMessage) == (wanted["message_type"] in (0, 1))

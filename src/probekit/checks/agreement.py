@@ -72,9 +72,7 @@ class Agreement:
         roots = {points[0].root for points in histories.values()}
         if len(roots) > 1:
             by_source = ", ".join(f"{source} {points[0].root}" for source, points in histories.items())
-            return Verdict(
-                self.name, Status.WARNING, "different_roots", f"the endpoints serve different roots: {by_source}"
-            )
+            return Verdict(self.name, Status.WARNING, "different_roots", f"the endpoints serve different roots: {by_source}")
 
         heads = {source: points[0].slot or 0 for source, points in histories.items()}
         newest = max(heads.values())

@@ -98,8 +98,7 @@ class StreamContinuity:
                 self.name,
                 Status.WARNING,
                 "lossy",
-                f"{recent} gaps, reorderings, drops and breaks within {format_ns(to_ns(self.window))}, "
-                f"limit {self.max_faults}",
+                f"{recent} gaps, reorderings, drops and breaks within {format_ns(to_ns(self.window))}, limit {self.max_faults}",
                 recent,
                 self.max_faults,
                 "count",

@@ -51,9 +51,7 @@ class Freshness:
         opened_for_ns: int | None = None
         if feed is not None:
             if feed.hours_error is not None:
-                return verdict(
-                    Status.UNKNOWN, "schedule_unreadable", f"the market schedule does not parse: {feed.hours_error}"
-                )
+                return verdict(Status.UNKNOWN, "schedule_unreadable", f"the market schedule does not parse: {feed.hours_error}")
             if feed.hours is not None:
                 session = feed.hours.session(now)
                 if not session.open:
@@ -82,8 +80,7 @@ class Freshness:
                 return verdict(
                     Status.UNKNOWN,
                     "schedule_unknown",
-                    f"last published {format_ns(age_ns)} ago, but the symbol table was never read: "
-                    "the market may be closed",
+                    f"last published {format_ns(age_ns)} ago, but the symbol table was never read: the market may be closed",
                 )
             if opened_for_ns is not None and opened_for_ns <= to_ns(self.open_grace):
                 return verdict(
@@ -92,9 +89,7 @@ class Freshness:
                     f"the market opened {format_ns(opened_for_ns)} ago, "
                     f"within the grace of {format_ns(to_ns(self.open_grace))}",
                 )
-            return verdict(
-                Status.CRITICAL, "stale", f"last published {format_ns(age_ns)} ago, limit {format_ns(limit_ns)}"
-            )
+            return verdict(Status.CRITICAL, "stale", f"last published {format_ns(age_ns)} ago, limit {format_ns(limit_ns)}")
         if self.warn_age is not None and age_ns > to_ns(self.warn_age):
             return verdict(
                 Status.WARNING,

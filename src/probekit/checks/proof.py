@@ -51,7 +51,6 @@ class ProofValidity:
             self.name,
             Status.OK,
             "proven",
-            f"{len(proof.signers)} signatures of {proof.root} set {proof.set_index}, quorum {proof.quorum}, "
-            f"slot {proof.slot}",
+            f"{len(proof.signers)} signatures of {proof.root} set {proof.set_index}, quorum {proof.quorum}, slot {proof.slot}",
             measures=(Measure("proof.updates", 1, "count"),),
         )

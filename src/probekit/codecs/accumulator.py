@@ -1,8 +1,9 @@
 """The accumulator update (``PNAU``): what Hermes serves and every Pyth contract takes.
 
-Layout, big-endian: ``PNAU`` · major u8 (1) · minor u8 · trailing header length u8 and that many bytes · update type u8 (0, Wormhole
-Merkle) · VAA length u16 · VAA · message count u8 · per message: length u16, message, proof node count u8, proof nodes 20 bytes each.
-The VAA's payload is ``AUWV`` · type u8 (0) · slot u64 · ring size u32 · root 20. Source: pythnet_sdk ``wire.rs``.
+Layout, big-endian: ``PNAU`` · major u8 (1) · minor u8 · trailing header length u8 and that many bytes · update type u8 (0,
+Wormhole Merkle) · VAA length u16 · VAA · message count u8 · per message: length u16, message, proof node count u8, proof nodes
+20 bytes each. The VAA's payload is ``AUWV`` · type u8 (0) · slot u64 · ring size u32 · root 20. Source: pythnet_sdk
+``wire.rs``.
 """
 
 from __future__ import annotations

@@ -59,8 +59,8 @@ def check_proofs(root: bytes, proven: Iterable[tuple[bytes, bytes]]) -> None:
     """Check that every (message, proof) leads to ``root``. Raises ``BadProof`` naming the first that does not.
 
     Messages of one tree share most of their paths, so a node once shown to lead to the root is remembered with the rest of the
-    path that showed it. Another proof may stop there only if its own rest is the same: garbage behind a known node is still garbage,
-    and a contract would refuse it.
+    path that showed it. Another proof may stop there only if its own rest is the same: garbage behind a known node is still
+    garbage, and a contract would refuse it.
     """
     known: dict[bytes, tuple[bytes, int]] = {root: (b"", 0)}
     for number, (message, proof) in enumerate(proven):
@@ -75,9 +75,7 @@ def check_proofs(root: bytes, proven: Iterable[tuple[bytes, bytes]]) -> None:
                 if len(other) - at == length - position and other[at:] == proof[position:]:
                     break
             if position >= length:
-                raise BadProof(
-                    f"the Merkle path of message {number} ends at {node.hex()}, the signed root is {root.hex()}"
-                )
+                raise BadProof(f"the Merkle path of message {number} ends at {node.hex()}, the signed root is {root.hex()}")
             path.append((node, position))
             sibling = proof[position : position + 20]
             position += 20

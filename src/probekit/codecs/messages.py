@@ -1,8 +1,8 @@
 """The messages under an accumulator's root: price (0), TWAP (1), publisher stake caps (2).
 
-Big-endian, first byte the type. Unknown trailing bytes are ignored, since fields may be appended; unknown types are kept whole. The
-proof covers every byte all the same. Source: pythnet_sdk ``messages.rs``. Type 1 is still met in stored updates although Hermes's
-TWAP endpoint has answered 400 since 2026-02.
+Big-endian, first byte the type. Unknown trailing bytes are ignored, since fields may be appended; unknown types are kept
+whole. The proof covers every byte all the same. Source: pythnet_sdk ``messages.rs``. Type 1 is still met in stored updates
+although Hermes's TWAP endpoint has answered 400 since 2026-02.
 """
 
 from __future__ import annotations

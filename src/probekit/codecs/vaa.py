@@ -1,7 +1,7 @@
 """Wormhole VAA, version 1: a body signed by members of a numbered set.
 
-Layout, big-endian: version u8 (1) · set index u32 · signature count u8 · per signature: index u8, r 32, s 32, recovery id u8 · body:
-timestamp u32 (Unix seconds), nonce u32, emitter chain u16, emitter 32, sequence u64, consistency u8, payload (the rest).
+Layout, big-endian: version u8 (1) · set index u32 · signature count u8 · per signature: index u8, r 32, s 32, recovery id u8 ·
+body: timestamp u32 (Unix seconds), nonce u32, emitter chain u16, emitter 32, sequence u64, consistency u8, payload (the rest).
 Source: Wormhole whitepaper 0001 and the Pyth contracts' parsers.
 """
 

@@ -8,8 +8,8 @@
     range     = HHMM "-" HHMM                                            end may be 2400
     holidays  = [ MMDD "/" day *( "," MMDD "/" day ) ]                   empty items are skipped
 
-Evaluated in the schedule's own zone; start inclusive, end exclusive; a holiday replaces its whole day and recurs every year; 2400
-and 0000 of the next day join into one session; a range that ends before it starts never opens. Source: pyth-client-py
+Evaluated in the schedule's own zone; start inclusive, end exclusive; a holiday replaces its whole day and recurs every year;
+2400 and 0000 of the next day join into one session; a range that ends before it starts never opens. Source: pyth-client-py
 ``market_schedule.py`` and its tests.
 """
 
@@ -57,9 +57,7 @@ class MarketHours(msgspec.Struct, frozen=True):
         """Parse a schedule. Raises ``DecodeError`` that keeps the text and says which part is wrong."""
         parts = text.split(";")
         if len(parts) not in (2, 3):
-            raise DecodeError(
-                f"a schedule has a timezone, a week and holidays between ';', not {len(parts)} parts", raw=text
-            )
+            raise DecodeError(f"a schedule has a timezone, a week and holidays between ';', not {len(parts)} parts", raw=text)
         zone = parts[0].strip()
         try:
             ZoneInfo(zone)
@@ -189,7 +187,8 @@ def _jump_before(zone: ZoneInfo, moment: datetime) -> int:
 def _edges(hours: MarketHours, first: date) -> tuple[int, ...]:
     """Unix seconds at which the market opens and closes in turn, from the day before ``first`` on, beginning with an opening.
 
-    The first opening may be the horizon's own edge rather than a real one: a market open since before has no known opening there.
+    The first opening may be the horizon's own edge rather than a real one: a market open since before has no known opening
+    there.
     """
     zone = ZoneInfo(hours.timezone)
     spans: list[list[int]] = []

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from decimal import Decimal
-from typing import Final, Self
+from typing import Annotated, Final, Self
 
 import msgspec
 
@@ -18,6 +18,12 @@ from probekit.units import NS_PER_S, Bps, Instant
 
 _MAX_SHIFT: Final = 128
 """No price has an exponent of this size; a signed message may claim one all the same."""
+
+
+# Bounds that a decoder enforces; values made from signed bytes carry whatever was signed.
+I64 = Annotated[int, msgspec.Meta(ge=-(2**63), le=2**63 - 1)]
+U64 = Annotated[int, msgspec.Meta(ge=0)]
+UnixSeconds = Annotated[int, msgspec.Meta(ge=0, le=253_402_300_799)]
 
 
 class Price(msgspec.Struct, frozen=True, gc=False):
@@ -60,18 +66,18 @@ class PricePoint(msgspec.Struct, frozen=True, gc=False):
     ``price`` and ``conf`` are mantissas under ``expo``; ``publish_time`` is in whole Unix seconds.
     """
 
-    price: int
-    conf: int
-    expo: int
-    publish_time: int
+    price: I64
+    conf: U64
+    expo: Annotated[int, msgspec.Meta(ge=-128, le=128)]
+    publish_time: UnixSeconds
 
 
 class UpdateMetadata(msgspec.Struct, frozen=True, gc=False):
     """Hermes's own notes: Pythnet ``slot``, ``proof_available_time`` and ``prev_publish_time`` (Unix seconds)."""
 
-    slot: int | None = None
-    proof_available_time: int | None = None
-    prev_publish_time: int | None = None
+    slot: U64 | None = None
+    proof_available_time: UnixSeconds | None = None
+    prev_publish_time: UnixSeconds | None = None
 
 
 class Attestation(ABC):
@@ -93,7 +99,7 @@ class PriceUpdate(msgspec.Struct, frozen=True, gc=False):
     Fields follow the wire (Hermes v2 ``parsed[]``); read the values through the properties.
     """
 
-    id: str
+    id: Annotated[str, msgspec.Meta(min_length=64, max_length=64)]
     point: PricePoint = msgspec.field(name="price")
     ema_point: PricePoint = msgspec.field(name="ema_price")
     metadata: UpdateMetadata | None = None

@@ -132,7 +132,7 @@ class Evaluator(Generic[O]):
         failed = endpoints or [state for state in self._states.values() if not isinstance(state.seen, Observation)]
         for state in failed:
             self._fail(state, error, now)
-        return any([self._note_status(state) for state in failed])
+        return any(list(map(self._note_status, failed)))
 
     def fail_missing(self, now: Instant, why: str) -> None:
         """Give every target still unseen the verdict CRITICAL ``missing``, unless its endpoint failed."""

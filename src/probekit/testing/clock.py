@@ -13,7 +13,8 @@ from probekit.units import NS_PER_S, Instant, to_ns
 class FakeClock:
     """A :class:`~probekit.clock.Clock` that stands still until :meth:`advance`; sleepers wake in order, each at its own time.
 
-    ``start`` is the wall clock's first reading. The monotonic clock starts at an odd value so that nothing mistakes it for wall time.
+    ``start`` is the wall clock's first reading. The monotonic clock starts at an odd value so that nothing mistakes it for
+    wall time.
     """
 
     def __init__(self, start: Instant | None = None) -> None:

@@ -40,9 +40,7 @@ class BoundedBody:
             try:
                 out = self._inflate.decompress(data, max(self._limit - self.received, 0) + 1)
             except zlib.error as error:
-                raise ProtocolError(
-                    f"{self._url} sent a body that does not decompress: {error}", url=self._url
-                ) from None
+                raise ProtocolError(f"{self._url} sent a body that does not decompress: {error}", url=self._url) from None
         self.received += len(out)
         if self.received > self._limit:
             raise BodyTooLarge(

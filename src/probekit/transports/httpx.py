@@ -96,8 +96,8 @@ class _Trace:
 class HttpxTransport:
     """An :class:`~probekit.transports.base.Engine` on httpx, with kept-alive connections.
 
-    ``client`` is a caller's own ``httpx.AsyncClient``: used as it is configured, and not closed by :meth:`aclose`. Without one, a
-    client is made that verifies against the system's CAs (or ``ca_file``) and ignores proxies in the environment unless
+    ``client`` is a caller's own ``httpx.AsyncClient``: used as it is configured, and not closed by :meth:`aclose`. Without
+    one, a client is made that verifies against the system's CAs (or ``ca_file``) and ignores proxies in the environment unless
     ``trust_env``. Only http and https; redirects only as far as a request asks.
     """
 
@@ -132,7 +132,7 @@ class HttpxTransport:
             self._made = httpx.AsyncClient(
                 verify=ssl_context(self._ca_file),
                 trust_env=self._trust_env,
-                timeout=None,
+                timeout=None,  # noqa: S113 - one deadline over the whole exchange instead, in _within
                 limits=httpx.Limits(max_connections=100, max_keepalive_connections=20),
                 headers={"user-agent": _USER_AGENT},
             )
@@ -226,9 +226,7 @@ def _peer(answer: httpx.Response) -> tuple[str | None, int | None]:
     return (address[0], address[1]) if address else (None, None)
 
 
-async def _chunks(
-    answer: httpx.Response, shown: str, trace: _Trace, clock: Clock, started_ns: int
-) -> AsyncIterator[bytes]:
+async def _chunks(answer: httpx.Response, shown: str, trace: _Trace, clock: Clock, started_ns: int) -> AsyncIterator[bytes]:
     body = BoundedBody(answer.headers.get("content-encoding"), 1 << 62, shown)
     with _mapped(shown, trace, clock, started_ns, streaming=True):
         async for part in answer.aiter_raw():

@@ -1,13 +1,13 @@
 """The real trusted sets, emitters and endpoints: data, each with its source, replaceable by the caller.
 
-Core sets: each set after the first is installed by a governance VAA signed by a quorum of the set before; the chain from the genesis
-guardian to set 7 was checked signature by signature (``tests/vectors/test_trust_vectors.py`` repeats it). Sources: Wormhole
-governance VAAs as stored by pyth-crosschain ``contract_manager``. Pro sets: pyth-crosschain
+Core sets: each set after the first is installed by a governance VAA signed by a quorum of the set before; the chain from the
+genesis guardian to set 7 was checked signature by signature (``tests/vectors/test_trust_vectors.py`` repeats it). Sources:
+Wormhole governance VAAs as stored by pyth-crosschain ``contract_manager``. Pro sets: pyth-crosschain
 ``contract_manager/src/core/base.ts`` (set 0) and ``contract_manager/src/store/guardian_sets`` (set 1). Emitters: the same
 repository's ``contract_manager`` and real updates of both roots.
 
-When a set was superseded is not known here (each chain installs an upgrade in its own time): such sets are refused in live use and
-accepted by replay. ``Trust.upgraded`` gives a known time to an upgrade that the caller saw.
+When a set was superseded is not known here (each chain installs an upgrade in its own time): such sets are refused in live use
+and accepted by replay. ``Trust.upgraded`` gives a known time to an upgrade that the caller saw.
 """
 
 from __future__ import annotations

@@ -63,8 +63,8 @@ class Emitter:
 class Trust:
     """What verification rests on: sets keyed by (root, index), and the emitter of each root.
 
-    ``emitters`` may name a root of which no set is trusted: its updates are then ``WrongRoot``, not ``WrongEmitter``. A value; the
-    methods return changed copies.
+    ``emitters`` may name a root of which no set is trusted: its updates are then ``WrongRoot``, not ``WrongEmitter``. A value;
+    the methods return changed copies.
     """
 
     sets: tuple[SignerSet, ...]
@@ -107,10 +107,10 @@ class Trust:
     def upgraded(self, vaa: bytes | Vaa, *, installed_at: Instant, root: TrustRoot | None = None) -> Trust:
         """Take over a set-upgrade VAA after verifying it against the set before.
 
-        The VAA does not name its root: without ``root`` it is the one whose set signed. ``installed_at`` is the caller's knowledge of
-        when the new set took effect (the pro rotation's VAA carries time 0): from then it is valid, and the old set expires
-        24 hours later. Raises ``DecodeError`` when it is no set upgrade, ``WrongEmitter``, ``UnknownSet``, or what is wrong with
-        the signatures.
+        The VAA does not name its root: without ``root`` it is the one whose set signed. ``installed_at`` is the caller's
+        knowledge of when the new set took effect (the pro rotation's VAA carries time 0): from then it is valid, and the old
+        set expires 24 hours later. Raises ``DecodeError`` when it is no set upgrade, ``WrongEmitter``, ``UnknownSet``, or what
+        is wrong with the signatures.
         """
         message = vaa if isinstance(vaa, Vaa) else vaa_codec.decode(vaa)
         if (message.emitter_chain, message.emitter_address) != (GOVERNANCE_CHAIN, GOVERNANCE_EMITTER):
@@ -130,9 +130,7 @@ class Trust:
                 failure = error
                 continue
             if index != message.set_index + 1:
-                raise DecodeError(
-                    f"set {message.set_index} may install set {message.set_index + 1}, not {index}", raw=b""
-                )
+                raise DecodeError(f"set {message.set_index} may install set {message.set_index + 1}, not {index}", raw=b"")
             old = replace(before, expires_at=installed_at.plus(SUPERSEDED_FOR))
             new = SignerSet(candidate, index, signers, valid_from=installed_at)
             return self.with_set(old).with_set(new)
@@ -149,9 +147,7 @@ def decode_set_upgrade(payload: bytes) -> tuple[int, tuple[bytes, ...]]:
         raise DecodeError("not a set upgrade (module Core, action 2)", raw=payload, offset=0)
     count = payload[39]
     if len(payload) != 40 + 20 * count or not count:
-        raise DecodeError(
-            f"a set upgrade of {count} signers has {40 + 20 * count} bytes, not {len(payload)}", raw=payload
-        )
+        raise DecodeError(f"a set upgrade of {count} signers has {40 + 20 * count} bytes, not {len(payload)}", raw=payload)
     signers = tuple(payload[40 + 20 * i : 60 + 20 * i] for i in range(count))
     return int.from_bytes(payload[35:39], "big"), signers
 

@@ -27,8 +27,8 @@ def recover(signature: Signature, digest: bytes) -> bytes:
 def check_signatures(vaa: Vaa, signers: Sequence[bytes], quorum: int) -> tuple[int, ...]:
     """Check order, quorum and every signature against ``signers``; returns the indices that signed.
 
-    Raises ``SignatureOrder`` (not strictly ascending, or outside the set), ``NoQuorum``, ``BadSignature``. Order and quorum come
-    first: they cost nothing, and no one pays for signatures that cannot suffice.
+    Raises ``SignatureOrder`` (not strictly ascending, or outside the set), ``NoQuorum``, ``BadSignature``. Order and quorum
+    come first: they cost nothing, and no one pays for signatures that cannot suffice.
     """
     previous = -1
     for signature in vaa.signatures:

@@ -30,7 +30,9 @@ class SigningSet:
 
     @classmethod
     def generate(cls, root: TrustRoot, index: int, seed: bytes, *, size: int | None = None) -> SigningSet:
-        """Keys derived from ``seed`` (keccak), so that the same seed always makes the same set: 19 signers, or 5 on the pro root."""
+        """Keys derived from ``seed`` (keccak), so that the same seed always makes the same set: 19 signers, or 5 on the pro
+        root.
+        """
         count = _SIZES[root] if size is None else size
         material = (keccak256(seed + f"/{root}/{index}/{i}".encode()) for i in range(count))
         return cls(root, index, tuple(PrivateKey(secret) for secret in material))
@@ -101,8 +103,8 @@ def sign_slot(
 ) -> SignedSlot:
     """Build the tree over one slot's messages and sign its root.
 
-    Conventions of each root are kept: on the pro root nonce 0, consistency 0, ring size 0 and sequence = slot; on the core root
-    consistency 1, ring size 10,000 and a running sequence (default: the slot).
+    Conventions of each root are kept: on the pro root nonce 0, consistency 0, ring size 0 and sequence = slot; on the core
+    root consistency 1, ring size 10,000 and a running sequence (default: the slot).
     """
     encoded = tuple(one if isinstance(one, bytes) else messages.encode(one) for one in content)
     tree = MerkleTree(encoded)

@@ -30,13 +30,12 @@ from probekit.trust.signatures import check_signatures, recover
 from probekit.units import Instant
 
 
-def verify(
-    update: bytes | AccumulatorUpdate, trust: Trust, *, at: Instant, accept_superseded: bool = False
-) -> Verified:
+def verify(update: bytes | AccumulatorUpdate, trust: Trust, *, at: Instant, accept_superseded: bool = False) -> Verified:
     """Verify one accumulator update against ``trust`` as of ``at``.
 
-    ``at`` is now in live use. Replay and vectors pass the update's own VAA time with ``accept_superseded=True``, and say so: that
-    proves who signed, not that it is acceptable today. The root is read from the update's own emitter, never from where it came.
+    ``at`` is now in live use. Replay and vectors pass the update's own VAA time with ``accept_superseded=True``, and say so:
+    that proves who signed, not that it is acceptable today. The root is read from the update's own emitter, never from where
+    it came.
 
     Raises ``DecodeError``; ``WrongEmitter`` (no known root emits there); ``WrongRoot`` (its root is not trusted here, or the
     signatures are another root's); ``UnknownSet``; ``SupersededSet``; ``SignatureOrder``; ``NoQuorum``; ``BadSignature``;
@@ -44,9 +43,7 @@ def verify(
     """
     decoded = update if isinstance(update, AccumulatorUpdate) else accumulator.decode(update)
     if decoded.major != accumulator.MAJOR:
-        raise DecodeError(
-            f"major version {decoded.major}; the contracts take {accumulator.MAJOR} only", raw=decoded.vaa
-        )
+        raise DecodeError(f"major version {decoded.major}; the contracts take {accumulator.MAJOR} only", raw=decoded.vaa)
     vaa = vaa_codec.decode(decoded.vaa)
     root = trust.root_of(vaa.emitter_chain, vaa.emitter_address)
     if root is None:
@@ -164,9 +161,7 @@ def signed_update(message: PriceMessage, verified: Verified, served: UpdateMetad
         message.feed_id,
         PricePoint(message.price, message.conf, message.expo, message.publish_time),
         PricePoint(message.ema_price, message.ema_conf, message.expo, message.publish_time),
-        UpdateMetadata(
-            verified.slot, None if served is None else served.proof_available_time, message.prev_publish_time
-        ),
+        UpdateMetadata(verified.slot, None if served is None else served.proof_available_time, message.prev_publish_time),
         _Proof(verified),
     )
 

@@ -1,0 +1,394 @@
+"""Hermes: Pyth's web service for signed prices. Typed, batched, each id answered for itself.
+
+Endpoints and behaviour: pyth-crosschain ``apps/hermes/server/src/api``. Since the cutover of 2026-08 the public service wants
+an API key on price routes and serves updates of the pro root.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import difflib
+from collections.abc import AsyncGenerator, Coroutine, Iterable, Sequence
+from datetime import timedelta
+from typing import Any, Final, Self, TypeVar
+from urllib.parse import urlencode
+
+import msgspec
+
+from probekit.clients.batch import Batch
+from probekit.clients.continuity import Accounting
+from probekit.clock import SYSTEM_CLOCK, Clock
+from probekit.codecs import hermes as codec
+from probekit.codecs.hermes import Encoding, PriceAnswer
+from probekit.errors import DecodeError, NotEntitled, NotFound, ProbekitError, ServerError, StatusError, Unauthorized
+from probekit.model import Feed, FeedId, PriceUpdate, StakeCap
+from probekit.secret import Secret
+from probekit.transports.base import Engine, HeaderValue, Limits, Observer, Request, Response
+from probekit.transports.retry import RetryPolicy
+from probekit.transports.sse import Arrived, Closed, EventStream, Opened, StreamPolicy
+from probekit.transports.stack import build
+from probekit.trust import HERMES_MAINNET, Trust
+from probekit.units import Instant, to_ns
+
+T = TypeVar("T")
+
+_MAX_URL_BYTES: Final = 7_500
+"""Below the 8 KiB that proxies in front of a service commonly allow."""
+_ID_QUERY_BYTES: Final = len("&ids%5B%5D=") + 64
+_ISOLATION_ROUNDS: Final = 32
+_CONCURRENT: Final = 4
+_REFUSED_FOR: Final = timedelta(minutes=10)
+_SYMBOLS_FOR: Final = timedelta(minutes=10)
+
+
+class Readiness(msgspec.Struct, frozen=True):
+    """Whether Hermes says it can serve, and why not: one sentence per reason."""
+
+    ready: bool
+    reasons: tuple[str, ...] = ()
+    fields: codec.ReadinessFields | None = None
+
+
+class StreamChange(msgspec.Struct, frozen=True):
+    """A stream opened (``error`` is ``None``) or closed; ``planned`` closes are the service's routine."""
+
+    connected: bool
+    at: Instant
+    error: ProbekitError | None = None
+    planned: bool = False
+
+
+class HermesClient:
+    """A client of one Hermes service at one or several endpoints.
+
+    ``endpoints`` are base URLs, asked in order when one fails. ``api_key`` goes into the Authorization header. ``verify`` is a
+    trust: every update returned is then verified as of now and replaced by what its signed bytes state; what fails is that
+    id's error. ``timeout`` bounds each call with all its retries. ``transport`` is an engine of the caller's, not closed here.
+
+    All methods raise :class:`~probekit.errors.TransportError` leaves, ``DecodeError`` for an answer that is none, and
+    ``Unauthorized`` for a missing or useless key, which says nothing about any feed.
+    """
+
+    def __init__(
+        self,
+        endpoints: str | Sequence[str] = HERMES_MAINNET,
+        *,
+        api_key: Secret | None = None,
+        transport: Engine | None = None,
+        verify: Trust | None = None,
+        timeout: timedelta = timedelta(seconds=10),
+        retry: RetryPolicy | None = None,
+        encoding: Encoding = "hex",
+        observer: Observer | None = None,
+        clock: Clock = SYSTEM_CLOCK,
+        limits: Limits | None = None,
+    ) -> None:
+        self.endpoints = (endpoints,) if isinstance(endpoints, str) else tuple(endpoints)
+        self._base = self.endpoints[0].rstrip("/")
+        self._verify = verify
+        self._timeout_ns = to_ns(timeout)
+        self._encoding: Encoding = encoding
+        self._clock = clock
+        self._limits = limits or Limits()
+        self._owned: Engine | None = None
+        if transport is None:
+            from probekit.transports.httpx import HttpxTransport
+
+            transport = self._owned = HttpxTransport(clock=clock)
+        self._transport = build(
+            transport, clock=clock, observer=observer, retry=retry or RetryPolicy(), endpoints=self.endpoints
+        )
+        self._headers: tuple[tuple[str, HeaderValue], ...] = (("accept", "application/json"),)
+        if api_key is not None:
+            self._headers += (("authorization", Secret(f"Bearer {api_key.reveal()}", origin=api_key.origin)),)
+        self._refused: dict[FeedId, tuple[int, NotEntitled]] = {}
+        self._symbols: tuple[int, dict[str, Feed]] | None = None
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.aclose()
+
+    async def aclose(self) -> None:
+        """Close connections made by this client; a caller's transport is left open."""
+        if self._owned is not None:
+            await self._owned.aclose()
+
+    # -- prices --------------------------------------------------------------------------------------------------------------
+
+    async def latest(self, ids: Iterable[str]) -> Batch:
+        """The newest update of each feed. An id that is unknown or not entitled is its own error; the rest is still answered.
+
+        Hundreds of ids are split over several requests. Raises ``ValueError`` for an id that is none.
+        """
+        return await self._prices("/v2/updates/price/latest", ids)
+
+    async def at(self, publish_time: Instant, ids: Iterable[str]) -> Batch:
+        """Each feed's first stored update published at or after ``publish_time`` (whole seconds).
+
+        Raises ``NotFound`` when the service has nothing at that time. Check ``prev_publish_time`` to know that it is the
+        first.
+        """
+        return await self._prices(f"/v2/updates/price/{publish_time.seconds}", ids)
+
+    async def price(self, symbol: str) -> PriceUpdate:
+        """The newest update of a feed by its symbol (``Crypto.BTC/USD``): look-up in the cached symbol table, then latest.
+
+        Raises ``NotFound`` with the nearest symbols when there is none, or the feed's own error.
+        """
+        feed = (await self.symbols()).get(symbol)
+        if feed is None:
+            near = difflib.get_close_matches(symbol, await self.symbols(), n=3)
+            raise NotFound(f"no feed has the symbol {symbol!r}; nearest: {', '.join(near) or 'none'}", subject=symbol)
+        return (await self.latest([feed.id]))[feed.id]
+
+    async def stake_caps(self) -> tuple[StakeCap, ...]:
+        """The latest publisher stake caps; publishers in base58."""
+        response = await self._get(f"/v2/updates/publisher_stake_caps/latest?encoding={self._encoding}")
+        return codec.decode_stake_caps(response.body).caps()
+
+    # -- metadata ------------------------------------------------------------------------------------------------------------
+
+    async def feeds(self, query: str | None = None, asset_type: str | None = None) -> tuple[Feed, ...]:
+        """Feeds with their attributes and market hours; ``query`` is a part of the symbol, in any case."""
+        given = {"query": query, "asset_type": asset_type}
+        parameters = urlencode({name: value for name, value in given.items() if value is not None})
+        response = await self._get("/v2/price_feeds" + (f"?{parameters}" if parameters else ""))
+        return codec.decode_feeds(response.body)
+
+    async def symbols(self) -> dict[str, Feed]:
+        """All feeds by symbol, cached for ten minutes; the last good table is kept when a refresh fails.
+
+        Of two feeds with one symbol the first served wins.
+        """
+        cached, now_ns = self._symbols, self._clock.monotonic_ns()
+        if cached is not None and now_ns - cached[0] < to_ns(_SYMBOLS_FOR):
+            return cached[1]
+        try:
+            feeds = await self.feeds()
+        except ProbekitError:
+            if cached is None:
+                raise
+            self._symbols = (now_ns, cached[1])
+            return cached[1]
+        table: dict[str, Feed] = {}
+        for feed in feeds:
+            table.setdefault(feed.symbol, feed)
+        self._symbols = (now_ns, table)
+        return table
+
+    # -- state ---------------------------------------------------------------------------------------------------------------
+
+    async def live(self) -> bool:
+        """Whether the process answers; raises only when it cannot be reached at all."""
+        try:
+            await self._get("/live")
+        except StatusError:
+            return False
+        return True
+
+    async def ready(self) -> Readiness:
+        """Whether the service says it can serve. Not ready is a value with reasons, not an error."""
+        try:
+            await self._get("/ready")
+        except ServerError as error:
+            if error.status != 503:
+                raise
+            fields = codec.decode_readiness(error.body.encode())
+            reasons = []
+            if not fields.has_completed_recently:
+                reasons.append("no update was completed in the last 30 s")
+            if not fields.is_not_behind:
+                reasons.append(f"slot {fields.latest_completed_slot} is behind the observed {fields.latest_observed_slot}")
+            if not fields.is_metadata_loaded:
+                reasons.append("no feed metadata is loaded")
+            return Readiness(ready=False, reasons=tuple(reasons) or ("the service gave no reason",), fields=fields)
+        return Readiness(ready=True)
+
+    # -- stream --------------------------------------------------------------------------------------------------------------
+
+    def stream(self, ids: Iterable[str], *, policy: StreamPolicy | None = None) -> HermesStream:
+        """A stream of the feeds that reconnects by itself; iterate it. Raises ``ValueError`` for an id that is none."""
+        return HermesStream(self, _unique(ids), policy)
+
+    # -- the wire ------------------------------------------------------------------------------------------------------------
+
+    async def _prices(self, path: str, ids: Iterable[str]) -> Batch:
+        wanted = _unique(ids)
+        deadline_ns = self._clock.monotonic_ns() + self._timeout_ns
+        errors: dict[FeedId, ProbekitError] = {}
+        asked = [one for one in wanted if not self._known_refused(one, errors)]
+        per_request = (_MAX_URL_BYTES - len(self._base) - len(path) - 64) // _ID_QUERY_BYTES
+        parts = [asked[i : i + per_request] for i in range(0, len(asked), per_request)]
+        gate = asyncio.Semaphore(_CONCURRENT)
+        answers = [one for one in await _all(self._isolating(path, part, errors, deadline_ns, gate) for part in parts) if one]
+        batch = Batch(wanted, answers, errors, received_at=self._clock.now())
+        return batch if self._verify is None else batch.verified(self._verify, at=self._clock.now())
+
+    async def _isolating(
+        self,
+        path: str,
+        ids: list[FeedId],
+        errors: dict[FeedId, ProbekitError],
+        deadline_ns: int,
+        gate: asyncio.Semaphore,
+    ) -> PriceAnswer | None:
+        """Ask for ``ids``; whatever the service names as unknown or not entitled is set apart, and the rest asked again."""
+        left = list(ids)
+        for _ in range(_ISOLATION_ROUNDS):
+            if not left:
+                return None
+            try:
+                async with gate:
+                    response = await self._get(self._price_query(path, left), deadline_ns)
+                return codec.decode_prices(response.body)
+            except StatusError as error:
+                refused = self._set_apart(error, left, errors)
+                left = [one for one in left if one not in refused]
+        for one in left:
+            errors[one] = NotEntitled(f"{one}: more than {_ISOLATION_ROUNDS} feeds of one request are refused", subject=one)
+        return None
+
+    def _set_apart(self, error: StatusError, left: list[FeedId], errors: dict[FeedId, ProbekitError]) -> set[FeedId]:
+        """Record the ids that ``error`` names; raises it, or what it means for the whole, when it names none of them."""
+        if error.status == 404:
+            unknown = set(codec.unknown_ids(error.body)).intersection(left)
+            for one in unknown:
+                errors[one] = NotFound(f"{error.url} knows no feed {one}", subject=one)
+            if unknown:
+                return unknown
+            raise NotFound(error.message) from error
+        if isinstance(error, NotEntitled):
+            refused = codec.unentitled_id(error.body)
+            if refused is not None and refused in left:
+                item = NotEntitled(error.message, subject=refused, body=error.body, url=error.url)
+                errors[refused] = item
+                self._refused[refused] = (self._clock.monotonic_ns(), item)
+                return {refused}
+            raise Unauthorized(error.message, status=error.status, body=error.body, url=error.url) from error
+        raise error
+
+    def _known_refused(self, one: FeedId, errors: dict[FeedId, ProbekitError]) -> bool:
+        """Remembered for ten minutes: each refused id costs a request of its own to find."""
+        known = self._refused.get(one)
+        if known is None:
+            return False
+        if self._clock.monotonic_ns() - known[0] > to_ns(_REFUSED_FOR):
+            del self._refused[one]
+            return False
+        errors[one] = known[1]
+        return True
+
+    def _price_query(self, path: str, ids: Sequence[FeedId]) -> str:
+        return f"{path}?encoding={self._encoding}&parsed=true" + "".join(f"&ids%5B%5D={one}" for one in ids)
+
+    def _request(self, path: str, deadline_ns: int | None, *, stream: bool = False) -> Request:
+        headers = self._headers if not stream else (("accept", "text/event-stream"), *self._headers[1:])
+        return Request("GET", self._base + path, headers, deadline_ns=deadline_ns, stream=stream, limits=self._limits)
+
+    async def _get(self, path: str, deadline_ns: int | None = None) -> Response:
+        if deadline_ns is None:
+            deadline_ns = self._clock.monotonic_ns() + self._timeout_ns
+        return await self._transport.send(self._request(path, deadline_ns))
+
+
+class HermesStream:
+    """An open-ended stream of price batches.
+
+    ``async for batch in stream`` yields one :class:`Batch` per event, over the ids the event carries. :meth:`events` yields
+    :class:`StreamChange` beside them. Ids that the service refuses are set apart before subscribing, in :attr:`errors`.
+    ``accounting`` counts gaps, duplicates and reordering per feed; ``undecodable`` events that were none.
+    """
+
+    def __init__(self, client: HermesClient, ids: Sequence[FeedId], policy: StreamPolicy | None) -> None:
+        self._client = client
+        self._ids = tuple(ids)
+        self.errors: dict[FeedId, ProbekitError] = {}
+        self.accounting = Accounting()
+        self.undecodable = 0
+        self._events = EventStream(client._transport, self._subscribe, clock=client._clock, policy=policy)
+
+    @property
+    def reconnects(self) -> int:
+        return self._events.reconnects
+
+    @property
+    def unplanned_closes(self) -> int:
+        return self._events.unplanned_closes
+
+    @property
+    def planned_closes(self) -> int:
+        return self._events.planned_closes
+
+    @property
+    def dropped(self) -> int:
+        """Events that a slow consumer never saw."""
+        return self._events.dropped
+
+    async def __aiter__(self) -> AsyncGenerator[Batch, None]:
+        async for event in self.events():
+            if isinstance(event, Batch):
+                yield event
+
+    async def events(self) -> AsyncGenerator[Batch | StreamChange, None]:
+        """Batches and changes of the connection, in order, for ever; close the generator to end the stream."""
+        items = self._events.items()
+        try:
+            async for item in items:
+                if isinstance(item, Arrived):
+                    batch = self._batch(item)
+                    if isinstance(batch, ProbekitError):
+                        yield StreamChange(connected=True, at=item.at, error=batch)
+                    else:
+                        yield batch
+                elif isinstance(item, Opened):
+                    yield StreamChange(connected=True, at=item.at)
+                elif isinstance(item, Closed):
+                    yield StreamChange(connected=False, at=item.at, error=item.error, planned=item.planned)
+        finally:
+            await items.aclose()
+
+    def _batch(self, item: Arrived) -> Batch | DecodeError:
+        try:
+            answer = codec.decode_prices(item.event.data)
+        except DecodeError as error:
+            self.undecodable += 1
+            return error
+        take = self.accounting.take
+        for update in answer.parsed or ():
+            take(update)
+        ids = [FeedId(update.id) for update in answer.parsed or ()]
+        batch = Batch(ids, (answer,), {}, received_at=item.at)
+        trust = self._client._verify
+        return batch if trust is None else batch.verified(trust, at=item.at)
+
+    async def _subscribe(self) -> Request:
+        client = self._client
+        refused: dict[FeedId, ProbekitError] = {}
+        deadline_ns = client._clock.monotonic_ns() + client._timeout_ns
+        left = [one for one in self._ids if not client._known_refused(one, refused)]
+        # The service answers a subscription with one bad id by refusing it whole; asking for the latest names the bad ones.
+        await client._isolating("/v2/updates/price/latest", left, refused, deadline_ns, asyncio.Semaphore(1))
+        self.errors = refused
+        left = [one for one in left if one not in refused]
+        if not left:
+            raise next(iter(refused.values())) if refused else NotFound("no feed is left to subscribe to")
+        path = client._price_query("/v2/updates/price/stream", left)
+        return client._request(path, None, stream=True)
+
+
+def _unique(ids: Iterable[str]) -> list[FeedId]:
+    """Ids in order, each once. Raises ``ValueError``."""
+    return list(dict.fromkeys(FeedId(one) for one in ids))
+
+
+async def _all(work: Iterable[Coroutine[Any, Any, T]]) -> list[T]:
+    """Run all at once; the first error cancels the rest and is raised as itself, not as a group."""
+    tasks = [asyncio.ensure_future(one) for one in work]
+    try:
+        return list(await asyncio.gather(*tasks))
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)

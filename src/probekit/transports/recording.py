@@ -1,0 +1,82 @@
+"""Middleware next to the engine: one record per attempt, also of one that failed."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from probekit.clock import Clock
+from probekit.errors import DeadlineExceeded, Phase, TransportError
+from probekit.model import Phases, RequestRecord
+from probekit.secret import redact
+from probekit.transports.base import Engine, Observer, Request, Response
+
+_KEPT_HEADERS: Final = frozenset(
+    (
+        "age",
+        "cf-ray",
+        "content-encoding",
+        "content-length",
+        "content-type",
+        "date",
+        "retry-after",
+        "server",
+        "via",
+        "x-request-id",
+    )
+)
+_EXCERPT: Final = 1_024
+
+
+class Recording:
+    """Tells ``observer`` of every attempt on ``engine``, once: at its end, or for a stream when its headers are in."""
+
+    def __init__(self, engine: Engine, *, observer: Observer, clock: Clock) -> None:
+        self._engine = engine
+        self._observer = observer
+        self._clock = clock
+
+    async def send(self, request: Request) -> Response:
+        started_at, started_ns = self._clock.now(), self._clock.monotonic_ns()
+        try:
+            response = await self._engine.send(request)
+        except TransportError as error:
+            phase: Phase | None = error.phase if isinstance(error, DeadlineExceeded) else None
+            self._observer(
+                RequestRecord(
+                    method=request.method,
+                    url=request.shown_url,
+                    engine=self._engine.capabilities.engine,
+                    started_at=started_at,
+                    elapsed_ns=self._clock.monotonic_ns() - started_ns,
+                    phases=Phases(),
+                    error_type=error.error_type,
+                    error_phase=phase,
+                    attempt=request.attempt,
+                )
+            )
+            raise
+        failed = response.status >= 400
+        self._observer(
+            RequestRecord(
+                method=request.method,
+                url=request.shown_url,
+                engine=self._engine.capabilities.engine,
+                started_at=response.started_at,
+                elapsed_ns=response.elapsed_ns,
+                phases=response.phases,
+                status=response.status,
+                error_type="status" if failed else None,
+                http_version=response.http_version,
+                peer_address=response.peer_address,
+                peer_port=response.peer_port,
+                received_bytes=len(response.body),
+                attempt=request.attempt,
+                new_connection=response.new_connection,
+                headers=tuple((name, redact(value)[:200]) for name, value in response.headers if name in _KEPT_HEADERS),
+                excerpt=redact(response.body[:_EXCERPT].decode("utf-8", "replace")) if failed else "",
+            )
+        )
+        return response
+
+    async def aclose(self) -> None:
+        await self._engine.aclose()
