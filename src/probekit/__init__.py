@@ -1,7 +1,130 @@
-"""probekit: knowing, within seconds and with proof, that a price oracle is right and alive end to end."""
+"""probekit: knowing, within seconds and with proof, that a price oracle is right and alive end to end.
+
+Names are imported when first used: ``import probekit`` itself loads almost nothing.
+"""
 
 from __future__ import annotations
 
+import importlib
+from typing import TYPE_CHECKING, Any
+
 from probekit._version import __version__
 
-__all__ = ["__version__"]
+if TYPE_CHECKING:
+    from probekit import checks, errors, trust
+    from probekit.clients.batch import Batch
+    from probekit.clients.feedbook import FeedBook
+    from probekit.clients.hermes import HermesClient, StreamChange
+    from probekit.entry import main
+    from probekit.model import (
+        Comparison,
+        Failure,
+        Feed,
+        FeedId,
+        MarketHours,
+        Observation,
+        Price,
+        PriceUpdate,
+        ProbeRun,
+        Status,
+        Target,
+        TrustRoot,
+        Vantage,
+        Verdict,
+        Verified,
+    )
+    from probekit.probe import Context, Options, Probe, doc
+    from probekit.runner import RunSettings, run_once, watch
+    from probekit.secret import Secret
+    from probekit.trust import verify
+    from probekit.units import Bps, ByteSize, Instant
+
+_WHERE = {
+    "Batch": "clients.batch",
+    "Bps": "units",
+    "ByteSize": "units",
+    "Comparison": "model",
+    "Context": "probe",
+    "Failure": "model",
+    "Feed": "model",
+    "FeedBook": "clients.feedbook",
+    "FeedId": "model",
+    "HermesClient": "clients.hermes",
+    "Instant": "units",
+    "MarketHours": "model",
+    "Observation": "model",
+    "Options": "probe",
+    "Price": "model",
+    "PriceUpdate": "model",
+    "Probe": "probe",
+    "ProbeRun": "model",
+    "RunSettings": "runner",
+    "Secret": "secret",
+    "Status": "model",
+    "StreamChange": "clients.hermes",
+    "Target": "model",
+    "TrustRoot": "model",
+    "Vantage": "model",
+    "Verdict": "model",
+    "Verified": "model",
+    "doc": "probe",
+    "main": "entry",
+    "run_once": "runner",
+    "verify": "trust",
+    "watch": "runner",
+}
+_MODULES = frozenset(("checks", "errors", "trust"))
+
+__all__ = [
+    "Batch",
+    "Bps",
+    "ByteSize",
+    "Comparison",
+    "Context",
+    "Failure",
+    "Feed",
+    "FeedBook",
+    "FeedId",
+    "HermesClient",
+    "Instant",
+    "MarketHours",
+    "Observation",
+    "Options",
+    "Price",
+    "PriceUpdate",
+    "Probe",
+    "ProbeRun",
+    "RunSettings",
+    "Secret",
+    "Status",
+    "StreamChange",
+    "Target",
+    "TrustRoot",
+    "Vantage",
+    "Verdict",
+    "Verified",
+    "__version__",
+    "checks",
+    "doc",
+    "errors",
+    "main",
+    "run_once",
+    "trust",
+    "verify",
+    "watch",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name in _MODULES:
+        return importlib.import_module(f"probekit.{name}")
+    where = _WHERE.get(name)
+    if where is None:
+        raise AttributeError(f"module 'probekit' has no attribute {name!r}")
+    value = getattr(importlib.import_module(f"probekit.{where}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -14,10 +14,10 @@ from probekit.checks import Check
 from probekit.clock import SYSTEM_CLOCK, Clock
 from probekit.errors import ConfigError
 from probekit.model import Failure, Observation, Target, Vantage, VantageHealth
-from probekit.transports.base import Observer, Transport
+from probekit.transports.base import Engine, Observer
 
 EngineKind = Literal["client", "measuring"]
-EngineFactory = Callable[[EngineKind], Transport]
+EngineFactory = Callable[[EngineKind], Engine]
 
 
 class Options(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -40,7 +40,7 @@ R = TypeVar("R")
 AnyObservation = Observation[Any] | Failure
 
 
-def default_engine(kind: EngineKind, *, clock: Clock = SYSTEM_CLOCK) -> Transport:
+def default_engine(kind: EngineKind, *, clock: Clock = SYSTEM_CLOCK) -> Engine:
     """httpx for clients; libcurl where the timing is the product. Raises ``ConfigError`` when its extra is missing."""
     if kind == "measuring":
         from probekit.transports.curl import CurlTransport
@@ -86,14 +86,14 @@ class Context(Generic[O]):
         """Bound of the local clock's error right now, for the observations made now."""
         return self._health().clock_error_ns
 
-    def engine(self, kind: EngineKind = "client") -> Transport:
+    def engine(self, kind: EngineKind = "client") -> Engine:
         """The engine of that kind; one of each for the context's life, closed with it."""
         key = f"engine:{kind}"
         if key not in self._held:
             engine = self._engines(kind)
             self._held[key] = engine
             self._stack.push_async_callback(engine.aclose)
-        return cast(Transport, self._held[key])
+        return cast(Engine, self._held[key])
 
     async def hold(self, key: str, make: Callable[[], AbstractAsyncContextManager[R]]) -> R:
         """The resource of that key: entered on first use, kept across ticks, exited with the context."""

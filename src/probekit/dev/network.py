@@ -22,9 +22,9 @@ _KEPT_SLOTS: Final = 64
 class SandboxNetwork:
     """A price network on its own signer sets of either root.
 
-    Slots follow the root's own count: 400 ms on the core root, 50 ms ticks of Unix time on the pro root, of which every eighth is
-    published (``publish_every``). Set 1 of the root signs; set 0 has expired; the other root's set exists, for the fault that
-    confuses the two. ``trust`` verifies all that is in order.
+    Slots follow the root's own count: 400 ms on the core root, 50 ms ticks of Unix time on the pro root, of which every eighth
+    is published (``publish_every``). Set 1 of the root signs; set 0 has expired; the other root's set exists, for the fault
+    that confuses the two. ``trust`` verifies all that is in order.
     """
 
     def __init__(

@@ -14,11 +14,10 @@ from typing import Final, Generic, Literal
 
 import msgspec
 
-from probekit.clock import SYSTEM_CLOCK, Clock
+from probekit.clock import SYSTEM_CLOCK, Clock, reap, within
 from probekit.errors import DeadlineExceeded, ErrorType, ProbekitError
 from probekit.model import ProbeRun, RequestRecord, Status, Vantage
 from probekit.probe import Context, EngineFactory, O, Probe
-from probekit.runner.deadline import reap, within
 from probekit.runner.evaluate import Evaluator
 from probekit.runner.recorder import ProbeInfo, Recorder, Recorders
 from probekit.runner.requests import RequestLog

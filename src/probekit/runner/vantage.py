@@ -8,11 +8,10 @@ from collections.abc import Awaitable, Callable, Sequence
 from datetime import timedelta
 from typing import Final
 
-from probekit.clock import Clock
+from probekit.clock import Clock, within
 from probekit.errors import TransportError
 from probekit.model import RequestRecord, VantageHealth
 from probekit.runner.clockbounds import ClockBounds, KernelClock, combined_error_ns, kernel_clock
-from probekit.runner.deadline import within
 from probekit.units import NS_PER_S, format_ns, to_ns
 
 Connect = Callable[[str, int], Awaitable[None]]

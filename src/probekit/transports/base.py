@@ -20,6 +20,7 @@ Method = Literal["GET", "POST", "HEAD"]
 HeaderValue = str | Secret
 
 DEFAULT_MAX_HEADER_BYTES: Final = 64 * 1024
+_SHOWN_URL: Final = 240
 DEFAULT_MAX_BODY_BYTES: Final = 32 * 1024 * 1024
 
 
@@ -54,8 +55,9 @@ class Request:
 
     @property
     def shown_url(self) -> str:
-        """The URL fit for a log, span or exception."""
-        return redact_url(self.url)
+        """The URL fit for a log, span or exception: redacted, and cut where hundreds of ids make it a page long."""
+        shown = redact_url(self.url)
+        return shown if len(shown) <= _SHOWN_URL else f"{shown[:_SHOWN_URL]}...({len(shown)} bytes)"
 
     def with_deadline(self, deadline_ns: int) -> Self:
         """The same request, due by the earlier of its own and this deadline."""

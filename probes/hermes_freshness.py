@@ -1,0 +1,120 @@
+"""Is every watched feed fresh on Hermes, by its own market hours, and is the stream that brings it alive?"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Sequence
+from contextlib import aclosing
+from datetime import timedelta
+from typing import Annotated, Any
+
+import probekit as pk
+from probekit.checks import Check, ConfidenceRatio, Freshness, StreamContinuity, StreamState
+
+
+class Options(pk.Options, frozen=True, kw_only=True):
+    endpoint: Annotated[str, pk.doc("base URL of the Hermes service")] = "https://hermes.pyth.network"
+    api_key: Annotated[pk.Secret | None, pk.doc("reference to the API key: env:NAME, file:/path or credential:name")] = None
+    feeds: Annotated[tuple[str, ...], pk.doc("feed ids (64 hex digits) or symbols (Crypto.BTC/USD)")]
+    max_age: Annotated[timedelta, pk.doc("age at which a price is stale")] = timedelta(seconds=10)
+    max_age_by_asset_class: Annotated[dict[str, timedelta], pk.doc("other limits by asset class (fx, equity, ...)")] = {}  # noqa: RUF012 - a Struct copies it
+    warn_age: Annotated[timedelta | None, pk.doc("age from which to warn; below max_age")] = None
+    open_grace: Annotated[timedelta, pk.doc("how long after an opening a stale price is not held against the feed")] = (
+        timedelta(seconds=60)
+    )
+    max_conf: Annotated[pk.Bps, pk.doc("widest conf, as a part of the price")] = pk.Bps.parse("200bps")
+    max_silence: Annotated[timedelta, pk.doc("how long the stream may bring nothing at all")] = timedelta(seconds=10)
+
+
+async def hermes(ctx: pk.Context[Options]) -> pk.HermesClient:
+    options = ctx.options
+    return await ctx.hold(
+        "hermes",
+        lambda: pk.HermesClient(
+            options.endpoint, api_key=options.api_key, transport=ctx.engine(), observer=ctx.observer, clock=ctx.clock
+        ),
+    )
+
+
+async def book(ctx: pk.Context[Options]) -> pk.FeedBook:
+    client = await hermes(ctx)
+    return ctx.state("book", lambda: pk.FeedBook(client, ctx.options.feeds, clock=ctx.clock))
+
+
+async def targets(ctx: pk.Context[Options]) -> Sequence[pk.Target]:
+    endpoint = ctx.options.endpoint
+    return [pk.Target(endpoint, "endpoint"), *await (await book(ctx)).targets(behind=endpoint)]
+
+
+async def observe(ctx: pk.Context[Options], watched: Sequence[pk.Target]) -> AsyncIterator[pk.Observation[Any] | pk.Failure]:
+    client, endpoint, clock = await hermes(ctx), ctx.options.endpoint, ctx.clock
+    feeds = {target.id: target.feed for target in watched if target.feed is not None}
+    for reference, error in (await book(ctx)).unresolved.items():
+        yield pk.Failure(error, endpoint, clock.now(), reference)
+    opened_at = clock.now()
+    last_event_at: pk.Instant | None = None
+    reason = ""
+    stream = client.stream(feeds)
+
+    def state(*, connected: bool) -> pk.Observation[StreamState]:
+        counts = stream.accounting
+        return pk.Observation(
+            StreamState(
+                connected,
+                last_event_at,
+                opened_at,
+                counts.gaps,
+                counts.duplicates,
+                counts.out_of_order,
+                stream.unplanned_closes,
+                stream.dropped,
+                reason,
+            ),
+            endpoint,
+            clock.now(),
+            endpoint,
+        )
+
+    async with aclosing(stream.events()) as events:
+        async for event in events:
+            if isinstance(event, pk.Batch):
+                last_event_at = event.received_at
+                clock_error_ns = ctx.clock_error_ns
+                yield state(connected=True)
+                for feed_id, update in event.updates.items():
+                    yield pk.Observation(update, endpoint, event.received_at, feed_id, 0, clock_error_ns, feeds.get(feed_id))
+                continue
+            for feed_id, refusal in stream.errors.items():
+                yield pk.Failure(refusal, endpoint, event.at, feed_id)
+            if event.error is None or isinstance(event.error, pk.errors.StreamClosed) or event.planned:
+                reason = "" if event.error is None else event.error.message
+                yield state(connected=event.connected)
+            elif isinstance(event.error, pk.errors.DeadlineExceeded) and event.error.phase == "transfer":
+                reason = event.error.message
+                yield state(connected=False)
+            else:
+                yield pk.Failure(event.error, endpoint, event.at, endpoint)
+
+
+def checks(options: Options, target: pk.Target) -> Sequence[Check]:
+    if target.kind == "endpoint":
+        return [StreamContinuity(max_silence=options.max_silence)]
+    asset_class = "" if target.feed is None else target.feed.asset_class
+    limit = options.max_age_by_asset_class.get(asset_class, options.max_age)
+    warn = options.warn_age if options.warn_age is not None and options.warn_age < limit else None
+    return [Freshness(limit, warn, options.open_grace), ConfidenceRatio(options.max_conf)]
+
+
+probe = pk.Probe.watch(
+    name="hermes_freshness",
+    question=__doc__ or "",
+    options=Options,
+    targets=targets,
+    observe=observe,
+    checks=checks,
+    interval=timedelta(seconds=1),
+    first_within=lambda options: options.max_age,
+    metrics=("feed.age", "feed.age.pipeline", "feed.age.delivery", "feed.confidence_ratio", "stream.silence"),
+)
+
+if __name__ == "__main__":
+    raise SystemExit(pk.main(probe))

@@ -1,0 +1,119 @@
+"""How long does Hermes take, on a fresh connection, to answer a request and to open a stream, phase by phase?"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from datetime import timedelta
+from typing import Annotated, Any
+
+import probekit as pk
+from probekit.checks import Check, LatencyBudget, LatencySample
+from probekit.codecs.hermes import decode_prices
+from probekit.codecs.sse import SseSplitter
+from probekit.errors import ProbekitError, ProtocolError, StreamClosed
+from probekit.secret import Secret
+from probekit.transports.base import HeaderValue, Request, Transport
+from probekit.transports.stack import build
+from probekit.units import to_ns
+
+
+class Options(pk.Options, frozen=True, kw_only=True):
+    endpoint: Annotated[str, pk.doc("base URL of the Hermes service")] = "https://hermes.pyth.network"
+    api_key: Annotated[pk.Secret | None, pk.doc("reference to the API key: env:NAME, file:/path or credential:name")] = None
+    feeds: Annotated[tuple[pk.FeedId, ...], pk.doc("feed ids (64 hex digits) to ask for")]
+    rest_budget: Annotated[timedelta, pk.doc("budget of a request, from name look-up to the last byte")] = timedelta(seconds=1)
+    stream_budget: Annotated[timedelta, pk.doc("budget of a stream, from name look-up to its first event")] = timedelta(
+        seconds=2
+    )
+    percentile: Annotated[int, pk.doc("which percentile the budgets hold, 1 to 100")] = 95
+    samples: Annotated[int, pk.doc("how many measurements the percentile is over")] = 60
+    timeout: Annotated[timedelta, pk.doc("when a measurement is given up")] = timedelta(seconds=8)
+
+
+def rest_id(options: Options) -> str:
+    return f"rest {options.endpoint}"
+
+
+def stream_id(options: Options) -> str:
+    return f"stream {options.endpoint}"
+
+
+async def targets(ctx: pk.Context[Options]) -> Sequence[pk.Target]:
+    return [pk.Target(rest_id(ctx.options), "service"), pk.Target(stream_id(ctx.options), "service")]
+
+
+def request(ctx: pk.Context[Options], path: str, *, stream: bool) -> Request:
+    options = ctx.options
+    headers: tuple[tuple[str, HeaderValue], ...] = ()
+    if options.api_key is not None:
+        headers = (("authorization", Secret(f"Bearer {options.api_key.reveal()}", origin=options.api_key.origin)),)
+    query = "".join(f"&ids%5B%5D={feed_id}" for feed_id in options.feeds)
+    url = f"{options.endpoint.rstrip('/')}{path}?encoding=hex&parsed=true{query}"
+    return Request("GET", url, headers, stream=stream, deadline_ns=ctx.clock.monotonic_ns() + to_ns(options.timeout))
+
+
+async def time_request(ctx: pk.Context[Options], transport: Transport) -> int:
+    response = await transport.send(request(ctx, "/v2/updates/price/latest", stream=False))
+    decode_prices(response.body)
+    return response.elapsed_ns
+
+
+async def time_stream(ctx: pk.Context[Options], transport: Transport) -> int:
+    """From the start of the request to the last byte of the first event."""
+    began_ns = ctx.clock.monotonic_ns()
+    response = await transport.send(request(ctx, "/v2/updates/price/stream", stream=True))
+    try:
+        if response.chunks is None:
+            raise ProtocolError(f"{response.url} answered with no stream")
+        splitter = SseSplitter()
+        async for chunk in response.chunks:
+            for event in splitter.feed(chunk):
+                elapsed_ns = ctx.clock.monotonic_ns() - began_ns
+                decode_prices(event.data)
+                return elapsed_ns
+        raise StreamClosed(f"the stream of {response.url} ended before its first event", planned=False, url=response.url)
+    finally:
+        await response.aclose()
+
+
+async def observe(ctx: pk.Context[Options], watched: Sequence[pk.Target]) -> AsyncIterator[pk.Observation[Any] | pk.Failure]:
+    endpoint = ctx.options.endpoint
+    engine = ctx.engine("measuring")
+    transport = ctx.state("transport", lambda: build(engine, clock=ctx.clock, observer=ctx.observer))
+    # One after the other: two exchanges at once would time each other.
+    for target, stage, timed in (
+        (rest_id(ctx.options), "rest", time_request),
+        (stream_id(ctx.options), "stream", time_stream),
+    ):
+        try:
+            async with asyncio.timeout(ctx.options.timeout.total_seconds()):
+                elapsed_ns = await timed(ctx, transport)
+        except TimeoutError:
+            late = pk.errors.DeadlineExceeded(f"no {stage} within {ctx.options.timeout.total_seconds():g} s", phase="transfer")
+            yield pk.Failure(late, endpoint, ctx.clock.now(), target)
+        except ProbekitError as error:
+            yield pk.Failure(error, endpoint, ctx.clock.now(), target)
+        else:
+            yield pk.Observation(LatencySample(elapsed_ns, stage), endpoint, ctx.clock.now(), target, elapsed_ns)
+
+
+def checks(options: Options, target: pk.Target) -> Sequence[Check]:
+    budget = options.rest_budget if target.id == rest_id(options) else options.stream_budget
+    return [LatencyBudget(budget, options.percentile, options.samples)]
+
+
+probe = pk.Probe.poll(
+    name="hermes_latency",
+    question=__doc__ or "",
+    options=Options,
+    targets=targets,
+    observe=observe,
+    checks=checks,
+    interval=timedelta(seconds=20),
+    metrics=("latency",),
+    needs=("measure",),
+)
+
+if __name__ == "__main__":
+    raise SystemExit(pk.main(probe))

@@ -1,0 +1,113 @@
+"""Does every update Hermes serves carry signatures and Merkle proofs that hold, and say the same as its JSON?"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Sequence
+from datetime import timedelta
+from typing import Annotated, Any, Literal
+
+import msgspec
+
+import probekit as pk
+from probekit.checks import Check, LatencyBudget, LatencySample, ProofResult, ProofValidity
+from probekit.errors import DecodeError, VerificationError
+from probekit.transports.retry import NO_RETRY
+from probekit.trust import SignerSet, Trust
+
+
+class SignerSetOption(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A trusted set of one's own."""
+
+    root: Literal["core", "pro"]
+    index: int
+    signers: tuple[str, ...]
+
+
+class Options(pk.Options, frozen=True, kw_only=True):
+    endpoint: Annotated[str, pk.doc("base URL of the Hermes service")] = "https://hermes.pyth.network"
+    api_key: Annotated[pk.Secret | None, pk.doc("reference to the API key: env:NAME, file:/path or credential:name")] = None
+    feeds: Annotated[tuple[str, ...], pk.doc("feed ids (64 hex digits) or symbols (Crypto.BTC/USD)")]
+    network: Annotated[Literal["mainnet", "staging", "beta"], pk.doc("whose signers are trusted")] = "mainnet"
+    root: Annotated[Literal["core", "pro"] | None, pk.doc("the one trust root to accept; both where it is left out")] = None
+    signer_sets: Annotated[tuple[SignerSetOption, ...], pk.doc("trusted sets in place of the network's own")] = ()
+    max_latency: Annotated[timedelta, pk.doc("p95 of the answers' time, above which the endpoint is too slow")] = timedelta(
+        seconds=5
+    )
+
+
+_NETWORKS = {"mainnet": pk.trust.MAINNET, "staging": pk.trust.PRO_STAGING, "beta": pk.trust.BETA}
+
+
+def trust_of(options: Options) -> Trust:
+    """The trust the options ask for."""
+    if options.signer_sets:
+        sets = tuple(SignerSet.of(pk.TrustRoot(one.root), one.index, *one.signers) for one in options.signer_sets)
+        return Trust(sets, pk.trust.EMITTERS)
+    return _NETWORKS[options.network]
+
+
+async def hermes(ctx: pk.Context[Options]) -> pk.HermesClient:
+    options = ctx.options
+    return await ctx.hold(
+        "hermes",
+        lambda: pk.HermesClient(
+            options.endpoint,
+            api_key=options.api_key,
+            transport=ctx.engine(),
+            observer=ctx.observer,
+            clock=ctx.clock,
+            retry=NO_RETRY,
+        ),
+    )
+
+
+async def book(ctx: pk.Context[Options]) -> pk.FeedBook:
+    client = await hermes(ctx)
+    return ctx.state("book", lambda: pk.FeedBook(client, ctx.options.feeds, clock=ctx.clock))
+
+
+async def targets(ctx: pk.Context[Options]) -> Sequence[pk.Target]:
+    endpoint = ctx.options.endpoint
+    return [pk.Target(endpoint, "endpoint"), *await (await book(ctx)).targets(behind=endpoint)]
+
+
+async def observe(ctx: pk.Context[Options], watched: Sequence[pk.Target]) -> AsyncIterator[pk.Observation[Any] | pk.Failure]:
+    client, endpoint, clock = await hermes(ctx), ctx.options.endpoint, ctx.clock
+    for reference, error in (await book(ctx)).unresolved.items():
+        yield pk.Failure(error, endpoint, clock.now(), reference)
+    trust = ctx.state("trust", lambda: trust_of(ctx.options))
+    began_ns = clock.monotonic_ns()
+    batch = await client.latest(target.id for target in watched if target.feed is not None)
+    elapsed_ns = clock.monotonic_ns() - began_ns
+    yield pk.Observation(LatencySample(elapsed_ns), endpoint, batch.received_at, endpoint, elapsed_ns)
+    for feed_id in batch:
+        refusal = batch.errors.get(feed_id)
+        if refusal is not None:
+            yield pk.Failure(refusal, endpoint, batch.received_at, feed_id)
+            continue
+        try:
+            result = ProofResult(verified=batch[feed_id].verified(trust, at=batch.received_at).verified_by)
+        except (VerificationError, DecodeError) as broken:
+            result = ProofResult(error=broken)
+        yield pk.Observation(result, endpoint, batch.received_at, feed_id, elapsed_ns)
+
+
+def checks(options: Options, target: pk.Target) -> Sequence[Check]:
+    if target.kind == "endpoint":
+        return [LatencyBudget(options.max_latency)]
+    return [ProofValidity(None if options.root is None else pk.TrustRoot(options.root))]
+
+
+probe = pk.Probe.poll(
+    name="hermes_proof",
+    question=__doc__ or "",
+    options=Options,
+    targets=targets,
+    observe=observe,
+    checks=checks,
+    interval=timedelta(seconds=10),
+    metrics=("proof.updates", "latency"),
+)
+
+if __name__ == "__main__":
+    raise SystemExit(pk.main(probe))

@@ -1,0 +1,80 @@
+"""From what an operator writes (ids or symbols) to described feeds, kept current beside the measuring."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Sequence
+from datetime import timedelta
+from typing import Final
+
+from probekit.clients.hermes import HermesClient
+from probekit.clock import Clock, within
+from probekit.errors import NotFound, ProbekitError
+from probekit.model import Feed, FeedId, Target
+from probekit.units import NS_PER_S, to_ns
+
+_PATIENCE_NS: Final = 2 * NS_PER_S
+"""A symbol table that hangs must not hold up the observation it describes."""
+_AGAIN: Final = timedelta(seconds=30)
+
+
+class FeedBook:
+    """Resolves feed references and describes them (symbol, asset class, market hours) from Hermes's symbol table.
+
+    The table is cached, the last good one kept. Until one was read, ids are undescribed feeds (``Feed.described`` false) and
+    symbols are unresolved: :attr:`unresolved` says why for each.
+    """
+
+    def __init__(self, client: HermesClient, references: Sequence[str], *, clock: Clock) -> None:
+        self._client = client
+        self._references = tuple(references)
+        self._clock = clock
+        self._by_symbol: dict[str, Feed] = {}
+        self._by_id: dict[str, Feed] = {}
+        self._retry_at_ns = 0
+        self.error: ProbekitError | None = None
+        """Why the last reading of the table failed; ``None`` when it did not."""
+        self.unresolved: dict[str, ProbekitError] = {}
+
+    async def targets(self, *, behind: str = "") -> list[Target]:
+        """One target per reference, in order; an unresolved symbol's id is the symbol itself."""
+        await self._refresh()
+        self.unresolved = {}
+        targets: dict[str, Target] = {}
+        for reference in self._references:
+            feed = self._feed(reference)
+            if feed is None:
+                targets[reference] = Target(reference, "feed", reference, None, behind)
+            else:
+                targets[feed.id] = Target(str(feed.id), "feed", feed.symbol or feed.id.short, feed, behind)
+        return list(targets.values())
+
+    def _feed(self, reference: str) -> Feed | None:
+        known = self._by_symbol.get(reference)
+        if known is not None:
+            return known
+        try:
+            feed_id = FeedId(reference)
+        except ValueError:
+            near = difflib.get_close_matches(reference, self._by_symbol, n=3)
+            self.unresolved[reference] = self.error or NotFound(
+                f"no feed has the symbol {reference!r}; nearest: {', '.join(near) or 'none'}", subject=reference
+            )
+            return None
+        return self._by_id.get(feed_id) or Feed(feed_id, "", described=bool(self._by_id))
+
+    async def _refresh(self) -> None:
+        now_ns = self._clock.monotonic_ns()
+        if now_ns < self._retry_at_ns:
+            return
+        try:
+            table = await within(self._clock, now_ns + _PATIENCE_NS, self._client.symbols())
+        except (ProbekitError, TimeoutError) as error:
+            self.error = (
+                error if isinstance(error, ProbekitError) else ProbekitError("the symbol table did not come within 2 s")
+            )
+            self._retry_at_ns = self._clock.monotonic_ns() + to_ns(_AGAIN)
+            return
+        self.error = None
+        self._by_symbol = table
+        self._by_id = {feed.id: feed for feed in table.values()}
