@@ -6,6 +6,7 @@ today.
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -14,7 +15,7 @@ from probekit import trust
 from probekit.codecs import accumulator, messages
 from probekit.codecs import vaa as vaa_codec
 from probekit.codecs.merkle import check_proofs
-from probekit.errors import BadProof, DecodeError, VerificationError
+from probekit.errors import BadProof, DecodeError, SupersededSet, VerificationError
 from probekit.model import PriceMessage, TrustRoot, TwapMessage
 from probekit.trust import Emitter, SignerSet, Trust
 from probekit.trust.sets import decode_set_upgrade
@@ -116,6 +117,45 @@ def test_set_upgrade(vector: dict[str, Any]) -> None:
     listed = known.get(root, expected["new_set_index"])
     assert listed is not None
     assert listed.signers == new.signers == decode_set_upgrade(vaa.payload)[1]
+
+
+@pytest.mark.skipif(not load(), reason="PROBEKIT_VECTORS names no folder")
+def test_the_registry_follows_from_the_first_set_of_each_ladder() -> None:
+    """One chain of signatures from the genesis guardian to set 7, and one from pro set 0 to set 1.
+
+    The vectors lack the upgrade to core set 6; its signers are the registry's own, and a real update signed by them is among
+    the vectors.
+    """
+    content = dict(load())
+    genesis = tuple(one for one in trust.MAINNET.sets if one.index == 0)
+    assert {one.root for one in genesis} == set(TrustRoot)
+    grown = Trust(genesis, trust.EMITTERS)
+    for name in (*(f"guardian-set-{index}" for index in (1, 2, 3, 4, 5)), "guardian-set-pro-1"):
+        # Both ladders have a set 0 here: the root is found by who signed.
+        vaa = vaa_codec.decode(bytes.fromhex(content[name]["data"]))
+        grown = grown.upgraded(vaa, installed_at=vaa.time)
+    sixth = trust.MAINNET.get(TrustRoot.CORE, 6)
+    assert sixth is not None
+    grown = grown.with_set(sixth)
+    vaa = vaa_codec.decode(bytes.fromhex(content["guardian-set-7"]["data"]))
+    grown = grown.upgraded(vaa, installed_at=vaa.time)
+    assert {(one.root, one.index): one.signers for one in grown.sets} == {
+        (one.root, one.index): one.signers for one in trust.MAINNET.sets
+    }
+
+
+@pytest.mark.skipif(not load(), reason="PROBEKIT_VECTORS names no folder")
+def test_a_known_rotation_lets_a_real_update_of_the_old_set_pass_for_24_hours() -> None:
+    content = dict(load())
+    upgrade, update = (bytes.fromhex(content[name]["data"]) for name in ("guardian-set-pro-1", "pnau-pro-00"))
+    at = trust.claim_of(update, trust.PRO).time
+    with pytest.raises(SupersededSet, match="not known"):
+        trust.verify(update, trust.PRO, at=at)
+    # The rotation's VAA carries time 0: when it took effect is the caller's knowledge.
+    timed = trust.PRO.upgraded(upgrade, installed_at=at.plus(-timedelta(hours=24)))
+    assert trust.verify(update, timed, at=at).set_index == 0
+    with pytest.raises(SupersededSet, match="expired"):
+        trust.verify(update, timed, at=at.plus(timedelta(seconds=1)))
 
 
 @pytest.mark.skipif(not load(), reason="PROBEKIT_VECTORS names no folder")

@@ -23,6 +23,7 @@ _PAYLOAD_MAGIC: Final = b"AUWV"
 _HEAD: Final = struct.Struct(">4sBBB")
 _TYPE_AND_LENGTH: Final = struct.Struct(">BH")
 _PAYLOAD: Final = struct.Struct(">4sBQI20s")
+_LENGTH: Final = struct.Struct(">H")
 
 
 class AccumulatorUpdate(msgspec.Struct, frozen=True):
@@ -38,7 +39,7 @@ class AccumulatorUpdate(msgspec.Struct, frozen=True):
     trailing_header: bytes = b""
     """Bytes a later minor version may add; skipped by readers."""
     trailing: bytes = b""
-    """Bytes after the last message; contracts ignore them."""
+    """Bytes after the last message: kept, but no part of the format. The EVM contract refuses them; so does verification."""
 
 
 class RootPayload(msgspec.Struct, frozen=True, gc=False):
@@ -55,6 +56,7 @@ def decode(data: bytes) -> AccumulatorUpdate:
     Work and memory are bounded by ``len(data)``: every length is checked against what is there before it is used.
     """
     size = len(data)
+    offset = 0
     try:
         magic, major, minor, trailing_size = _HEAD.unpack_from(data)
         if magic != MAGIC:
@@ -79,14 +81,24 @@ def decode(data: bytes) -> AccumulatorUpdate:
                 raise DecodeError(f"message {len(proven)} of {count} is cut short", raw=data, offset=proof_at)
             proven.append((data[message_at:proof_size_at], data[proof_at:offset]))
     except (struct.error, IndexError):
-        raise DecodeError(f"an accumulator update of {size} bytes is cut short", raw=data) from None
+        raise DecodeError(f"an accumulator update of {size} bytes is cut short", raw=data, offset=min(offset, size)) from None
     return AccumulatorUpdate(vaa, tuple(proven), major, minor, trailing_header, data[offset:])
 
 
 def encode(update: AccumulatorUpdate) -> bytes:
-    """The bytes of an update; the inverse of :func:`decode`. Raises ``ValueError`` above 255 messages or 65,535-byte parts."""
+    """The bytes of an update; the inverse of :func:`decode`.
+
+    Raises ``ValueError`` above 255 messages, 255 proof nodes, a header of 255 or other parts of 65,535 bytes.
+    """
     if len(update.proven) > MAX_MESSAGES:
         raise ValueError(f"an update holds at most {MAX_MESSAGES} messages, not {len(update.proven)}")
+    try:
+        return _encode(update)
+    except struct.error as error:
+        raise ValueError(f"a part of the update does not fit its length field: {error}") from None
+
+
+def _encode(update: AccumulatorUpdate) -> bytes:
     parts = [
         _HEAD.pack(MAGIC, update.major, update.minor, len(update.trailing_header)),
         update.trailing_header,
@@ -98,7 +110,7 @@ def encode(update: AccumulatorUpdate) -> bytes:
         nodes, rest = divmod(len(proof), NODE_SIZE)
         if rest:
             raise ValueError(f"a proof of {len(proof)} bytes is not whole nodes of {NODE_SIZE}")
-        parts += [struct.pack(">H", len(message)), message, bytes((nodes,)), proof]
+        parts += [_LENGTH.pack(len(message)), message, bytes((nodes,)), proof]
     parts.append(update.trailing)
     return b"".join(parts)
 
@@ -108,12 +120,17 @@ def decode_payload(payload: bytes) -> RootPayload:
     try:
         magic, kind, slot, ring_size, root = _PAYLOAD.unpack_from(payload)
     except struct.error:
-        raise DecodeError(f"a root payload of {len(payload)} bytes is cut short", raw=payload) from None
+        raise DecodeError(f"a root payload of {len(payload)} bytes is cut short", raw=payload, offset=0) from None
     if magic != _PAYLOAD_MAGIC or kind != 0:
         raise DecodeError(f"the VAA signs {payload[:5].hex()}, not a Merkle root (AUWV, type 0)", raw=payload, offset=0)
     return RootPayload(slot, ring_size, root)
 
 
 def encode_payload(payload: RootPayload) -> bytes:
-    """The bytes of a root payload."""
-    return _PAYLOAD.pack(_PAYLOAD_MAGIC, 0, payload.slot, payload.ring_size, payload.root)
+    """The bytes of a root payload. Raises ``ValueError`` when a field does not fit its place."""
+    if len(payload.root) != NODE_SIZE:
+        raise ValueError(f"a root has {NODE_SIZE} bytes, not {len(payload.root)}")
+    try:
+        return _PAYLOAD.pack(_PAYLOAD_MAGIC, 0, payload.slot, payload.ring_size, payload.root)
+    except struct.error as error:
+        raise ValueError(f"a field of the payload does not fit its place: {error}") from None

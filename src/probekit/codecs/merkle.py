@@ -29,11 +29,12 @@ def node_hash(left: bytes, right: bytes) -> bytes:
 
 
 class MerkleTree:
-    """A tree over messages, padded with empty leaves to a power of two; at least one message."""
+    """A tree over messages, padded with empty leaves to a power of two. Raises ``ValueError`` without a message."""
 
     def __init__(self, messages: Sequence[bytes]) -> None:
         if not messages:
             raise ValueError("a tree over no messages has no root")
+        self._size = len(messages)
         level = [leaf_hash(message) for message in messages]
         level += [EMPTY] * ((1 << (len(level) - 1).bit_length()) - len(level))
         self._levels = [level]
@@ -47,7 +48,9 @@ class MerkleTree:
         return self._levels[-1][0]
 
     def proof(self, index: int) -> bytes:
-        """The siblings of message ``index`` from the leaf up, joined."""
+        """The siblings of message ``index`` from the leaf up, joined. Raises ``IndexError``."""
+        if not 0 <= index < self._size:
+            raise IndexError(f"message {index} of a tree over {self._size}")
         siblings = []
         for level in self._levels[:-1]:
             siblings.append(level[index ^ 1])
@@ -55,31 +58,41 @@ class MerkleTree:
         return b"".join(siblings)
 
 
-def check_proofs(root: bytes, proven: Iterable[tuple[bytes, bytes]]) -> None:
-    """Check that every (message, proof) leads to ``root``. Raises ``BadProof`` naming the first that does not.
+class ProofChecker:
+    """Checks proofs against one root, and remembers what it has shown, so that messages of one tree share their paths.
 
-    Messages of one tree share most of their paths, so a node once shown to lead to the root is remembered with the rest of the
-    path that showed it. Another proof may stop there only if its own rest is the same: garbage behind a known node is still
-    garbage, and a contract would refuse it.
+    A node shown to lead to the root is remembered with the rest of its path; so is its sibling, whose own path is thereby
+    known. Another proof may stop at such a node only if its own rest is the same, byte for byte: garbage behind a known node is
+    still garbage, and a contract would refuse it. Memory is bounded by the proofs given.
     """
-    known: dict[bytes, tuple[bytes, int]] = {root: (b"", 0)}
-    for number, (message, proof) in enumerate(proven):
-        length = len(proof)
-        position = 0
-        node = keccak_256(b"\x00" + message).digest()[:20]
-        path: list[tuple[bytes, int]] = []
-        while True:
-            seen = known.get(node)
-            if seen is not None:
-                other, at = seen
-                if len(other) - at == length - position and other[at:] == proof[position:]:
-                    break
-            if position >= length:
-                raise BadProof(f"the Merkle path of message {number} ends at {node.hex()}, the signed root is {root.hex()}")
-            path.append((node, position))
-            sibling = proof[position : position + 20]
-            position += 20
-            pair = b"\x01" + node + sibling if node <= sibling else b"\x01" + sibling + node
-            node = keccak_256(pair).digest()[:20]
-        for node, at in path:
-            known[node] = (proof, at)
+
+    __slots__ = ("_known", "_root")
+
+    def __init__(self, root: bytes) -> None:
+        self._root = root
+        self._known: dict[bytes, bytes] = {root: b""}
+
+    def check(self, proven: Iterable[tuple[bytes, bytes]]) -> None:
+        """Check that every (message, proof) leads to the root. Raises ``BadProof`` naming the first that does not."""
+        known = self._known
+        rest_of = known.get
+        for number, (message, proof) in enumerate(proven):
+            node = keccak_256(b"\x00" + message).digest()[:20]
+            rest = proof
+            while rest_of(node) != rest:
+                if not rest:
+                    # This path was noted on the way as if it held; nothing of it may be believed.
+                    self._known = {self._root: b""}
+                    raise BadProof(
+                        f"the Merkle path of message {number} ends at {node.hex()}, the signed root is {self._root.hex()}"
+                    )
+                known[node] = rest
+                sibling, rest = rest[:20], rest[20:]
+                known[sibling] = node + rest
+                pair = b"\x01" + node + sibling if node <= sibling else b"\x01" + sibling + node
+                node = keccak_256(pair).digest()[:20]
+
+
+def check_proofs(root: bytes, proven: Iterable[tuple[bytes, bytes]]) -> None:
+    """Check that every (message, proof) leads to ``root``. Raises ``BadProof`` naming the first that does not."""
+    ProofChecker(root).check(proven)

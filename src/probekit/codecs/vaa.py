@@ -23,7 +23,7 @@ VERSION: Final = 1
 
 
 class Signature(msgspec.Struct, frozen=True, gc=False):
-    """One signer's: its index in the set, ``r || s`` (64 bytes) and the recovery id (0 or 1; some signers add 27)."""
+    """One signer's: its index in the set, ``r || s`` (64 bytes) and the recovery id (0 to 3; in practice 0 or 1)."""
 
     index: int
     rs: bytes
@@ -68,7 +68,10 @@ class Vaa(msgspec.Struct, frozen=True):
 
 
 def decode(data: bytes) -> Vaa:
-    """Decode a whole VAA. Raises ``DecodeError`` for another version, or when it is cut short."""
+    """Decode a whole VAA; everything behind the body's fields is its payload.
+
+    Raises ``DecodeError`` with the offset for another version, or when it is cut short.
+    """
     try:
         version, set_index, count = _HEAD.unpack_from(data)
         if version != VERSION:
@@ -76,17 +79,25 @@ def decode(data: bytes) -> Vaa:
         offset = _HEAD.size
         body_at = offset + count * _SIGNATURE.size
         if len(data) < body_at + _BODY.size:
-            raise DecodeError(f"a VAA of {len(data)} bytes is too short for {count} signatures and a body", raw=data)
-        signatures = tuple(Signature(*parts) for parts in _SIGNATURE.iter_unpack(data[offset:body_at]))
+            raise DecodeError(
+                f"a VAA of {len(data)} bytes is too short for {count} signatures and a body", raw=data, offset=offset
+            )
+        signatures = tuple([Signature(*parts) for parts in _SIGNATURE.iter_unpack(data[offset:body_at])])
         timestamp, nonce, chain, emitter, sequence, consistency = _BODY.unpack_from(data, body_at)
     except struct.error:
-        raise DecodeError(f"a VAA of {len(data)} bytes is cut short", raw=data) from None
+        raise DecodeError(f"a VAA of {len(data)} bytes is cut short", raw=data, offset=0) from None
     payload = data[body_at + _BODY.size :]
     return Vaa(set_index, signatures, timestamp, nonce, chain, emitter, sequence, consistency, payload)
 
 
 def encode(vaa: Vaa) -> bytes:
-    """The bytes of a VAA; the inverse of :func:`decode`."""
-    head = _HEAD.pack(VERSION, vaa.set_index, len(vaa.signatures))
-    signatures = b"".join(_SIGNATURE.pack(s.index, s.rs, s.recovery_id) for s in vaa.signatures)
-    return head + signatures + vaa.body()
+    """The bytes of a VAA; the inverse of :func:`decode`. Raises ``ValueError`` when a field does not fit its place."""
+    # struct would pad short bytes, silently.
+    if len(vaa.emitter_address) != 32 or any(len(signature.rs) != 64 for signature in vaa.signatures):
+        raise ValueError("an emitter address has 32 bytes and a signature 64")
+    try:
+        head = _HEAD.pack(VERSION, vaa.set_index, len(vaa.signatures))
+        signatures = b"".join(_SIGNATURE.pack(s.index, s.rs, s.recovery_id) for s in vaa.signatures)
+        return head + signatures + vaa.body()
+    except struct.error as error:
+        raise ValueError(f"a field of the VAA does not fit its place: {error}") from None

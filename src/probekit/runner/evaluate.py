@@ -137,7 +137,8 @@ class Evaluator(Generic[O]):
     def fail_missing(self, now: Instant, why: str) -> None:
         """Give every target still unseen the verdict CRITICAL ``missing``, unless its endpoint failed."""
         for state in self._states.values():
-            if state.seen is None and not state.judged:
+            endpoint = self._states.get(state.target.behind)
+            if state.seen is None and not state.judged and (endpoint is None or not isinstance(endpoint.seen, Failure)):
                 self._fail(state, Missing(f"{state.target.name}: {why}", subject=state.target.id), now)
 
     def results(self, latest: dict[str, RequestRecord], problem: str | None) -> tuple[TargetResult, ...]:

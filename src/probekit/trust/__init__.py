@@ -3,6 +3,7 @@
 ``CORE``, ``PRO`` and ``MAINNET`` are the real sets; build another :class:`Trust` for networks of your own.
 """
 
+from probekit.trust.attestation import AttestedBytes, attest, check_parsed, signed_update
 from probekit.trust.registry import (
     BETA,
     CORE,
@@ -16,7 +17,7 @@ from probekit.trust.registry import (
     PRO_STAGING,
 )
 from probekit.trust.sets import Emitter, SignerSet, Trust
-from probekit.trust.verification import AttestedBytes, Claim, attest, check_parsed, claim_of, signed_update, verify
+from probekit.trust.verification import Claim, Verifier, claim_of, verify
 
 __all__ = [
     "BETA",
@@ -34,6 +35,7 @@ __all__ = [
     "Emitter",
     "SignerSet",
     "Trust",
+    "Verifier",
     "attest",
     "check_parsed",
     "claim_of",

@@ -8,7 +8,7 @@ from typing import Final
 
 from probekit.codecs import vaa as vaa_codec
 from probekit.codecs.vaa import Vaa
-from probekit.errors import BadSignature, DecodeError, UnknownSet, VerificationError, WrongEmitter
+from probekit.errors import DecodeError, SupersededSet, UnknownSet, VerificationError, WrongEmitter
 from probekit.model import TrustRoot
 from probekit.trust.signatures import check_signatures
 from probekit.units import Instant
@@ -16,8 +16,8 @@ from probekit.units import Instant
 SUPERSEDED_FOR: Final = timedelta(hours=24)
 """How long a set goes on after the next one was installed (the contracts' ``guardian_set_ttl`` of 86,400 s)."""
 
-GOVERNANCE_CHAIN: Final = 1
-GOVERNANCE_EMITTER: Final = bytes(31) + b"\x04"
+GOVERNANCE: Final = (1, bytes(31) + b"\x04")
+"""(chain, address) that emits set upgrades on either root: Wormhole's own governance emitter."""
 _MODULE_CORE: Final = b"Core".rjust(32, b"\x00")
 _ACTION_UPGRADE: Final = 2
 
@@ -36,8 +36,9 @@ class SignerSet:
     expires_at: Instant | None = None
 
     def __post_init__(self) -> None:
-        if not self.signers or any(len(signer) != 20 for signer in self.signers):
-            raise ValueError(f"set {self.index} of the {self.root} root needs signers of 20 bytes each")
+        # A VAA counts its signatures in one byte.
+        if not 0 < len(self.signers) <= 255 or any(len(signer) != 20 for signer in self.signers):
+            raise ValueError(f"set {self.index} of the {self.root} root needs 1 to 255 signers of 20 bytes each")
 
     @classmethod
     def of(cls, root: TrustRoot, index: int, *addresses: str) -> SignerSet:
@@ -63,21 +64,30 @@ class Emitter:
 class Trust:
     """What verification rests on: sets keyed by (root, index), and the emitter of each root.
 
-    ``emitters`` may name a root of which no set is trusted: its updates are then ``WrongRoot``, not ``WrongEmitter``. A value;
-    the methods return changed copies.
+    ``emitters`` may name a root of which no set is trusted: its updates are then ``WrongRoot``, not ``WrongEmitter``.
+    ``governance`` is the (chain, 32-byte address) that set upgrades come from. ``recognised`` are sets that are *not* trusted:
+    known only to say ``WrongRoot`` where their signatures turn up. A value; the methods return changed copies. Raises
+    ``ValueError`` when two sets share a root and an index, or two emitters a place.
     """
 
     sets: tuple[SignerSet, ...]
     emitters: tuple[Emitter, ...]
+    governance: tuple[int, bytes] = GOVERNANCE
+    recognised: tuple[SignerSet, ...] = ()
     _by_key: dict[tuple[TrustRoot, int], SignerSet] = field(init=False, repr=False, compare=False)
     _by_emitter: dict[tuple[int, bytes], TrustRoot] = field(init=False, repr=False, compare=False)
+    _roots: frozenset[TrustRoot] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         by_key = {(one.root, one.index): one for one in self.sets}
         if len(by_key) != len(self.sets):
             raise ValueError("two sets share a root and an index")
+        by_emitter = {(one.chain, one.address): one.root for one in self.emitters}
+        if len(by_emitter) != len(self.emitters):
+            raise ValueError("two emitters share a chain and an address")
         object.__setattr__(self, "_by_key", by_key)
-        object.__setattr__(self, "_by_emitter", {(one.chain, one.address): one.root for one in self.emitters})
+        object.__setattr__(self, "_by_emitter", by_emitter)
+        object.__setattr__(self, "_roots", frozenset(one.root for one in self.sets))
 
     def get(self, root: TrustRoot, index: int) -> SignerSet | None:
         """The set of that root and index, if it is trusted."""
@@ -89,15 +99,26 @@ class Trust:
 
     def roots(self) -> frozenset[TrustRoot]:
         """Roots of which at least one set is trusted."""
-        return frozenset(one.root for one in self.sets)
+        return self._roots
 
     def newest(self, root: TrustRoot) -> SignerSet | None:
         """The set of the highest index of a root."""
         return max((one for one in self.sets if one.root is root), key=lambda one: one.index, default=None)
 
+    def superseding(self, signer_set: SignerSet, at: Instant) -> SignerSet | None:
+        """The newest later set of the same root that may be in force at ``at``: not one known to begin after it."""
+        later = (
+            one
+            for one in self.sets
+            if one.root is signer_set.root and one.index > signer_set.index and (one.valid_from is None or one.valid_from <= at)
+        )
+        return max(later, key=lambda one: one.index, default=None)
+
     def only(self, root: TrustRoot) -> Trust:
         """The same trust in one root alone; the other's updates become ``WrongRoot``."""
-        return replace(self, sets=tuple(one for one in self.sets if one.root is root))
+        kept = tuple(one for one in self.sets if one.root is root)
+        dropped = tuple(one for one in self.sets if one.root is not root)
+        return replace(self, sets=kept, recognised=self.recognised + dropped)
 
     def with_set(self, added: SignerSet) -> Trust:
         """With one more set, or another in place of the one of its root and index."""
@@ -109,45 +130,69 @@ class Trust:
 
         The VAA does not name its root: without ``root`` it is the one whose set signed. ``installed_at`` is the caller's
         knowledge of when the new set took effect (the pro rotation's VAA carries time 0): from then it is valid, and the old
-        set expires 24 hours later. Raises ``DecodeError`` when it is no set upgrade, ``WrongEmitter``, ``UnknownSet``, or what
-        is wrong with the signatures.
+        set expires 24 hours later. A set that is already trusted under that index gets these times when it has the same
+        signers.
+
+        Raises ``DecodeError`` when it is no set upgrade, or one for a single chain, or skips an index; ``WrongEmitter``;
+        ``UnknownSet`` when the set before is not trusted; ``SupersededSet`` when that set had expired, or has installed
+        another set already; or what is wrong with the signatures.
         """
         message = vaa if isinstance(vaa, Vaa) else vaa_codec.decode(vaa)
-        if (message.emitter_chain, message.emitter_address) != (GOVERNANCE_CHAIN, GOVERNANCE_EMITTER):
+        if (message.emitter_chain, message.emitter_address) != self.governance:
+            chain, address = self.governance
             raise WrongEmitter(
-                f"a set upgrade comes from chain 1, address 0x..04, not from chain {message.emitter_chain}, "
+                f"a set upgrade comes from chain {chain}, address {address.hex()}, not from chain {message.emitter_chain}, "
                 f"{message.emitter_address.hex()}"
             )
         index, signers = decode_set_upgrade(message.payload)
+        if index != message.set_index + 1:
+            raise DecodeError(
+                f"set {message.set_index} may install set {message.set_index + 1}, not {index}", raw=message.payload, offset=35
+            )
+        before = self._signer_of(message, tuple(TrustRoot) if root is None else (root,))
+        name = f"set {before.index} of the {before.root} root"
+        if before.expires_at is not None and installed_at > before.expires_at:
+            raise SupersededSet(f"{name} expired at {before.expires_at}; it installs nothing at {installed_at}")
+        known = self.get(before.root, index)
+        # Whoever holds an old set's keys must not be able to put another set in place of its true successor.
+        if known is not None and known.signers != signers:
+            raise SupersededSet(f"{name} has installed another set {index} than this upgrade's")
+        new = SignerSet(before.root, index, signers, installed_at, None if known is None else known.expires_at)
+        return self.with_set(replace(before, expires_at=installed_at.plus(SUPERSEDED_FOR))).with_set(new)
+
+    def _signer_of(self, message: Vaa, roots: tuple[TrustRoot, ...]) -> SignerSet:
+        """The trusted set, of one of these roots, that signed. Raises what is wrong with the signatures, by the first."""
         failure: VerificationError | None = None
-        for candidate in (root,) if root is not None else tuple(TrustRoot):
-            before = self.get(candidate, message.set_index)
-            if before is None:
+        digest = message.digest()
+        for root in roots:
+            candidate = self.get(root, message.set_index)
+            if candidate is None:
                 continue
             try:
-                check_signatures(message, before.signers, before.quorum)
-            except BadSignature as error:
-                failure = error
-                continue
-            if index != message.set_index + 1:
-                raise DecodeError(f"set {message.set_index} may install set {message.set_index + 1}, not {index}", raw=b"")
-            old = replace(before, expires_at=installed_at.plus(SUPERSEDED_FOR))
-            new = SignerSet(candidate, index, signers, valid_from=installed_at)
-            return self.with_set(old).with_set(new)
+                check_signatures(message, digest, candidate.signers, candidate.quorum)
+            except VerificationError as error:
+                failure = failure or error
+            else:
+                return candidate
         raise failure or UnknownSet(f"no trusted set has index {message.set_index}, which signed this upgrade")
 
 
 def decode_set_upgrade(payload: bytes) -> tuple[int, tuple[bytes, ...]]:
     """New index and signers of a ``Core`` action 2 payload.
 
-    Layout: module 32 (``Core``, left-padded) · action u8 (2) · chain u16 · index u32 · count u8 · 20 bytes each. Raises
-    ``DecodeError``. Source: Wormhole whitepaper 0002.
+    Layout: module 32 (``Core``, left-padded) · action u8 (2) · chain u16 (0: every chain) · index u32 · count u8 · 20 bytes
+    each. Raises ``DecodeError``. Source: Wormhole whitepaper 0002.
     """
     if len(payload) < 40 or payload[:32] != _MODULE_CORE or payload[32] != _ACTION_UPGRADE:
         raise DecodeError("not a set upgrade (module Core, action 2)", raw=payload, offset=0)
+    if payload[33:35] != b"\x00\x00":
+        chain = int.from_bytes(payload[33:35], "big")
+        raise DecodeError(f"a set upgrade for chain {chain} alone says nothing of the root's sets", raw=payload, offset=33)
     count = payload[39]
     if len(payload) != 40 + 20 * count or not count:
-        raise DecodeError(f"a set upgrade of {count} signers has {40 + 20 * count} bytes, not {len(payload)}", raw=payload)
+        raise DecodeError(
+            f"a set upgrade of {count} signers has {40 + 20 * count} bytes, not {len(payload)}", raw=payload, offset=39
+        )
     signers = tuple(payload[40 + 20 * i : 60 + 20 * i] for i in range(count))
     return int.from_bytes(payload[35:39], "big"), signers
 

@@ -2,31 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from functools import partial
-
 import msgspec
 
 from probekit.codecs import accumulator, messages
 from probekit.codecs import vaa as vaa_codec
 from probekit.codecs.accumulator import AccumulatorUpdate
-from probekit.codecs.merkle import check_proofs
+from probekit.codecs.merkle import ProofChecker
 from probekit.codecs.vaa import Vaa
 from probekit.errors import (
     BadSignature,
     DecodeError,
-    ParsedMismatch,
-    ProbekitError,
     SupersededSet,
     UnknownSet,
     VerificationError,
     WrongEmitter,
     WrongRoot,
 )
-from probekit.model import PriceMessage, PricePoint, PriceUpdate, TrustRoot, UpdateMetadata, Verified
-from probekit.model.price import Attestation
+from probekit.model import TrustRoot, Verified
 from probekit.trust.sets import SignerSet, Trust
-from probekit.trust.signatures import check_signatures, recover
+from probekit.trust.signatures import Recovery, check_signatures
 from probekit.units import Instant
 
 
@@ -38,71 +32,135 @@ def verify(update: bytes | AccumulatorUpdate, trust: Trust, *, at: Instant, acce
     it came.
 
     Raises ``DecodeError``; ``WrongEmitter`` (no known root emits there); ``WrongRoot`` (its root is not trusted here, or the
-    signatures are another root's); ``UnknownSet``; ``SupersededSet``; ``SignatureOrder``; ``NoQuorum``; ``BadSignature``;
-    ``BadProof``.
+    signatures are another root's); ``UnknownSet`` (no such set, or not yet valid); ``SignatureOrder``; ``NoQuorum``;
+    ``BadSignature``; ``SupersededSet`` (rightly signed, by a set that no longer counts); ``BadProof``. Several updates of one
+    answer are cheaper by :class:`Verifier`.
     """
-    decoded = update if isinstance(update, AccumulatorUpdate) else accumulator.decode(update)
-    if decoded.major != accumulator.MAJOR:
-        raise DecodeError(f"major version {decoded.major}; the contracts take {accumulator.MAJOR} only", raw=decoded.vaa)
-    vaa = vaa_codec.decode(decoded.vaa)
-    root = trust.root_of(vaa.emitter_chain, vaa.emitter_address)
-    if root is None:
-        raise WrongEmitter(f"no trusted root emits from chain {vaa.emitter_chain}, address {vaa.emitter_address.hex()}")
-    if root not in trust.roots():
-        trusted = ", ".join(sorted(trust.roots())) or "none"
-        raise WrongRoot(f"an update of the {root} root; trusted here: {trusted}")
-    signer_set = trust.get(root, vaa.set_index)
-    if signer_set is None:
-        _raise_if_other_root(vaa, trust, root)
-        raise UnknownSet(f"no trusted set of the {root} root has index {vaa.set_index}")
-    _check_validity(signer_set, trust, at, accept_superseded=accept_superseded)
-    try:
-        signers = check_signatures(vaa, signer_set.signers, signer_set.quorum)
-    except VerificationError:
-        _raise_if_other_root(vaa, trust, root)
-        raise
-    payload = accumulator.decode_payload(vaa.payload)
-    check_proofs(payload.root, decoded.proven)
-    return Verified(
-        root,
-        vaa.set_index,
-        signers,
-        signer_set.quorum,
-        payload.slot,
-        vaa.sequence,
-        vaa.time,
-        vaa.digest(),
-        tuple(messages.decode(message) for message, _ in decoded.proven),
-    )
+    return Verifier(trust).verify(update, at=at, accept_superseded=accept_superseded)
 
 
-def _check_validity(signer_set: SignerSet, trust: Trust, at: Instant, *, accept_superseded: bool) -> None:
-    name = f"set {signer_set.index} of the {signer_set.root} root"
+class _SignedRoot:
+    """A Merkle root with its signatures checked; when it counts, and which messages it proves, is asked later."""
+
+    __slots__ = ("digest", "payload", "proofs", "sequence", "signer_set", "signers", "time")
+
+    def __init__(self, data: bytes, trust: Trust) -> None:
+        vaa = vaa_codec.decode(data)
+        root = trust.root_of(vaa.emitter_chain, vaa.emitter_address)
+        if root is None:
+            raise WrongEmitter(f"no trusted root emits from chain {vaa.emitter_chain}, address {vaa.emitter_address.hex()}")
+        if root not in trust.roots():
+            trusted = ", ".join(sorted(trust.roots())) or "none"
+            raise WrongRoot(f"an update of the {root} root; trusted here: {trusted}")
+        digest = vaa.digest()
+        signer_set = trust.get(root, vaa.set_index)
+        if signer_set is None:
+            _raise_if_other_root(vaa, digest, trust, root)
+            raise UnknownSet(f"no trusted set of the {root} root has index {vaa.set_index}")
+        try:
+            self.signers = check_signatures(vaa, digest, signer_set.signers, signer_set.quorum)
+        except VerificationError:
+            _raise_if_other_root(vaa, digest, trust, root)
+            raise
+        self.signer_set = signer_set
+        self.digest = digest
+        self.sequence = vaa.sequence
+        self.time = vaa.time
+        self.payload = accumulator.decode_payload(vaa.payload)
+        self.proofs = ProofChecker(self.payload.root)
+
+
+class Verifier:
+    """Verifies the updates of one answer: a VAA they share is recovered once, and so are their common Merkle paths.
+
+    Hermes cuts a slot of more than 255 messages into several updates with the same VAA. What was checked is kept, so that an
+    instance is for one answer; it holds a few times the bytes it was given. Not for several threads at once.
+    """
+
+    __slots__ = ("_signed", "trust")
+
+    def __init__(self, trust: Trust) -> None:
+        self.trust = trust
+        self._signed: dict[bytes, _SignedRoot] = {}
+
+    def verify(self, update: bytes | AccumulatorUpdate, *, at: Instant, accept_superseded: bool = False) -> Verified:
+        """As :func:`verify`."""
+        decoded = update if isinstance(update, AccumulatorUpdate) else accumulator.decode(update)
+        signed = self._root_of(decoded)
+        check_validity(signed.signer_set, self.trust, at, accept_superseded=accept_superseded)
+        return self._prove(decoded, signed)
+
+    def prove(self, decoded: AccumulatorUpdate) -> Verified:
+        """All of :meth:`verify` but the set's validity in time, which is left to :func:`check_validity`."""
+        return self._prove(decoded, self._root_of(decoded))
+
+    def _root_of(self, decoded: AccumulatorUpdate) -> _SignedRoot:
+        if decoded.major != accumulator.MAJOR:
+            raise DecodeError(
+                f"major version {decoded.major}; the contracts take {accumulator.MAJOR} only", raw=decoded.vaa, offset=0
+            )
+        if decoded.trailing:
+            raise DecodeError(
+                f"{len(decoded.trailing)} bytes behind the last message; the EVM contract takes none", raw=decoded.trailing
+            )
+        signed = self._signed.get(decoded.vaa)
+        if signed is None:
+            signed = self._signed[decoded.vaa] = _SignedRoot(decoded.vaa, self.trust)
+        return signed
+
+    def _prove(self, decoded: AccumulatorUpdate, signed: _SignedRoot) -> Verified:
+        signed.proofs.check(decoded.proven)
+        decode = messages.decode
+        signer_set = signed.signer_set
+        return Verified(
+            signer_set.root,
+            signer_set.index,
+            signed.signers,
+            signer_set.quorum,
+            signed.payload.slot,
+            signed.sequence,
+            signed.time,
+            signed.digest,
+            tuple([decode(message) for message, _ in decoded.proven]),
+        )
+
+
+def check_validity(signer_set: SignerSet, trust: Trust, at: Instant, *, accept_superseded: bool = False) -> None:
+    """Check that a set of ``trust`` counts at ``at``.
+
+    Raises ``UnknownSet`` when it is not valid yet; ``SupersededSet`` when it has expired, or a newer one has replaced it and
+    its expiry is not known. ``accept_superseded`` lets a superseded set pass.
+    """
     if signer_set.valid_from is not None and at < signer_set.valid_from:
-        raise UnknownSet(f"{name} is valid from {signer_set.valid_from}, not yet at {at}")
+        raise UnknownSet(f"{_name(signer_set)} is valid from {signer_set.valid_from}, not yet at {at}")
     if accept_superseded:
         return
     if signer_set.expires_at is not None:
         if at > signer_set.expires_at:
-            raise SupersededSet(f"{name} expired at {signer_set.expires_at}, before {at}")
+            raise SupersededSet(f"{_name(signer_set)} expired at {signer_set.expires_at}, before {at}")
         return
-    newest = trust.newest(signer_set.root)
-    if newest is not None and newest.index > signer_set.index:
-        raise SupersededSet(f"{name} was superseded by set {newest.index}, at a time that is not known")
+    newer = trust.superseding(signer_set, at)
+    if newer is not None:
+        raise SupersededSet(f"{_name(signer_set)} was superseded by set {newer.index}; when it expires is not known")
 
 
-def _raise_if_other_root(vaa: Vaa, trust: Trust, root: TrustRoot) -> None:
-    """``WrongRoot`` when most signatures are valid ones of another root's set of any index: the migration's mistake."""
-    if not vaa.signatures:
-        return
-    digest = vaa.digest()
-    recovered = []
+def _name(signer_set: SignerSet) -> str:
+    return f"set {signer_set.index} of the {signer_set.root} root"
+
+
+def _raise_if_other_root(vaa: Vaa, digest: bytes, trust: Trust, root: TrustRoot) -> None:
+    """``WrongRoot`` when a quorum of another root's set of any index did sign: the migration's mistake.
+
+    Bounded by the 255 signatures a VAA can carry.
+    """
+    recovery = Recovery(digest)
+    recovered: set[tuple[int, bytes]] = set()
     for signature in vaa.signatures:
         try:
-            recovered.append((signature.index, recover(signature, digest)))
+            recovered.add((signature.index, recovery.address(signature)))
         except BadSignature:
             continue
-    for other in trust.sets:
+    for other in (*trust.sets, *trust.recognised):
         if other.root is root:
             continue
         hits = sum(1 for index, address in recovered if other.signers[index : index + 1] == (address,))
@@ -111,132 +169,6 @@ def _raise_if_other_root(vaa: Vaa, trust: Trust, root: TrustRoot) -> None:
                 f"the update claims the {root} root, set {vaa.set_index}, but {hits} valid signatures are of "
                 f"set {other.index} of the {other.root} root"
             )
-
-
-def check_parsed(update: PriceUpdate, message: PriceMessage, slot: int) -> None:
-    """Compare a parsed JSON price with its signed message. Raises ``ParsedMismatch`` naming every field that differs."""
-    point, ema, metadata = update.point, update.ema_point, update.metadata
-    pairs: list[tuple[str, object, object]] = [
-        ("id", update.id, message.feed_id),
-        ("price", point.price, message.price),
-        ("conf", point.conf, message.conf),
-        ("expo", point.expo, message.expo),
-        ("publish_time", point.publish_time, message.publish_time),
-        ("ema_price", ema.price, message.ema_price),
-        ("ema_conf", ema.conf, message.ema_conf),
-        ("ema_expo", ema.expo, message.expo),
-    ]
-    if metadata is not None:
-        if metadata.prev_publish_time is not None:
-            pairs.append(("prev_publish_time", metadata.prev_publish_time, message.prev_publish_time))
-        if metadata.slot is not None:
-            pairs.append(("slot", metadata.slot, slot))
-    wrong = [f"{name} {parsed}, signed {signed}" for name, parsed, signed in pairs if parsed != signed]
-    if wrong:
-        raise ParsedMismatch(f"the parsed price of {update.id} contradicts its signed bytes: {'; '.join(wrong)}")
-
-
-class _Proof(Attestation):
-    """Says that an update is what its signed bytes state."""
-
-    __slots__ = ("_verified",)
-
-    def __init__(self, verified: Verified) -> None:
-        self._verified = verified
-
-    @property
-    def verified_by(self) -> Verified:
-        return self._verified
-
-    def verified(self, update: PriceUpdate, trust: object, *, at: Instant) -> PriceUpdate:
-        return update
-
-    def __repr__(self) -> str:
-        return f"<proof of slot {self._verified.slot}, {self._verified.root} set {self._verified.set_index}>"
-
-
-def signed_update(message: PriceMessage, verified: Verified, served: UpdateMetadata | None = None) -> PriceUpdate:
-    """The update as its signed message states it; of what was merely served it keeps ``proof_available_time`` alone."""
-    return PriceUpdate(
-        message.feed_id,
-        PricePoint(message.price, message.conf, message.expo, message.publish_time),
-        PricePoint(message.ema_price, message.ema_conf, message.expo, message.publish_time),
-        UpdateMetadata(verified.slot, None if served is None else served.proof_available_time, message.prev_publish_time),
-        _Proof(verified),
-    )
-
-
-class AttestedBytes(Attestation):
-    """The accumulator updates of one answer, verified once for all feeds in it, when first asked.
-
-    ``load`` yields the raw updates; it is called once. One failing update fails its own feeds only.
-    """
-
-    __slots__ = ("_cache", "_load")
-
-    def __init__(self, load: Callable[[], Sequence[bytes]]) -> None:
-        self._load = load
-        self._cache: tuple[Trust, Instant, dict[str, tuple[PriceMessage, Verified] | ProbekitError]] | None = None
-
-    @property
-    def verified_by(self) -> None:
-        return None
-
-    def proofs(self, trust: Trust, *, at: Instant) -> dict[str, tuple[PriceMessage, Verified] | ProbekitError]:
-        """Feed id -> its signed message and proof, or why its update does not verify."""
-        cache = self._cache
-        if cache is not None and cache[0] is trust and cache[1] == at:
-            return cache[2]
-        found: dict[str, tuple[PriceMessage, Verified] | ProbekitError] = {}
-        for raw in self._load():
-            try:
-                decoded = accumulator.decode(raw)
-            except DecodeError as error:
-                found.setdefault("", error)
-                continue
-            try:
-                verified = verify(decoded, trust, at=at)
-                for message in verified.messages:
-                    if isinstance(message, PriceMessage):
-                        found[message.feed_id] = (message, verified)
-            except (VerificationError, DecodeError) as error:
-                for feed_id in _claimed_feeds(decoded):
-                    found.setdefault(feed_id, error)
-        self._cache = (trust, at, found)
-        return found
-
-    def verified(self, update: PriceUpdate, trust: object, *, at: Instant) -> PriceUpdate:
-        if not isinstance(trust, Trust):
-            raise TypeError(f"trust is a probekit.trust.Trust, not {type(trust).__name__}")
-        proofs = self.proofs(trust, at=at)
-        proof = proofs.get(update.id) or proofs.get("")
-        if proof is None:
-            raise VerificationError(f"no signed message of this answer is about {update.id}")
-        if isinstance(proof, ProbekitError):
-            raise proof
-        message, verified = proof
-        check_parsed(update, message, verified.slot)
-        return signed_update(message, verified, update.metadata)
-
-    def __repr__(self) -> str:
-        return "<signed bytes, not verified>"
-
-
-def _claimed_feeds(decoded: AccumulatorUpdate) -> list[str]:
-    claimed = []
-    for raw, _ in decoded.proven:
-        try:
-            message = messages.decode(raw)
-        except DecodeError:
-            continue
-        if isinstance(message, PriceMessage):
-            claimed.append(message.feed_id)
-    return claimed
-
-
-def attest(raw: bytes) -> AttestedBytes:
-    """The attestation of one raw update."""
-    return AttestedBytes(partial(tuple, (raw,)))
 
 
 class Claim(msgspec.Struct, frozen=True):

@@ -1,0 +1,17 @@
+"""``probekit explain NAME``: a probe's question and effective configuration."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from probekit.cli import run
+
+
+def main(argv: Sequence[str]) -> int:
+    """The probe's own ``--explain``."""
+    if argv and argv[0] in ("-h", "--help"):
+        print(
+            "usage: probekit explain NAME [--config FILE] [--set KEY=VALUE]\n\nPrint what a probe asks and where each option is from."
+        )
+        return 0
+    return run.main([*argv, "--explain"])

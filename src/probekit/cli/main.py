@@ -1,0 +1,49 @@
+"""Dispatch of subcommands, before anything heavy is imported."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from collections.abc import Sequence
+
+COMMANDS = {
+    "explain": "print a probe's question and its effective configuration",
+    "price": "print a feed's newest price, by symbol",
+    "probes": "list the probes and what each asks",
+    "run": "run a probe, by name or path",
+    "verify": "verify a signed price update and say who signed it",
+    "version": "print the version",
+}
+
+
+def usage() -> str:
+    """The overview of commands."""
+    lines = [f"  {name:8} {what}" for name, what in COMMANDS.items()]
+    return "\n".join(["usage: probekit COMMAND [...]", "", *lines, "", "probekit COMMAND --help says more of each."])
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run a subcommand; returns the exit code. An unknown one is a usage error: 3, with the nearest."""
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    if not arguments or arguments[0] in ("-h", "--help", "help"):
+        print(usage())
+        return 0 if arguments else 3
+    name, rest = arguments[0], arguments[1:]
+    if name in ("version", "--version"):
+        from probekit._version import __version__
+
+        print(f"probekit {__version__}")
+        return 0
+    if name not in COMMANDS:
+        import difflib
+
+        near = difflib.get_close_matches(name, COMMANDS, n=1)
+        hint = f"; did you mean {near[0]!r}?" if near else ""
+        print(f"probekit: {name!r} is no command{hint} (error.type=config)\n\n{usage()}", file=sys.stderr)
+        return 3
+    command = importlib.import_module(f"probekit.cli.{name}")
+    try:
+        code: int = command.main(rest)
+    except KeyboardInterrupt:
+        return 130
+    return code

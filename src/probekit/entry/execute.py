@@ -1,0 +1,174 @@
+"""Carrying out what the command line asked for."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import contextlib
+import os
+import signal
+import socket
+import sys
+from collections.abc import Callable
+from contextlib import aclosing
+from pathlib import Path
+from typing import Any
+
+from probekit._version import __version__
+from probekit.entry.explain import explain
+from probekit.entry.output import Printer, junit
+from probekit.errors import ConfigError
+from probekit.manifest.discovery import Found, source_digest
+from probekit.manifest.read import Manifest, read_manifest
+from probekit.model import ProbeRun, Status, Vantage
+from probekit.probe import Probe
+from probekit.runner import Recorder, RunSettings, config_digest, run_once, watch
+from probekit.units import parse_duration
+
+
+def execute(probe: Probe[Any], path: Path, arguments: argparse.Namespace) -> int:
+    """Read the configuration, run or explain, and return the exit code. Raises ``ConfigError``."""
+    manifest = _manifest(probe, path, arguments)
+    if arguments.explain:
+        print(explain(probe, manifest))
+        return 0
+    settings = _settings(path, manifest, arguments)
+    recorders: list[Recorder] = []
+    from probekit.telemetry import recorder_from_env
+
+    telemetry = recorder_from_env(settings.vantage, os.environ, enabled=arguments.otlp)
+    if telemetry is not None:
+        recorders.append(telemetry)
+    if arguments.record:
+        from probekit.telemetry.jsonl import JsonLinesRecorder
+
+        # After telemetry: what became of the exports is known once those are closed.
+        counters = None if telemetry is None else (lambda: telemetry.counters)
+        recorders.append(JsonLinesRecorder(arguments.record, telemetry=counters))
+    work = _loop if arguments.loop else _once
+    with _runner() as run:
+        last = run(work(probe, manifest, settings, recorders, arguments))
+    if arguments.junit and last is not None:
+        _write_junit(arguments.junit, last)
+    if arguments.loop and arguments.runs is None:
+        return 0
+    return exit_code(last, allow_skipped=arguments.allow_skipped)
+
+
+def exit_code(run: ProbeRun | None, *, allow_skipped: bool) -> int:
+    """0 OK, 1 WARNING, 2 CRITICAL, 3 UNKNOWN; only skips, or no verdict at all: 3 unless skips are allowed."""
+    if run is None or not run.results:
+        return 3
+    if run.status is Status.SKIPPED:
+        return 0 if allow_skipped else 3
+    return run.status.exit_code
+
+
+def _manifest(probe: Probe[Any], path: Path, arguments: argparse.Namespace) -> Manifest[Any]:
+    overrides: dict[str, str] = {}
+    for item in arguments.set:
+        key, separator, value = item.partition("=")
+        if not separator:
+            raise ConfigError(f"--set {key}: write it as KEY=VALUE")
+        overrides[key] = value
+    file = Path(arguments.config) if arguments.config else Found(probe.name, path, "").manifest
+    return read_manifest(probe, file, overrides)
+
+
+def _settings(path: Path, manifest: Manifest[Any], arguments: argparse.Namespace) -> RunSettings:
+    interval, deadline = manifest.interval, manifest.deadline
+    if arguments.interval:
+        try:
+            interval = parse_duration(arguments.interval)
+        except ValueError as error:
+            raise ConfigError(f"--interval: {error}") from None
+        deadline = None if deadline is None else min(deadline, interval)
+    if interval.total_seconds() <= 0:
+        raise ConfigError("--interval: must be positive")
+    given = manifest.vantage
+    vantage = Vantage(
+        host=given.get("host") or socket.gethostname(),
+        region=arguments.region or given.get("region", "local"),
+        provider=given.get("provider"),
+        unit=given.get("unit", manifest.name),
+    )
+    return RunSettings(
+        vantage=vantage,
+        interval=interval,
+        deadline=deadline,
+        connectivity=manifest.connectivity,
+        probe_version=__version__,
+        source_digest=source_digest(path),
+        config_digest=config_digest(manifest.options),
+    )
+
+
+async def _once(
+    probe: Probe[Any],
+    manifest: Manifest[Any],
+    settings: RunSettings,
+    recorders: list[Recorder],
+    arguments: argparse.Namespace,
+) -> ProbeRun:
+    run = await run_once(probe, manifest.options, settings=settings, recorders=recorders)
+    Printer(as_json=arguments.json, quiet=arguments.junit == "-").show(run)
+    return run
+
+
+async def _loop(
+    probe: Probe[Any],
+    manifest: Manifest[Any],
+    settings: RunSettings,
+    recorders: list[Recorder],
+    arguments: argparse.Namespace,
+) -> ProbeRun | None:
+    """Run until SIGTERM, or for ``--runs`` runs; everything is flushed when this returns."""
+    printer = Printer(as_json=arguments.json, quiet=arguments.junit == "-")
+    last: ProbeRun | None = None
+    count = 0
+
+    async def consume() -> None:
+        nonlocal last, count
+        runs = watch(probe, manifest.options, settings=settings, recorders=recorders)
+        async with aclosing(runs):
+            async for run in runs:
+                last = run
+                printer.show(run)
+                count += 1
+                if arguments.runs is not None and count >= arguments.runs:
+                    return
+
+    task = asyncio.ensure_future(consume())
+    with contextlib.suppress(NotImplementedError):
+        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
+    try:
+        await task
+    except asyncio.CancelledError:
+        if not task.cancelled():
+            raise
+    return last
+
+
+def _write_junit(where: str, run: ProbeRun) -> None:
+    report = junit(run)
+    if where == "-":
+        sys.stdout.write(report)
+        return
+    try:
+        Path(where).write_text(report, encoding="utf-8")
+    except OSError as error:
+        raise ConfigError(f"--junit {where}: {error}") from None
+
+
+@contextlib.contextmanager
+def _runner() -> Any:
+    """asyncio's runner on uvloop where that is installed."""
+    factory: Callable[[], asyncio.AbstractEventLoop] | None = None
+    try:
+        import uvloop
+
+        factory = uvloop.new_event_loop
+    except ModuleNotFoundError:
+        pass
+    with asyncio.Runner(loop_factory=factory) as runner:
+        yield runner.run

@@ -1,0 +1,35 @@
+"""Telemetry: runs as OpenTelemetry traces, metrics and logs, and as lines of JSON. The SDK is imported only when it is
+used.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from probekit._version import __version__
+from probekit.errors import ConfigError
+from probekit.model import Vantage
+from probekit.telemetry.environment import read
+
+if TYPE_CHECKING:
+    from probekit.telemetry.otel import OtelRecorder
+
+__all__ = ["recorder_from_env"]
+
+
+def recorder_from_env(vantage: Vantage, environ: Mapping[str, str], *, enabled: bool = False) -> OtelRecorder | None:
+    """The OTLP recorder that ``environ`` asks for; ``None`` when it names no endpoint and ``enabled`` is false.
+
+    Raises ``ConfigError`` for a value that cannot be used, or an extra that is not installed.
+    """
+    settings = read(environ, vantage, __version__, enabled=enabled)
+    if settings is None:
+        return None
+    try:
+        from probekit.telemetry.otel import OtelRecorder
+
+        return OtelRecorder(settings)
+    except ModuleNotFoundError as error:
+        extra = "otel-grpc" if "grpc" in str(error.name) else "otel"
+        raise ConfigError(f"telemetry needs {error.name}: pip install 'probekit[{extra}]'") from None
