@@ -37,7 +37,6 @@ _MAX_URL_BYTES: Final = 7_500
 _ID_QUERY_BYTES: Final = len("&ids%5B%5D=") + 64
 _ISOLATION_ROUNDS: Final = 32
 _CONCURRENT: Final = 4
-_REFUSED_FOR: Final = timedelta(minutes=10)
 _SYMBOLS_FOR: Final = timedelta(minutes=10)
 
 
@@ -65,6 +64,8 @@ class HermesClient:
     trust: every update returned is then verified as of now and replaced by what its signed bytes state; what fails is that
     id's error. ``timeout`` bounds each call with all its retries. ``transport`` is an engine of the caller's, not closed here.
 
+    An id that the key may not read is not asked for again within ``refused_for``.
+
     All methods raise :class:`~probekit.errors.TransportError` leaves, ``DecodeError`` for an answer that is none, and
     ``Unauthorized`` for a missing or useless key, which says nothing about any feed.
     """
@@ -82,11 +83,13 @@ class HermesClient:
         observer: Observer | None = None,
         clock: Clock = SYSTEM_CLOCK,
         limits: Limits | None = None,
+        refused_for: timedelta = timedelta(minutes=10),
     ) -> None:
         self.endpoints = (endpoints,) if isinstance(endpoints, str) else tuple(endpoints)
         self._base = self.endpoints[0].rstrip("/")
         self._verify = verify
         self._timeout_ns = to_ns(timeout)
+        self._refused_for_ns = to_ns(refused_for)
         self._encoding: Encoding = encoding
         self._clock = clock
         self._limits = limits or Limits()
@@ -270,11 +273,11 @@ class HermesClient:
         raise error
 
     def _known_refused(self, one: FeedId, errors: dict[FeedId, ProbekitError]) -> bool:
-        """Remembered for ten minutes: each refused id costs a request of its own to find."""
+        """Remembered for ``refused_for``: each refused id costs a request of its own to find."""
         known = self._refused.get(one)
         if known is None:
             return False
-        if self._clock.monotonic_ns() - known[0] > to_ns(_REFUSED_FOR):
+        if self._clock.monotonic_ns() - known[0] > self._refused_for_ns:
             del self._refused[one]
             return False
         errors[one] = known[1]

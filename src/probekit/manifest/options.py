@@ -36,6 +36,12 @@ _TYPE_NAMES: Final[dict[Any, tuple[str, str]]] = {
     Decimal: ("decimal", ""),
 }
 
+_WITH_UNIT: Final[dict[Any, tuple[Any, str, str]]] = {
+    timedelta: (parse_duration, "duration", "500ms, 10s or 1m30s"),
+    Bps: (Bps.parse, "ratio", "50bps or 0.5%"),
+    ByteSize: (ByteSize.parse, "size", "64kB or 1MiB"),
+}
+
 
 def convert(kind: type[S], tree: Tree, path: Path, problems: Problems) -> S | None:
     """The struct ``kind`` from the mapping at ``path``; ``None`` when something in it is wrong (then ``problems`` says
@@ -94,18 +100,19 @@ class _Refused(Exception):
 
 
 def _prepared(value: Any, kind: Any, path: Path = ()) -> Any:
-    """Durations from text: the library would read a bare number as seconds and text as ISO 8601."""
+    """Quantities from text: the library would read a bare number as seconds, and a ratio as a mapping."""
     origin = get_origin(kind)
     if origin is Annotated:
         return _prepared(value, get_args(kind)[0], path)
     if origin in (Union, types.UnionType):
         inner = [one for one in get_args(kind) if one is not type(None)]
         return value if value is None else _prepared(value, inner[0], path) if len(inner) == 1 else value
-    if kind is timedelta:
+    if kind in _WITH_UNIT:
+        parse_text, name, examples = _WITH_UNIT[kind]
         if not isinstance(value, str):
-            raise _Refused(f"{value!r} has no unit; write a duration as 500ms, 10s or 1m30s", path)
+            raise _Refused(f"{value!r} has no unit; write a {name} as {examples}", path)
         try:
-            return parse_duration(value)
+            return parse_text(value)
         except ValueError as error:
             raise _Refused(str(error), path) from None
     if origin in (tuple, list) and isinstance(value, list):
@@ -116,7 +123,7 @@ def _prepared(value: Any, kind: Any, path: Path = ()) -> Any:
 
 
 def _hook(kind: type, value: Any) -> Any:
-    parsers: dict[type, Any] = {Bps: Bps.parse, ByteSize: ByteSize.parse, FeedId: FeedId, Secret: Secret.parse}
+    parsers: dict[type, Any] = {FeedId: FeedId, Secret: Secret.parse}
     parse = parsers.get(kind)
     if parse is None:
         raise NotImplementedError(f"options of type {kind.__name__} cannot be read from YAML")

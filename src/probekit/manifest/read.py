@@ -61,7 +61,7 @@ def read_manifest(probe: Probe[O], path: FilePath | None, overrides: Mapping[str
     if not isinstance(tree.value, dict):
         problems.add(None, (), "expected a mapping with probe and options")
         _raise(problems)
-    flagged = _apply(tree, overrides or {}, probe, problems)
+    flagged = _apply(tree, overrides or {}, problems)
     _check_keys(tree, problems)
     named = tree.value.get("probe", probe.name)
     if named != probe.name:
@@ -98,15 +98,10 @@ def _raise(problems: Problems) -> None:
     raise ConfigError("\n".join(problems.found), problems=tuple(problems.found))
 
 
-def _apply(tree: Tree, overrides: Mapping[str, str], probe: Probe[O], problems: Problems) -> set[str]:
-    """Lay ``--set`` values over the file's; each is parsed as YAML would parse it."""
-    described = {info.name: info for info in option_reader.describe(probe.options)}
+def _apply(tree: Tree, overrides: Mapping[str, str], problems: Problems) -> set[str]:
+    """Lay ``--set`` values over the file's; each is parsed as YAML would parse it. A secret is a reference here as there."""
     options = tree.value.setdefault("options", {})
     for key, text in overrides.items():
-        info = described.get(key)
-        if info is not None and info.type.startswith("secret"):
-            problems.add(None, ("--set", key), "a secret never goes on a command line; reference it in the manifest")
-            continue
         flag = Problems(f"--set {key}")
         value = parse(text, flag).value
         problems.found.extend(flag.found)
