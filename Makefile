@@ -51,6 +51,10 @@ bench: $(DEV_STAMP) ## Benchmarks against named peers; writes build/bench.json (
 docs: $(DEV_STAMP) ## Build the documentation into build/site
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
 
+.PHONY: extras
+extras: $(DEV_STAMP) ## Install the wheel with each extra alone and import what it promises
+	$(BIN)/python tests/packaging/extras.py
+
 .PHONY: format
 format: $(DEV_STAMP) ## Format and fix what ruff can
 	$(BIN)/ruff check --fix .

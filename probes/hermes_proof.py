@@ -30,7 +30,9 @@ class Options(pk.Options, frozen=True, kw_only=True):
     network: Annotated[Literal["mainnet", "staging", "beta"], pk.doc("whose signers are trusted")] = "mainnet"
     root: Annotated[Literal["core", "pro"] | None, pk.doc("the one trust root to accept; both where it is left out")] = None
     signer_sets: Annotated[tuple[SignerSetOption, ...], pk.doc("trusted sets in place of the network's own")] = ()
-    refused_for: Annotated[timedelta, pk.doc("how long a feed the key may not read is not asked for again")] = timedelta(minutes=10)
+    refused_for: Annotated[timedelta, pk.doc("how long a feed the key may not read is not asked for again")] = timedelta(
+        minutes=10
+    )
     max_latency: Annotated[timedelta, pk.doc("p95 of the answers' time, above which the endpoint is too slow")] = timedelta(
         seconds=5
     )

@@ -1,0 +1,50 @@
+"""The failure map, pinned: what is wrong there is CRITICAL, what is wrong here is UNKNOWN."""
+
+from __future__ import annotations
+
+import pytest
+
+from probekit import errors
+from probekit.model import Status
+from probekit.runner.failures import behind, status_of, verdict_of
+
+C, U = Status.CRITICAL, Status.UNKNOWN
+
+
+@pytest.mark.parametrize(
+    ("error", "status", "reason"),
+    [
+        (errors.ConnectError("x"), C, "connect"),
+        (errors.ResolveError("x"), C, "resolve"),
+        (errors.TlsError("x"), C, "tls"),
+        (errors.DeadlineExceeded("x", phase="tls"), C, "deadline_tls"),
+        (errors.DeadlineExceeded("x"), C, "deadline"),
+        (errors.ServerError("x", status=502), C, "server_error"),
+        (errors.StatusError("x", status=418), C, "status"),
+        (errors.ProtocolError("x"), C, "protocol"),
+        (errors.BodyTooLarge("x", limit_bytes=1), C, "body_too_large"),
+        (errors.StreamClosed("x", planned=False), C, "stream_closed"),
+        (errors.DecodeError("x", raw=b""), C, "decode"),
+        (errors.BadProof("x"), C, "bad_proof"),
+        (errors.WrongRoot("x"), C, "wrong_root"),
+        (errors.NotFound("x"), C, "no_such_feed"),
+        (errors.Missing("x"), C, "missing"),
+        (errors.RpcError("x", code=1), C, "rpc"),
+        (errors.Unauthorized("x", status=401), U, "not_authorized"),
+        (errors.NotEntitled("x"), U, "not_entitled"),
+        (errors.RateLimited("x"), U, "rate_limited"),
+        (errors.ConfigError("x"), U, "config"),
+        (ValueError("boom"), U, "probe_error"),
+    ],
+)
+def test_the_failure_map(error: Exception, status: Status, reason: str) -> None:
+    verdict = verdict_of(error)
+    assert (verdict.status, verdict.reason, verdict.error_type) == (status, reason, reason)
+    assert status_of(error) is status
+
+
+def test_what_is_behind_an_endpoint_points_at_it() -> None:
+    verdict = behind("http://one", verdict_of(errors.ConnectError("refused")))
+    assert (verdict.status, verdict.reason) == (U, "behind_endpoint")
+    assert "http://one" in verdict.message
+    assert "connect" in verdict.message

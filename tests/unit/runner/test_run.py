@@ -1,0 +1,427 @@
+"""Runs: once, on and on; deadlines, defects, missing targets, changes, recorders."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from datetime import timedelta
+from itertools import pairwise
+from typing import Any
+
+import msgspec
+import pytest
+
+from probekit.checks import Check, LatencyBudget, LatencySample
+from probekit.errors import ConfigError, ConnectError, Unauthorized
+from probekit.model import Failure, Observation, ProbeRun, Status, Target, Vantage, Verdict
+from probekit.probe import AnyObservation, Context, Options, Probe
+from probekit.runner import ProbeInfo, RunSettings, config_digest, run_once, summary, watch
+from probekit.runner.encode import decode_run, encode_run
+from probekit.runner.evaluate import Evaluator
+from probekit.runner.requests import MAX_REQUESTS, RequestLog
+from probekit.secret import Secret
+from probekit.testing import FakeClock
+from probekit.units import Instant
+from tests.unit.runner.test_clock_and_schedule import answer
+
+S = timedelta(seconds=1)
+SETTINGS = RunSettings(vantage=Vantage("host", unit="unit"))
+
+
+class Opts(Options, frozen=True, kw_only=True):
+    names: tuple[str, ...] = ("a", "b")
+    key: Secret | None = None
+
+
+async def targets(ctx: Context[Opts]) -> Sequence[Target]:
+    return [Target(name, "service") for name in ctx.options.names]
+
+
+def checks(options: Opts, target: Target) -> Sequence[Check]:
+    return [LatencyBudget(S, percentile=100, samples=1)]
+
+
+def sample(clock: Any, target: str, ms: int = 5) -> Observation[LatencySample]:
+    return Observation(LatencySample(ms * 1_000_000), "test", clock.now(), target)
+
+
+def poll(observe: Any, *, deadline: timedelta | None = None, targets: Any = targets, checks: Any = checks) -> Probe[Opts]:
+    return Probe.poll(
+        name="p",
+        question="q?",
+        options=Opts,
+        targets=targets,
+        observe=observe,
+        checks=checks,
+        interval=10 * S,
+        deadline=deadline,
+    )
+
+
+async def once(probe: Probe[Opts], clock: FakeClock, options: Opts | None = None, **more: Any) -> ProbeRun:
+    task = asyncio.ensure_future(run_once(probe, options or Opts(), settings=SETTINGS, clock=clock, **more))
+    for _ in range(200):
+        if task.done():
+            break
+        await clock.advance(S / 10)
+    return await task
+
+
+def reasons(run: ProbeRun) -> dict[str, str]:
+    return {one.target.id: one.verdicts[0].reason for one in run.results}
+
+
+async def test_one_observation_per_target_makes_a_run() -> None:
+    clock = FakeClock()
+
+    async def observe(ctx: Context[Opts], wanted: Sequence[Target]) -> AsyncIterator[AnyObservation]:
+        for target in wanted:
+            yield sample(ctx.clock, target.id)
+        yield sample(ctx.clock, "nobody asked")
+
+    run = await once(poll(observe), clock)
+    assert run.status is Status.OK
+    assert summary(run)[Status.OK] == 2
+    assert run.vantage.instance_id == "host/unit"
+    assert decode_run(encode_run(run)) == run
+
+
+async def test_what_is_left_out_is_missing_and_what_fails_is_mapped() -> None:
+    async def observe(ctx: Context[Opts], wanted: Sequence[Target]) -> AsyncIterator[AnyObservation]:
+        yield Failure(ConnectError("refused"), "test", ctx.clock.now(), "a")
+
+    run = await once(poll(observe), FakeClock())
+    assert reasons(run) == {"a": "connect", "b": "missing"}
+    assert run.status is Status.CRITICAL
+    evidence = run.results[0].evidence
+    assert evidence is not None
+    assert "connect: refused" in evidence.error
+
+
+async def test_an_error_of_the_whole_is_every_unseen_targets() -> None:
+    async def observe(ctx: Context[Opts], wanted: Sequence[Target]) -> AsyncIterator[AnyObservation]:
+        yield sample(ctx.clock, "a")
+        raise Unauthorized("no key", status=401)
+
+    run = await once(poll(observe), FakeClock())
+    assert reasons(run) == {"a": "within_budget", "b": "not_authorized"}
+    assert run.status is Status.UNKNOWN
+    assert run.error_type is None
+
+
+async def test_a_defect_is_the_probes_own() -> None:
+    async def observe(ctx: Context[Opts], wanted: Sequence[Target]) -> AsyncIterator[AnyObservation]:
+        yield sample(ctx.clock, "a")
+        raise KeyError("oops")
+
+    run = await once(poll(observe), FakeClock())
+    assert reasons(run)["b"] == "probe_error"
+    assert run.error_type == "probe_error"
+
+
+async def test_a_check_that_raises_is_counted_and_is_no_pass() -> None:
+    class Broken:
+        name = "broken"
+
+        def __call__(self, observation: Observation[Any], *, now: Instant) -> Verdict:
+            raise RuntimeError("bug")
+
+    evaluator: Evaluator[Opts] = Evaluator(lambda options, target: [Broken()], Opts())
+    evaluator.set_targets([Target("a", "service")])
+    clock = FakeClock()
+    evaluator.feed(sample(clock, "a"), clock.now())
+    (result,) = evaluator.results({}, None)
+    assert (result.status, result.verdicts[0].reason) == (Status.UNKNOWN, "probe_error")
+    assert evaluator.defects == 1
+
+
+async def test_the_deadline_ends_a_run_with_its_true_duration() -> None:
+    async def observe(ctx: Context[Opts], wanted: Sequence[Target]) -> AsyncIterator[AnyObservation]:
+        yield sample(ctx.clock, "a")
+        await ctx.clock.sleep_until_ns(ctx.clock.monotonic_ns() + 3600 * 10**9)
+        yield sample(ctx.clock, "b")
+
+    run = await once(poll(observe, deadline=2 * S), FakeClock())
+    assert reasons(run) == {"a": "within_budget", "b": "deadline"}
+    assert run.elapsed_ns == 2 * 10**9
+
+
+async def test_no_targets_is_no_pass() -> None:
+    async def nothing(ctx: Context[Opts]) -> Sequence[Target]:
+        return []
+
+    async def observe(ctx: Context[Opts], wanted: Sequence[Target]) -> AsyncIterator[AnyObservation]:
+        for target in wanted:
+            yield sample(ctx.clock, target.id)
+
+    run = await once(poll(observe, targets=nothing), FakeClock())
+    assert run.results == ()
+    assert run.status is Status.UNKNOWN
+
+
+class Keeps:
+    """A recorder that keeps what it is given, or fails at it."""
+
+    def __init__(self, *, broken: bool = False) -> None:
+        self.infos: list[ProbeInfo] = []
+        self.runs: list[ProbeRun] = []
+        self.closed = 0
+        self._broken = broken
+
+    def start(self, info: ProbeInfo) -> None:
+        self.infos.append(info)
+        if self._broken:
+            raise OSError("disk full")
+
+    def record(self, run: ProbeRun) -> None:
+        self.runs.append(run)
+        if self._broken:
+            raise OSError("disk full")
+
+    async def aclose(self) -> None:
+        self.closed += 1
+        if self._broken:
+            raise OSError("disk full")
+
+
+async def test_a_recorder_that_fails_stops_neither_the_probe_nor_its_siblings() -> None:
+    async def observe(ctx: Context[Opts], wanted: Sequence[Target]) -> AsyncIterator[AnyObservation]:
+        for target in wanted:
+            yield sample(ctx.clock, target.id)
+
+    broken, sound = Keeps(broken=True), Keeps()
+    run = await once(poll(observe), FakeClock(), recorders=(broken, sound))
+    assert sound.runs == [run]
+    assert [one.id for one in sound.infos[0].targets] == ["a", "b"]
+    assert sound.infos[0].checks == ("latency_budget",)
+    assert (broken.closed, sound.closed) == (1, 1)
+
+
+async def follow(probe: Probe[Opts], clock: FakeClock, seconds: float, **more: Any) -> list[ProbeRun]:
+    runs: list[ProbeRun] = []
+
+    async def consume() -> None:
+        async for run in watch(probe, Opts(), settings=more.pop("settings", SETTINGS), clock=clock, **more):
+            runs.append(run)
+
+    task = asyncio.ensure_future(consume())
+    for _ in range(int(seconds * 10)):
+        await clock.advance(S / 10)
+    if task.done():
+        task.result()
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+    return runs
+
+
+async def test_a_poll_runs_at_once_and_then_in_its_phase() -> None:
+    async def observe(ctx: Context[Opts], wanted: Sequence[Target]) -> AsyncIterator[AnyObservation]:
+        for target in wanted:
+            yield sample(ctx.clock, target.id)
+
+    runs = await follow(poll(observe), FakeClock(), 35)
+    gaps = [b.scheduled_at.since(a.scheduled_at) for a, b in pairwise(runs[1:])]
+    assert gaps
+    assert set(gaps) == {10 * 10**9}
+    assert all(run.queue_wait_ns == 0 and run.skipped_ticks == 0 for run in runs)
+
+
+async def test_swallowed_ticks_show_in_the_next_run() -> None:
+    slow = iter([0, 25, 0, 0])
+
+    async def observe(ctx: Context[Opts], wanted: Sequence[Target]) -> AsyncIterator[AnyObservation]:
+        for target in wanted:
+            yield sample(ctx.clock, target.id)
+
+    async def dawdling(ctx: Context[Opts]) -> Sequence[Target]:
+        return await targets(ctx)
+
+    class Slow(Keeps):
+        def record(self, run: ProbeRun) -> None:
+            super().record(run)
+            # A stall of the whole process: time passes while nothing runs.
+            clock._now_ns += next(slow, 0) * 10**9
+
+    clock = FakeClock()
+    runs = await follow(poll(observe, targets=dawdling), clock, 60, recorders=(Slow(),))
+    assert [run.skipped_ticks for run in runs[:3]][-1] >= 1
+
+
+def make_watch(observe: Any, **more: Any) -> Probe[Opts]:
+    return Probe.watch(name="w", question="q?", options=Opts, targets=targets, observe=observe, checks=checks, **more)
+
+
+async def test_a_watch_closes_a_run_at_each_tick_and_at_a_change() -> None:
+    async def observe(ctx: Context[Opts], wanted: Sequence[Target]) -> AsyncIterator[AnyObservation]:
+        for target in wanted:
+            yield sample(ctx.clock, target.id)
+        await ctx.clock.sleep_until_ns(ctx.clock.monotonic_ns() + 7 * 10**9)
+        yield sample(ctx.clock, "a", ms=2000)
+        await ctx.clock.sleep_until_ns(ctx.clock.monotonic_ns() + 3600 * 10**9)
+
+    runs = await follow(make_watch(observe, interval=5 * S), FakeClock(), 12)
+    assert [run.closed_by for run in runs] == ["tick", "change", "tick"]
+    assert [run.status for run in runs] == [Status.OK, Status.CRITICAL, Status.CRITICAL]
+    assert runs[1].started_at.since(runs[0].started_at) == 5 * 10**9
+
+
+async def test_a_target_never_seen_is_pending_and_then_missing() -> None:
+    async def observe(ctx: Context[Opts], wanted: Sequence[Target]) -> AsyncIterator[AnyObservation]:
+        yield sample(ctx.clock, "a")
+        await ctx.clock.sleep_until_ns(ctx.clock.monotonic_ns() + 3600 * 10**9)
+
+    runs = await follow(make_watch(observe, first_within=lambda options: 5 * S), FakeClock(), 8)
+    assert reasons(runs[1])["b"] == "pending"
+    assert runs[1].status is Status.OK
+    assert reasons(runs[-1])["b"] == "missing"
+    assert runs[-1].status is Status.CRITICAL
+
+
+async def test_a_stream_that_ends_or_breaks_is_restarted_with_back_off() -> None:
+    starts: list[int] = []
+
+    async def observe(ctx: Context[Opts], wanted: Sequence[Target]) -> AsyncIterator[AnyObservation]:
+        starts.append(ctx.clock.monotonic_ns() // 10**9)
+        if len(starts) == 1:
+            raise ConnectError("refused")
+        if len(starts) == 2:
+            raise KeyError("defect")
+        for target in wanted:
+            yield sample(ctx.clock, target.id)
+        if len(starts) > 3:
+            await ctx.clock.sleep_until_ns(ctx.clock.monotonic_ns() + 3600 * 10**9)
+
+    runs = await follow(make_watch(observe), FakeClock(), 12)
+    assert [later - starts[0] for later in starts] == [0, 1, 3, 7]
+    assert reasons(runs[0])["a"] in ("connect", "probe_error")
+    assert any(run.error_type == "probe_error" for run in runs)
+    assert runs[-1].status is Status.OK
+
+
+async def test_a_watch_once_waits_until_every_target_was_seen() -> None:
+    async def observe(ctx: Context[Opts], wanted: Sequence[Target]) -> AsyncIterator[AnyObservation]:
+        yield sample(ctx.clock, "a")
+        await ctx.clock.sleep_until_ns(ctx.clock.monotonic_ns() + 2 * 10**9)
+        yield sample(ctx.clock, "b")
+        await ctx.clock.sleep_until_ns(ctx.clock.monotonic_ns() + 3600 * 10**9)
+
+    run = await once(make_watch(observe), FakeClock())
+    assert run.status is Status.OK
+    assert 2 * 10**9 <= run.elapsed_ns < 3 * 10**9
+
+
+async def test_targets_that_cannot_be_had_are_a_verdict_on_those_known() -> None:
+    calls = 0
+
+    async def failing(ctx: Context[Opts]) -> Sequence[Target]:
+        nonlocal calls
+        calls += 1
+        if calls > 1:
+            raise ConnectError("no table")
+        return await targets(ctx)
+
+    async def observe(ctx: Context[Opts], wanted: Sequence[Target]) -> AsyncIterator[AnyObservation]:
+        await ctx.clock.sleep_until_ns(ctx.clock.monotonic_ns() + 3600 * 10**9)
+        yield sample(ctx.clock, "a")
+
+    probe = Probe.watch(name="w", question="q", options=Opts, targets=failing, observe=observe, checks=checks)
+    runs = await follow(probe, FakeClock(), 5)
+    assert reasons(runs[-1])["a"] == "connect"
+
+
+async def test_a_vantage_in_trouble_judges_nothing_bad() -> None:
+    clock = FakeClock()
+
+    async def observe(ctx: Context[Opts], wanted: Sequence[Target]) -> AsyncIterator[AnyObservation]:
+        yield sample(ctx.clock, "a")
+        yield Failure(ConnectError("refused"), "test", ctx.clock.now(), "b")
+
+    settings = RunSettings(vantage=Vantage("h"), connectivity=("127.0.0.1:1",))
+    task = asyncio.ensure_future(run_once(poll(observe), Opts(), settings=settings, clock=clock))
+    while not task.done():
+        await asyncio.sleep(0.005)
+    run = await task
+    assert reasons(run) == {"a": "within_budget", "b": "vantage"}
+    assert run.error_type == "vantage"
+    assert run.health.connected is False
+
+
+def test_digests_hide_secrets_and_follow_the_options() -> None:
+    one, two = Opts(key=Secret("first-secret")), Opts(key=Secret("second-secret"))
+    assert config_digest(one) == config_digest(two)
+    assert config_digest(one) != config_digest(Opts(names=("c",)))
+
+
+def test_requests_of_a_run_are_bounded_and_counted() -> None:
+    log = RequestLog()
+    now = Instant(0)
+    for _ in range(MAX_REQUESTS + 5):
+        log.add(answer(now))
+    records, dropped = log.take()
+    assert (len(records), dropped) == (MAX_REQUESTS, 5)
+    assert log.take() == ((), 0)
+    assert set(log.latest) == {"https://one", ""}
+
+
+def test_changed_descriptions_keep_history() -> None:
+    evaluator: Evaluator[Opts] = Evaluator(checks, Opts())
+    clock = FakeClock()
+    assert evaluator.set_targets([Target("a", "service")])
+    evaluator.feed(sample(clock, "a"), clock.now())
+    assert not evaluator.set_targets([Target("a", "service", "a new label")])
+    assert evaluator.all_seen()
+    assert evaluator.feed(sample(clock, "a", ms=5000), clock.now())
+    assert evaluator.set_targets([])
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: Probe.poll(name="not a name", question="", options=Opts, targets=targets, observe=None, checks=checks),  # type: ignore[arg-type]
+        lambda: poll(None, deadline=11 * S),
+        lambda: Probe.watch(name="w", question="", options=Opts, targets=targets, observe=None, checks=checks, interval=0 * S),  # type: ignore[arg-type]
+    ],
+)
+def test_impossible_probes_are_refused(make: Any) -> None:
+    with pytest.raises(ConfigError):
+        make()
+
+
+async def test_a_context_holds_and_closes_what_it_made() -> None:
+    from contextlib import asynccontextmanager
+
+    events: list[str] = []
+
+    @asynccontextmanager
+    async def client() -> AsyncIterator[str]:
+        events.append("open")
+        yield "client"
+        events.append("close")
+
+    context = Context(Opts(), engines=lambda kind: _Engine(events))
+    assert await context.hold("x", client) == "client" == await context.hold("x", client)
+    assert context.state("n", list) is context.state("n", list)
+    assert context.engine() is context.engine()
+    assert context.clock_error_ns is None
+    await context.aclose()
+    assert events == ["open", "engine closed", "close"]
+
+
+class _Engine:
+    def __init__(self, events: list[str]) -> None:
+        self._events = events
+
+    @property
+    def capabilities(self) -> Any:
+        return None
+
+    async def send(self, request: Any) -> Any:
+        raise AssertionError
+
+    async def aclose(self) -> None:
+        self._events.append("engine closed")
+
+
+def test_options_refuse_unknown_fields() -> None:
+    with pytest.raises(msgspec.ValidationError):
+        msgspec.convert({"nope": 1}, Opts)
