@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import contextlib
+import signal
 import sys
 from collections.abc import Sequence
 
@@ -13,35 +15,65 @@ from probekit.dev.server import serve
 from probekit.errors import ConfigError
 from probekit.model import TrustRoot
 from probekit.secret import Secret
+from probekit.units import parse_duration
+
+
+def parser() -> argparse.ArgumentParser:
+    """The command's arguments."""
+    made = argparse.ArgumentParser("python -m probekit.dev.hermes", description="A sandbox Hermes with genuine signatures.")
+    add = made.add_argument
+    add("--host", default="127.0.0.1", help="address to listen on (default: %(default)s)")
+    add("--port", type=int, default=8080, help="port of the first endpoint; 0 takes free ones (default: %(default)s)")
+    add("--endpoints", type=int, default=1, help="endpoints of the one network, on ports that follow (default: %(default)s)")
+    add("--root", choices=[str(root) for root in TrustRoot], default="pro", help="trust root (default: %(default)s)")
+    add("--feeds", type=int, default=64, help="how many feeds, up to 2000 (default: %(default)s)")
+    add("--seed", type=int, default=1, help="seed of prices and signers (default: %(default)s)")
+    add("--publish-every", default="400ms", help="time between slots, a multiple of the root's (default: %(default)s)")
+    add("--key-file", help="file with the API key it wants; without one it is open")
+    add("--control", action="store_true", help="let faults be set over HTTP at /_sandbox/faults")
+    return made
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run until interrupted; prints the URL once it answers."""
-    parser = argparse.ArgumentParser("python -m probekit.dev.hermes", description="A sandbox Hermes with genuine signatures.")
-    parser.add_argument("--host", default="127.0.0.1", help="address to listen on (default: %(default)s)")
-    parser.add_argument("--port", type=int, default=8080, help="port; 0 takes a free one (default: %(default)s)")
-    parser.add_argument("--root", choices=[str(root) for root in TrustRoot], default="pro", help="trust root (default: pro)")
-    parser.add_argument("--feeds", type=int, default=64, help="how many feeds (default: %(default)s)")
-    parser.add_argument("--seed", type=int, default=1, help="seed of prices and signers (default: %(default)s)")
-    parser.add_argument("--key-file", help="file with the API key it wants; without one it is open")
-    parser.add_argument("--control", action="store_true", help="let faults be set over HTTP at /_sandbox/faults")
-    arguments = parser.parse_args(argv)
-    network = SandboxNetwork(root=TrustRoot(arguments.root), feeds=arguments.feeds, seed=arguments.seed)
-    key = None if arguments.key_file is None else Secret.file(arguments.key_file)
+    """Run until interrupted or terminated; prints the URLs once they answer. 3 when it cannot run."""
+    arguments = parser().parse_args(argv)
     try:
-        asyncio.run(_serve(Sandbox(network, api_key=key, control=arguments.control), arguments.host, arguments.port))
+        if arguments.endpoints < 1:
+            raise ValueError("--endpoints takes at least one")
+        network = SandboxNetwork(
+            root=TrustRoot(arguments.root),
+            feeds=arguments.feeds,
+            seed=arguments.seed,
+            publish_every=parse_duration(arguments.publish_every),
+        )
+        key = None if arguments.key_file is None else Secret.file(arguments.key_file)
+        endpoints = [Sandbox(network, api_key=key, control=arguments.control) for _ in range(arguments.endpoints)]
+        asyncio.run(_serve(endpoints, arguments.host, arguments.port))
     except KeyboardInterrupt:
         return 130
     except ConfigError as error:
         print(error.message, file=sys.stderr)
         return 3
+    except (ValueError, OSError) as error:
+        print(error, file=sys.stderr)
+        return 3
     return 0
 
 
-async def _serve(sandbox: Sandbox, host: str, port: int) -> None:
-    async with serve(sandbox, host=host, port=port) as url:
-        print(f"sandbox Hermes at {url}", flush=True)
-        await asyncio.Event().wait()
+async def _serve(endpoints: Sequence[Sandbox], host: str, port: int) -> None:
+    ended = asyncio.Event()
+    with contextlib.suppress(NotImplementedError):  # no signal handlers on this platform's loop
+        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, ended.set)
+    async with contextlib.AsyncExitStack() as stack:
+        for number, sandbox in enumerate(endpoints):
+            url = await stack.enter_async_context(serve(sandbox, host=host, port=port + number if port else 0))
+            print(f"sandbox Hermes at {url}", flush=True)
+        network = endpoints[0].network
+        signers = network.signing.signer_set()
+        print(f"signed by set {signers.index} of the {network.root} root, {len(signers.signers)} signers:", flush=True)
+        for signer in signers.signers:
+            print(f"  0x{signer.hex()}", flush=True)
+        await ended.wait()
 
 
 if __name__ == "__main__":

@@ -1,79 +1,31 @@
-"""The sandbox on a real socket: a bare ASGI application, served by uvicorn."""
+"""The sandbox on a real socket: uvicorn on the running loop, or in a thread of its own for code that is not asynchronous."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
 import logging
+import os
 import socket
-from collections.abc import AsyncIterator, Awaitable, Callable, MutableMapping
+import threading
+from collections.abc import AsyncIterator, Iterator
+from dataclasses import dataclass
 from typing import Any
 
-from probekit.dev.sandbox import Broken, Reply, Sandbox
+from probekit.dev.asgi import SandboxApp
+from probekit.dev.reply import Broken
+from probekit.dev.sandbox import Sandbox
 from probekit.errors import ConfigError
 
-Scope = MutableMapping[str, Any]
-Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
-Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
+_START_POLL_S = 0.005
 
 
-class SandboxApp:
-    """ASGI 3 over one :class:`Sandbox`. A client that goes away ends its stream at once."""
+@dataclass(frozen=True, slots=True)
+class Tls:
+    """Paths of a PEM certificate chain and its key."""
 
-    def __init__(self, sandbox: Sandbox) -> None:
-        self._sandbox = sandbox
-        self._open: set[asyncio.Task[None]] = set()
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http":
-            return
-        body = b""
-        while True:
-            message = await receive()
-            body += message.get("body", b"")
-            if not message.get("more_body"):
-                break
-        headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
-        target = scope["raw_path"].decode("latin-1")
-        if scope["query_string"]:
-            target += "?" + scope["query_string"].decode("latin-1")
-        reply = self._sandbox.handle(scope["method"], target, headers, body)
-        answering = asyncio.ensure_future(self._answer(reply, send))
-        gone = asyncio.ensure_future(self._disconnected(receive))
-        self._open.add(answering)
-        try:
-            await asyncio.wait({answering, gone}, return_when=asyncio.FIRST_COMPLETED)
-            if answering.done():
-                answering.result()
-        finally:
-            self._open.discard(answering)
-            answering.cancel()
-            gone.cancel()
-            await asyncio.gather(answering, gone, return_exceptions=True)
-
-    async def _answer(self, reply: Reply, send: Send) -> None:
-        if reply.wait is not None:
-            await reply.wait()
-        headers = [("content-type", reply.content_type), *reply.headers]
-        if reply.chunks is None:
-            headers.append(("content-length", str(len(reply.body))))
-        raw = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in headers]
-        await send({"type": "http.response.start", "status": reply.status, "headers": raw})
-        if reply.chunks is None:
-            await send({"type": "http.response.body", "body": reply.body})
-            return
-        async for chunk in reply.chunks:
-            await send({"type": "http.response.body", "body": chunk, "more_body": True})
-        await send({"type": "http.response.body", "body": b""})
-
-    async def _disconnected(self, receive: Receive) -> None:
-        while (await receive())["type"] != "http.disconnect":
-            pass
-
-    def end_streams(self) -> None:
-        """Break every answer that is still going, so that the server can stop."""
-        for task in tuple(self._open):
-            task.cancel()
+    certificate: str | os.PathLike[str]
+    key: str | os.PathLike[str]
 
 
 class _QuietBreaks(logging.Filter):
@@ -83,38 +35,101 @@ class _QuietBreaks(logging.Filter):
         return record.exc_info is None or record.exc_info[0] not in (Broken, asyncio.CancelledError)
 
 
-@contextlib.asynccontextmanager
-async def serve(sandbox: Sandbox, *, host: str = "127.0.0.1", port: int = 0) -> AsyncIterator[str]:
-    """Serve on the running loop; yields the base URL. Raises ``ConfigError`` when uvicorn is not installed."""
-    try:
-        import uvicorn
-    except ModuleNotFoundError:
-        raise ConfigError("the sandbox server needs uvicorn: pip install 'probekit[dev]'") from None
+# One for all: a logger takes the same filter only once.
+_QUIET = _QuietBreaks()
 
-    listener = socket.create_server((host, port))
+
+@contextlib.asynccontextmanager
+async def serve(sandbox: Sandbox, *, host: str = "127.0.0.1", port: int = 0, tls: Tls | None = None) -> AsyncIterator[str]:
+    """Serve on the running loop; yields the base URL. Port 0 takes a free one.
+
+    At the end open streams are broken off, and neither a task nor a socket is left. Raises ``ConfigError`` when uvicorn is not
+    installed, or the address cannot be had.
+    """
+    uvicorn = _uvicorn()
+    try:
+        listener = socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET)
+    except OSError as error:
+        raise ConfigError(f"the sandbox cannot listen on {host}:{port}: {error.strerror or error}") from error
     app = SandboxApp(sandbox)
-    logging.getLogger("uvicorn.error").addFilter(_QuietBreaks())
+    logging.getLogger("uvicorn.error").addFilter(_QUIET)
     config = uvicorn.Config(
         app,
+        http="h11",
+        ws="none",
+        lifespan="off",
         log_level="error",
         access_log=False,
-        lifespan="off",
         server_header=False,
         date_header=False,
+        # A URL with hundreds of ids.
         h11_max_incomplete_event_size=1 << 20,
-        http="h11",
         timeout_graceful_shutdown=1,
+        ssl_certfile=None if tls is None else tls.certificate,
+        ssl_keyfile=None if tls is None else tls.key,
     )
     server = uvicorn.Server(config)
-    server.capture_signals = contextlib.nullcontext  # type: ignore[assignment, method-assign]
+    # Signals belong to the program that this runs in.
+    server.capture_signals = contextlib.nullcontext
     task = asyncio.create_task(server.serve(sockets=[listener]), name="sandbox server")
     try:
-        while not server.started and not task.done():  # noqa: ASYNC110 - uvicorn offers a flag, not an event
-            await asyncio.sleep(0.005)
+        while not server.started:
+            if task.done():
+                task.result()
+                raise ConfigError(f"the sandbox on {host}:{port} ended before it started")
+            await asyncio.sleep(_START_POLL_S)
         address = listener.getsockname()
-        yield f"http://{address[0]}:{address[1]}"
+        shown = f"[{address[0]}]" if ":" in address[0] else address[0]
+        yield f"{'http' if tls is None else 'https'}://{shown}:{address[1]}"
     finally:
         server.should_exit = True
         app.end_streams()
         await asyncio.gather(task, return_exceptions=True)
         listener.close()
+
+
+@contextlib.contextmanager
+def serve_in_thread(sandbox: Sandbox, *, host: str = "127.0.0.1", port: int = 0, tls: Tls | None = None) -> Iterator[str]:
+    """The same on a loop of its own, in a thread: for code without a loop, and for measurements that must not share one.
+
+    Faults may be injected from the caller's thread.
+    """
+    started = threading.Event()
+    problem: list[BaseException] = []
+    shared: list[tuple[str, asyncio.AbstractEventLoop, asyncio.Event]] = []
+
+    async def run() -> None:
+        stop = asyncio.Event()
+        async with serve(sandbox, host=host, port=port, tls=tls) as url:
+            shared.append((url, asyncio.get_running_loop(), stop))
+            started.set()
+            await stop.wait()
+
+    def body() -> None:
+        try:
+            asyncio.run(run())
+        except BaseException as error:
+            problem.append(error)
+        finally:
+            started.set()
+
+    thread = threading.Thread(target=body, name="sandbox server", daemon=True)
+    thread.start()
+    started.wait()
+    if not shared:
+        thread.join()
+        raise problem[0]
+    url, loop, stop = shared[0]
+    try:
+        yield url
+    finally:
+        loop.call_soon_threadsafe(stop.set)
+        thread.join()
+
+
+def _uvicorn() -> Any:
+    try:
+        import uvicorn
+    except ModuleNotFoundError:
+        raise ConfigError("the sandbox server needs uvicorn: pip install 'probekit[dev]'") from None
+    return uvicorn

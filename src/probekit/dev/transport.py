@@ -2,28 +2,36 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, Mapping
 from urllib.parse import urlsplit
 
-from probekit.clock import Clock
-from probekit.dev.sandbox import Broken, Reply, Sandbox
-from probekit.errors import ConnectError, DeadlineExceeded, HeadersTooLarge, ProbekitError, StreamClosed
+from probekit.clock import Clock, within
+from probekit.dev.reply import Broken, Reply
+from probekit.dev.sandbox import Sandbox
+from probekit.errors import ConnectError, DeadlineExceeded, HeadersTooLarge, Phase, ProtocolError, StreamClosed, TransportError
 from probekit.model import Phases
 from probekit.secret import Secret
 from probekit.transports.base import Capabilities, Request, Response
 from probekit.transports.content import BoundedBody
+from probekit.units import format_ns
 
 
 class SandboxTransport:
-    """An :class:`~probekit.transports.base.Engine` over sandboxes by origin (``http://one`` -> its :class:`Sandbox`).
+    """An :class:`~probekit.transports.base.Engine` over sandboxes by origin (``{"http://one": sandbox}``), or over one sandbox
+    that answers for every origin.
 
-    Deadlines and limits are those of a real engine, on the sandbox's own clock; it knows no phases.
+    Deadlines and limits are those of a real engine, on the sandbox's own clock; it knows no phases. An origin that is not here
+    refuses the connection.
     """
 
-    def __init__(self, sandboxes: Mapping[str, Sandbox], *, clock: Clock) -> None:
-        self._sandboxes = dict(sandboxes)
-        self._clock = clock
+    def __init__(self, sandboxes: Sandbox | Mapping[str, Sandbox], *, clock: Clock | None = None) -> None:
+        self._only = sandboxes if isinstance(sandboxes, Sandbox) else None
+        self._by_origin = {} if isinstance(sandboxes, Sandbox) else dict(sandboxes)
+        first = self._only or next(iter(self._by_origin.values()), None)
+        given = clock if clock is not None or first is None else first.clock
+        if given is None:
+            raise ValueError("a transport over no sandbox needs a clock")
+        self._clock = given
 
     @property
     def capabilities(self) -> Capabilities:
@@ -32,36 +40,26 @@ class SandboxTransport:
     async def send(self, request: Request) -> Response:
         clock, shown = self._clock, request.shown_url
         started_at, started_ns = clock.now(), clock.monotonic_ns()
-        parts = urlsplit(request.url)
-        sandbox = self._sandboxes.get(f"{parts.scheme}://{parts.netloc}")
-        if sandbox is None:
-            raise ConnectError(f"the connection to {shown} was refused", url=shown, elapsed_ns=0)
-        headers = {name: value.reveal() if isinstance(value, Secret) else value for name, value in request.headers}
-        target = parts.path + (f"?{parts.query}" if parts.query else "")
-        reply = sandbox.handle(request.method, target, headers, request.body or b"")
-        work = asyncio.ensure_future(self._receive(request, reply, shown))
-        timer = None
+        exchange = _Exchange(request)
         try:
-            if request.deadline_ns is None:
-                body = await work
-            else:
-                timer = asyncio.ensure_future(clock.sleep_until_ns(request.deadline_ns))
-                await asyncio.wait({work, timer}, return_when=asyncio.FIRST_COMPLETED)
-                if not work.done():
-                    raise DeadlineExceeded(f"{shown} passed its deadline in phase first_byte", phase="first_byte", url=shown)
-                body = work.result()
-        except ProbekitError as error:
-            if isinstance(error, DeadlineExceeded):
-                error.elapsed_ns = clock.monotonic_ns() - started_ns
+            reply = self._reply(request)
+            work = exchange.receive(reply)
+            body = await (work if request.deadline_ns is None else within(clock, request.deadline_ns, work))
+        except TimeoutError:
+            elapsed_ns = clock.monotonic_ns() - started_ns
+            raise DeadlineExceeded(
+                f"{shown} passed its deadline in phase {exchange.phase} after {format_ns(elapsed_ns)}",
+                phase=exchange.phase,
+                url=shown,
+                elapsed_ns=elapsed_ns,
+            ) from None
+        except TransportError as error:
+            error.elapsed_ns = clock.monotonic_ns() - started_ns
             raise
-        finally:
-            work.cancel()
-            if timer is not None:
-                timer.cancel()
-            await asyncio.gather(work, *(() if timer is None else (timer,)), return_exceptions=True)
+        chunks = _chunks(reply, shown) if request.stream else None
         return Response(
             status=reply.status,
-            headers=(("content-type", reply.content_type), *reply.headers),
+            headers=tuple(_headers(reply)),
             body=body,
             phases=Phases(),
             elapsed_ns=clock.monotonic_ns() - started_ns,
@@ -70,30 +68,83 @@ class SandboxTransport:
             http_version="1.1",
             new_connection=True,
             url=shown,
-            chunks=_chunks(reply.chunks, shown) if request.stream and reply.chunks is not None else None,
+            chunks=chunks,
+            close=None if chunks is None else chunks.aclose,
         )
 
-    async def _receive(self, request: Request, reply: Reply, shown: str) -> bytes:
-        if reply.wait is not None:
-            await reply.wait()
-        size = sum(len(name) + len(value) + 4 for name, value in reply.headers)
-        limit = request.limits.max_header_bytes
-        if size > limit:
-            raise HeadersTooLarge(f"the headers of {shown} have {size} bytes, limit {limit}", limit_bytes=limit, url=shown)
-        if request.stream and reply.chunks is not None:
-            return b""
-        body = BoundedBody(dict(reply.headers).get("content-encoding"), request.limits.max_body_bytes, shown)
-        if reply.chunks is None:
-            return body.feed(reply.body)
-        return b"".join([body.feed(chunk) async for chunk in reply.chunks])
+    def _reply(self, request: Request) -> Reply:
+        parts = urlsplit(request.url)
+        sandbox = self._only or self._by_origin.get(f"{parts.scheme}://{parts.netloc}")
+        if sandbox is None:
+            raise ConnectError(f"the connection to {request.shown_url} was refused", url=request.shown_url)
+        headers = {name.lower(): value.reveal() if isinstance(value, Secret) else value for name, value in request.headers}
+        target = parts.path + (f"?{parts.query}" if parts.query else "")
+        return sandbox.handle(request.method, target, headers, request.body or b"")
 
     async def aclose(self) -> None:
         return None
 
 
-async def _chunks(chunks: AsyncIterator[bytes], shown: str) -> AsyncIterator[bytes]:
+class _Exchange:
+    """One answer being received; ``phase`` is where it stands."""
+
+    def __init__(self, request: Request) -> None:
+        self._request = request
+        self.phase: Phase = "first_byte"
+
+    async def receive(self, reply: Reply) -> bytes:
+        """The whole body, decoded; empty for a stream."""
+        request, shown = self._request, self._request.shown_url
+        if reply.wait is not None:
+            await reply.wait()
+        size = sum(len(name) + len(value) + 4 for name, value in _headers(reply))
+        limit = request.limits.max_header_bytes
+        if size > limit:
+            raise HeadersTooLarge(f"the headers of {shown} have {size} bytes, limit {limit}", limit_bytes=limit, url=shown)
+        if request.stream:
+            return b""
+        self.phase = "transfer"
+        body = BoundedBody(_encoding(reply), request.limits.max_body_bytes, shown)
+        source = _raw(reply)
+        try:
+            parts = [body.feed(chunk) async for chunk in source]
+        except Broken:
+            raise ProtocolError(f"{shown} broke off in the middle of its body", url=shown) from None
+        finally:
+            await source.aclose()
+        body.finish()
+        return b"".join(parts)
+
+
+def _headers(reply: Reply) -> list[tuple[str, str]]:
+    return [("content-type", reply.content_type), *reply.headers]
+
+
+def _encoding(reply: Reply) -> str | None:
+    return dict(reply.headers).get("content-encoding")
+
+
+async def _raw(reply: Reply) -> AsyncGenerator[bytes, None]:
+    """The bytes as they would be on the wire. Closing it closes what the endpoint holds open."""
+    if reply.chunks is None:
+        yield reply.body
+        return
     try:
-        async for chunk in chunks:
+        async for chunk in reply.chunks:
             yield chunk
+    finally:
+        close = getattr(reply.chunks, "aclose", None)
+        if close is not None:
+            await close()
+
+
+async def _chunks(reply: Reply, shown: str) -> AsyncGenerator[bytes, None]:
+    body = BoundedBody(_encoding(reply), 1 << 62, shown)
+    source = _raw(reply)
+    try:
+        async for chunk in source:
+            yield body.feed(chunk)
     except Broken:
         raise StreamClosed(f"the stream of {shown} broke", planned=False, url=shown) from None
+    finally:
+        await source.aclose()
