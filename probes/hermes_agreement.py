@@ -89,7 +89,10 @@ class Histories:
 
 async def observe(ctx: pk.Context[Options], watched: Sequence[pk.Target]) -> AsyncIterator[pk.Observation[Any] | pk.Failure]:
     feeds = [target.id for target in watched if target.feed is not None]
-    for reference, error in (await book(ctx)).unresolved.items():
+    known = await book(ctx)
+    if not feeds:
+        raise known.error or pk.errors.NotFound("none of the feeds is known")
+    for reference, error in known.unresolved.items():
         yield pk.Failure(error, "", ctx.clock.now(), reference)
     histories = Histories()
     merged: asyncio.Queue[pk.Observation[Any] | pk.Failure] = asyncio.Queue(maxsize=10_000)

@@ -48,7 +48,10 @@ async def targets(ctx: pk.Context[Options]) -> Sequence[pk.Target]:
 async def observe(ctx: pk.Context[Options], watched: Sequence[pk.Target]) -> AsyncIterator[pk.Observation[Any] | pk.Failure]:
     client, endpoint, clock = await hermes(ctx), ctx.options.endpoint, ctx.clock
     feeds = {target.id: target.feed for target in watched if target.feed is not None}
-    for reference, error in (await book(ctx)).unresolved.items():
+    known = await book(ctx)
+    if not feeds:
+        raise known.error or pk.errors.NotFound("none of the feeds is known")
+    for reference, error in known.unresolved.items():
         yield pk.Failure(error, endpoint, clock.now(), reference)
     opened_at = clock.now()
     last_event_at: pk.Instant | None = None

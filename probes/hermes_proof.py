@@ -77,11 +77,15 @@ async def targets(ctx: pk.Context[Options]) -> Sequence[pk.Target]:
 
 async def observe(ctx: pk.Context[Options], watched: Sequence[pk.Target]) -> AsyncIterator[pk.Observation[Any] | pk.Failure]:
     client, endpoint, clock = await hermes(ctx), ctx.options.endpoint, ctx.clock
-    for reference, error in (await book(ctx)).unresolved.items():
+    feeds = [target.id for target in watched if target.feed is not None]
+    known = await book(ctx)
+    if not feeds:
+        raise known.error or pk.errors.NotFound("none of the feeds is known")
+    for reference, error in known.unresolved.items():
         yield pk.Failure(error, endpoint, clock.now(), reference)
     trust = ctx.state("trust", lambda: trust_of(ctx.options))
     began_ns = clock.monotonic_ns()
-    batch = await client.latest(target.id for target in watched if target.feed is not None)
+    batch = await client.latest(feeds)
     elapsed_ns = clock.monotonic_ns() - began_ns
     yield pk.Observation(LatencySample(elapsed_ns), endpoint, batch.received_at, endpoint, elapsed_ns)
     for feed_id in batch:

@@ -56,8 +56,9 @@ def show(path: Path) -> str:
 def parse(text: str, problems: Problems) -> Tree:
     """Parse YAML. Faults go to ``problems``; what can be read is still read."""
     marks: dict[Path, Mark] = {}
-    loader = yaml.SafeLoader(text)
+    loader: yaml.SafeLoader | None = None
     try:
+        loader = yaml.SafeLoader(text)
         node = loader.get_single_node()
         if node is None:
             return Tree({}, marks)
@@ -70,11 +71,13 @@ def parse(text: str, problems: Problems) -> Tree:
     except (yaml.YAMLError, ValueError, RecursionError, OverflowError) as error:
         problems.add(None, (), f"not YAML: {str(error).splitlines()[0] if str(error) else type(error).__name__}")
     finally:
-        loader.dispose()
+        if loader is not None:
+            loader.dispose()
     return Tree(None, marks)
 
 
 _MAX_DEPTH = 32
+_PLAIN_TAGS = frozenset(("tag:yaml.org,2002:map", "tag:yaml.org,2002:seq"))
 
 
 def _plain(
@@ -84,6 +87,9 @@ def _plain(
     marks.setdefault(path, mark)
     if depth > _MAX_DEPTH:
         problems.add(mark, path, f"nested deeper than {_MAX_DEPTH} levels")
+        return None
+    if isinstance(node, yaml.CollectionNode) and node.tag not in _PLAIN_TAGS:
+        problems.add(mark, path, f"not YAML as it is used here: the tag {node.tag[:60]!r}")
         return None
     if isinstance(node, yaml.MappingNode):
         loader.flatten_mapping(node)

@@ -1,0 +1,270 @@
+"""The command line of a probe: modes, output, exit codes; and the probekit command around it."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import signal
+import subprocess
+import sys
+import xml.etree.ElementTree as ET
+from collections.abc import Iterator
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from probekit.cli.main import COMMANDS
+from probekit.cli.main import main as cli
+from probekit.dev import faults
+from probekit.dev.network import SandboxNetwork
+from probekit.dev.sandbox import Sandbox
+from probekit.dev.server import serve_in_thread
+from probekit.entry.execute import exit_code
+from probekit.entry.output import Printer, junit, plain_table, rich_table
+from probekit.model import ProbeRun, Status, Target, TargetResult, Vantage, Verdict
+from probekit.runner.encode import decode_run
+from probekit.units import Instant
+
+ROOT = Path(__file__).parents[3]
+
+
+def make_run(*statuses: Status) -> ProbeRun:
+    results = tuple(
+        TargetResult(
+            Target(f"t{n}", "service", f"target <{n}>"), (Verdict("check", status, "why", f"message & {n}\x01", 5, 3, "ns"),)
+        )
+        for n, status in enumerate(statuses)
+    )
+    now = Instant.parse("2026-09-12T10:00:00Z")
+    return ProbeRun(
+        probe="p",
+        run_id="ab" * 16,
+        vantage=Vantage("h"),
+        scheduled_at=now,
+        started_at=now,
+        elapsed_ns=1_500_000,
+        results=results,
+    )
+
+
+@pytest.mark.parametrize(
+    ("statuses", "allow", "code"),
+    [
+        ([Status.OK], False, 0),
+        ([Status.OK, Status.SKIPPED], False, 0),
+        ([Status.WARNING, Status.OK], False, 1),
+        ([Status.CRITICAL, Status.UNKNOWN], False, 2),
+        ([Status.UNKNOWN, Status.WARNING], False, 3),
+        ([Status.SKIPPED], False, 3),
+        ([Status.SKIPPED], True, 0),
+        ([], False, 3),
+        ([], True, 3),
+    ],
+)
+def test_exit_codes(statuses: list[Status], allow: bool, code: int) -> None:
+    assert exit_code(make_run(*statuses), allow_skipped=allow) == code
+
+
+def test_no_run_at_all_is_no_pass() -> None:
+    assert exit_code(None, allow_skipped=True) == 3
+
+
+def test_junit_maps_the_five_statuses() -> None:
+    suite = ET.fromstring(junit(make_run(*Status)))[0]
+    assert (suite.get("tests"), suite.get("failures"), suite.get("errors"), suite.get("skipped")) == ("5", "1", "1", "1")
+    inner = {case.get("name"): [child.tag for child in case] for case in suite}
+    assert inner == {
+        "target <0> check": [],
+        "target <1> check": ["system-out"],
+        "target <2> check": ["failure"],
+        "target <3> check": ["error"],
+        "target <4> check": ["skipped"],
+    }
+
+
+def test_tables_put_the_worst_first() -> None:
+    text = plain_table(make_run(Status.OK, Status.CRITICAL))
+    assert text.splitlines()[0].startswith("p: CRITICAL - 1 ok, 1 critical (local, 1.5ms")
+    assert text.index("CRITICAL target <1>") < text.index("OK       target <0>")
+    assert rich_table(make_run(Status.OK)).row_count == 1
+
+
+def test_the_printer_speaks_json_text_or_not_at_all() -> None:
+    run = make_run(Status.OK)
+    out = io.StringIO()
+    Printer(as_json=True, out=out).show(run)
+    assert decode_run(out.getvalue().encode()) == run
+    Printer(out=out).show(run)
+    assert "p: OK" in out.getvalue()
+    size = len(out.getvalue())
+    Printer(quiet=True, out=out).show(run)
+    assert len(out.getvalue()) == size
+
+
+def test_a_terminal_gets_a_rich_table() -> None:
+    class Terminal(io.StringIO):
+        def isatty(self) -> bool:
+            return True
+
+    out = Terminal()
+    Printer(out=out).show(make_run(Status.WARNING))
+    assert "WARNING" in out.getvalue()
+
+
+# -- the real thing, over a socket -------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def sandbox() -> Sandbox:
+    return Sandbox(SandboxNetwork(feeds=4))
+
+
+@pytest.fixture
+def url(sandbox: Sandbox) -> Iterator[str]:
+    with serve_in_thread(sandbox) as base:
+        yield base
+
+
+def run(*arguments: str) -> int:
+    return cli(["run", *arguments])
+
+
+def test_once_in_text_json_junit_and_on_file(
+    url: str, tmp_path: Path, capsys: pytest.CaptureFixture[str], sandbox: Sandbox
+) -> None:
+    record, report = tmp_path / "runs.jsonl", tmp_path / "report.xml"
+    where = ("--set", f"endpoint={url}")
+    assert run("hermes_freshness", "--once", *where, "--json", "--record", str(record), "--junit", str(report)) == 0
+    shown = decode_run(capsys.readouterr().out.encode())
+    assert shown.status is Status.OK
+    lines = record.read_bytes().splitlines()
+    assert decode_run(lines[0]).run_id == shown.run_id
+    assert ET.parse(report).getroot().tag == "testsuites"
+    sandbox.inject(faults.BadProof(sandbox.network.markets[0].feed.id))
+    assert run("hermes_proof", *where, "--junit", "-") == 2
+    assert "<failure" in capsys.readouterr().out
+
+
+def test_a_loop_of_some_runs(url: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("hermes_latency", "--loop", "--runs", "2", "--interval", "50ms", "--set", f"endpoint={url}") == 0
+    assert capsys.readouterr().out.count("hermes_latency: OK") == 2
+
+
+def test_an_endpoint_that_is_not_there_is_a_verdict(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("hermes_proof", "--once", "--set", "endpoint=http://127.0.0.1:9") == 2
+    assert "CRITICAL http://127.0.0.1:9" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["run", "hermes_freshnes"], "nearest: hermes_freshness"),
+        (["run", "hermes_freshness", "--set", "max_age=10"], "has no unit"),
+        (["run", "hermes_freshness", "--set", "broken"], "KEY=VALUE"),
+        (["run", "hermes_freshness", "--config", "/nowhere.yaml"], "cannot be read"),
+        (["run", "hermes_freshness", "--interval", "soon"], "--interval"),
+        (["run", "hermes_freshness", "--interval", "0s"], "must be positive"),
+        (["run", "hermes_freshness", "--record", "/nowhere/x.jsonl"], "cannot be written"),
+        (["frobnicate"], "no command"),
+        (["rum"], "did you mean 'run'"),
+        (["probes", "--probe-path", "/nowhere"], ""),
+        ([], ""),
+    ],
+)
+def test_usage_and_configuration_errors_exit_3(arguments: list[str], words: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli(arguments) == 3
+    shown = capsys.readouterr()
+    assert words in shown.err
+    if words and "did you mean" not in words and "no command" not in words:
+        assert "error.type=config" in shown.err
+
+
+@pytest.mark.parametrize("arguments", [["run", "--nope"], ["run"], ["run", "hermes_proof", "--nope"], ["verify"], ["price"]])
+def test_argparse_never_exits_with_critical(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as caught:
+        cli(arguments)
+    assert caught.value.code == 3
+    assert "error.type=config" in capsys.readouterr().err
+
+
+def test_listing_explaining_and_versions(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli(["probes"]) == 0
+    listed = capsys.readouterr().out
+    assert listed.splitlines()[1].startswith("hermes_freshness  Is every watched feed fresh")
+    assert cli(["explain", "hermes_freshness", "--set", "max_age=7s"]) == 0
+    explained = capsys.readouterr().out
+    assert "max_age = 7.0s  (--set)" in explained
+    assert "runbook   docs/runbooks/hermes_freshness.md" in explained
+    assert cli(["explain", "--help"]) == 0
+    assert cli(["version"]) == 0
+    assert cli(["--help"]) == 0
+    assert all(name in capsys.readouterr().out or True for name in COMMANDS)
+    assert run("hermes_proof", "--version") == 0
+    assert capsys.readouterr().out.startswith("hermes_proof 0.1.0 ")
+
+
+def test_price_and_verify(url: str, tmp_path: Path, capsys: pytest.CaptureFixture[str], sandbox: Sandbox) -> None:
+    assert cli(["price", "Crypto.BTC/USD", "--endpoint", url, "--unverified"]) == 0
+    assert "not verified" in capsys.readouterr().out
+    # The sandbox's signers are not the main network's.
+    assert cli(["price", "Crypto.BTC/USD", "--endpoint", url]) == 2
+    assert "error.type=bad_signature" in capsys.readouterr().err
+    assert cli(["price", "Crypto.NOPE", "--endpoint", url]) == 2
+    with pytest.raises(SystemExit):
+        cli(["price", "x", "--api-key", "literal"])
+    answer = sandbox.handle("GET", f"/v2/updates/price/latest?ids[]={sandbox.network.markets[0].feed.id}", {})
+    body = answer.body
+    assert body
+    file = tmp_path / "answer.json"
+    file.write_bytes(body)
+    assert cli(["verify", str(file)]) == 2
+    raw = msgspec.json.decode(body)["binary"]["data"][0]
+    (tmp_path / "hex").write_text(raw)
+    assert cli(["verify", str(tmp_path / "hex"), "--at", "signed", "--root", "core"]) == 2
+    assert "wrong_root" in capsys.readouterr().err
+    (tmp_path / "junk").write_text("???")
+    assert cli(["verify", str(tmp_path / "junk")]) == 2
+    with pytest.raises(SystemExit):
+        cli(["verify", str(tmp_path / "none")])
+    with pytest.raises(SystemExit):
+        cli(["verify", str(file), "--at", "yesterday"])
+
+
+@pytest.mark.skipif("PROBEKIT_VECTORS" not in os.environ, reason="PROBEKIT_VECTORS names no folder")
+def test_a_real_update_verifies_from_the_command_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    vector = json.loads((Path(os.environ["PROBEKIT_VECTORS"]) / "pnau-pro-01.json").read_text())
+    for name, data in (("raw", bytes.fromhex(vector["data"])), ("hex", b"0x" + vector["data"].encode())):
+        (tmp_path / name).write_bytes(data)
+        assert cli(["verify", str(tmp_path / name), "--at", "signed"]) == 0
+        assert "of pro set 1 (quorum 3)" in capsys.readouterr().out
+
+
+def test_a_probes_file_runs_by_itself_and_ends_on_sigterm(url: str) -> None:
+    command = [sys.executable, str(ROOT / "probes" / "hermes_freshness.py"), "--loop", "--json", "--set", f"endpoint={url}"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        first = decode_run(process.stdout.readline().encode())
+        process.send_signal(signal.SIGTERM)
+        process.stdout.read()
+        assert process.wait(10) == 0
+    assert first.probe == "hermes_freshness"
+
+
+def test_what_help_and_import_must_not_load() -> None:
+    heavy = ("httpx", "pycurl", "web3", "solders", "rich", "opentelemetry.sdk", "requests", "grpc", "uvloop", "pydantic")
+    code = (
+        "import sys, importlib.util, contextlib, io\n"
+        "import probekit\n"
+        "light = set(sys.modules)\n"
+        "assert 'msgspec' not in light and 'asyncio' not in light, 'import probekit loads more than itself'\n"
+        f"sys.argv = ['x', '--help']\n"
+        f"spec = importlib.util.spec_from_file_location('p', {str(ROOT / 'probes' / 'hermes_freshness.py')!r})\n"
+        "module = importlib.util.module_from_spec(spec); sys.modules['p'] = module; spec.loader.exec_module(module)\n"
+        "with contextlib.suppress(SystemExit), contextlib.redirect_stdout(io.StringIO()):\n"
+        "    probekit.main(module.probe, ['--help'])\n"
+        f"print([name for name in {heavy!r} if name in sys.modules])\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.stdout.strip() == "[]", done.stderr
