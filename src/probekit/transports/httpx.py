@@ -144,6 +144,8 @@ class HttpxTransport:
         trace = _Trace(clock)
         with _mapped(shown, trace, clock, started_ns):
             answer = await self._within(request, self._open(request, trace))
+            # Asked now: once the body is read the connection may be gone, and with it the address.
+            address, port = _peer(answer)
             try:
                 body = BoundedBody(answer.headers.get("content-encoding"), request.limits.max_body_bytes, shown)
                 headers = _checked_headers(answer, request)
@@ -154,7 +156,6 @@ class HttpxTransport:
             if not request.stream:
                 await answer.aclose()
         ended_ns = clock.monotonic_ns()
-        address, port = _peer(answer)
         return Response(
             status=answer.status_code,
             headers=headers,

@@ -189,7 +189,7 @@ def test_health() -> None:
 
 def test_what_is_not_there() -> None:
     bench = Bench.make()
-    for target in ("/", "/v1/prices", "/v2/updates/price/a/b", "/v2/updates/", "/_sandbox/faults"):
+    for target in ("/", "", "//[", "*", "/v1/prices", "/v2/updates/price/a/b", "/v2/updates/", "/_sandbox/faults"):
         assert bench.get(target).status == 404
     assert bench.sandbox.handle("POST", f"/v2/updates/price/latest?ids[]={BTC}", {}).status == 405
 

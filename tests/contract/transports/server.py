@@ -1,0 +1,184 @@
+"""A loopback server that misbehaves on demand: raw bytes, so that nothing well-meant is in between."""
+
+from __future__ import annotations
+
+import asyncio
+import gzip
+import ssl
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+
+Handler = Callable[[bytes, asyncio.StreamWriter], Awaitable[None]]
+
+
+def plain(body: bytes, status: str = "200 OK", *headers: str) -> bytes:
+    """A whole response."""
+    lines = [f"HTTP/1.1 {status}", f"content-length: {len(body)}", "connection: close", *headers]
+    return "\r\n".join(lines).encode() + b"\r\n\r\n" + body
+
+
+@dataclass
+class Server:
+    """What was asked, and where it listens."""
+
+    port: int = 0
+    scheme: str = "http"
+    requests: list[bytes] = field(default_factory=list)
+    open: int = 0
+
+    def url(self, path: str) -> str:
+        return f"{self.scheme}://127.0.0.1:{self.port}{path}"
+
+
+async def _forever(writer: asyncio.StreamWriter) -> None:
+    while not writer.is_closing():
+        await asyncio.sleep(0.02)
+
+
+async def ok(request: bytes, writer: asyncio.StreamWriter) -> None:
+    writer.write(plain(b"hello", "200 OK", "x-one: 1"))
+
+
+async def status_503(request: bytes, writer: asyncio.StreamWriter) -> None:
+    writer.write(plain(b"down", "503 Service Unavailable", "retry-after: 7"))
+
+
+async def redirect(request: bytes, writer: asyncio.StreamWriter) -> None:
+    writer.write(plain(b"", "302 Found", "location: /ok"))
+
+
+async def packed(request: bytes, writer: asyncio.StreamWriter) -> None:
+    writer.write(plain(gzip.compress(b"squeezed"), "200 OK", "content-encoding: gzip"))
+
+
+async def bomb(request: bytes, writer: asyncio.StreamWriter) -> None:
+    writer.write(plain(gzip.compress(b"\0" * (32 << 20), 9), "200 OK", "content-encoding: gzip"))
+
+
+async def cut_gzip(request: bytes, writer: asyncio.StreamWriter) -> None:
+    writer.write(plain(gzip.compress(b"x" * 10_000)[:-12], "200 OK", "content-encoding: gzip"))
+
+
+async def brotli(request: bytes, writer: asyncio.StreamWriter) -> None:
+    writer.write(plain(b"zzz", "200 OK", "content-encoding: br"))
+
+
+async def endless(request: bytes, writer: asyncio.StreamWriter) -> None:
+    writer.write(b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n")
+    while not writer.is_closing():
+        writer.write(b"10000\r\n" + b"x" * 65_536 + b"\r\n")
+        await writer.drain()
+
+
+async def dripping(request: bytes, writer: asyncio.StreamWriter) -> None:
+    writer.write(b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n")
+    while not writer.is_closing():
+        writer.write(b"1\r\nx\r\n")
+        await asyncio.sleep(0.05)
+
+
+async def huge_headers(request: bytes, writer: asyncio.StreamWriter) -> None:
+    filler = "".join(f"x-{i}: {'y' * 900}\r\n" for i in range(90))
+    writer.write(f"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n{filler}\r\n".encode())
+
+
+async def garbage(request: bytes, writer: asyncio.StreamWriter) -> None:
+    writer.write(b"NOTHTTP at all\r\n\r\n")
+
+
+async def silent(request: bytes, writer: asyncio.StreamWriter) -> None:
+    await _forever(writer)
+
+
+async def closing(request: bytes, writer: asyncio.StreamWriter) -> None:
+    writer.close()
+
+
+async def short(request: bytes, writer: asyncio.StreamWriter) -> None:
+    writer.write(b"HTTP/1.1 200 OK\r\ncontent-length: 100\r\n\r\nonly this")
+
+
+async def events(request: bytes, writer: asyncio.StreamWriter) -> None:
+    writer.write(b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n")
+    for number in range(3):
+        data = f"data:{number}\n\n".encode()
+        writer.write(f"{len(data):x}\r\n".encode() + data + b"\r\n")
+        await writer.drain()
+        await asyncio.sleep(0.01)
+    if b"/broken" in request:
+        writer.write(b"5\r\nda")
+        return
+    if b"/held" in request:
+        await _forever(writer)
+    writer.write(b"0\r\n\r\n")
+
+
+ROUTES: dict[bytes, Handler] = {
+    b"/ok": ok,
+    b"/503": status_503,
+    b"/redirect": redirect,
+    b"/gzip": packed,
+    b"/bomb": bomb,
+    b"/cutgzip": cut_gzip,
+    b"/brotli": brotli,
+    b"/endless": endless,
+    b"/dripping": dripping,
+    b"/headers": huge_headers,
+    b"/garbage": garbage,
+    b"/silent": silent,
+    b"/closing": closing,
+    b"/short": short,
+    b"/events": events,
+    b"/broken": events,
+    b"/held": events,
+}
+
+
+@asynccontextmanager
+async def serving(context: ssl.SSLContext | None = None) -> AsyncIterator[Server]:
+    """Listen on loopback; every connection takes one request."""
+    server = Server(scheme="https" if context else "http")
+    tasks: set[asyncio.Task[None]] = set()
+
+    async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        server.open += 1
+        try:
+            first = await reader.readexactly(1)
+            if first == b"\x16":
+                # A TLS handshake where none is spoken.
+                writer.write(b"HTTP/1.1 400 Bad Request\r\n\r\n")
+                return
+            head = first + await reader.readuntil(b"\r\n\r\n")
+            server.requests.append(head)
+            path = head.split(b" ", 2)[1].partition(b"?")[0]
+            answering = asyncio.ensure_future(ROUTES[path](head, writer))
+            gone = asyncio.ensure_future(reader.read())
+            # A client that hangs up ends its answer: what a test counts as open must really be.
+            await asyncio.wait({answering, gone}, return_when=asyncio.FIRST_COMPLETED)
+            answering.cancel()
+            gone.cancel()
+            await asyncio.gather(answering, gone, return_exceptions=True)
+            if not writer.is_closing():
+                await writer.drain()
+        except (asyncio.IncompleteReadError, ConnectionError, asyncio.CancelledError):
+            pass
+        finally:
+            server.open -= 1
+            writer.close()
+
+    def accept(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.ensure_future(handle(reader, writer))
+        tasks.add(task)
+        task.add_done_callback(tasks.discard)
+
+    listener = await asyncio.start_server(accept, "127.0.0.1", 0, ssl=context, limit=1 << 20)
+    server.port = listener.sockets[0].getsockname()[1]
+    try:
+        yield server
+    finally:
+        listener.close()
+        for task in tuple(tasks):
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        await listener.wait_closed()
