@@ -175,7 +175,7 @@ class DeadlineExceeded(TransportError):
         self, message: str, *, phase: Phase | None = None, url: str | None = None, elapsed_ns: int | None = None
     ) -> None:
         super().__init__(message, url=url, elapsed_ns=elapsed_ns)
-        self.phase = phase
+        self.phase: Phase | None = phase
         self.error_type = _DEADLINE_TYPES[phase]
 
 

@@ -33,8 +33,8 @@ def doc(text: str) -> msgspec.Meta:
     return msgspec.Meta(description=text)
 
 
-O_co = TypeVar("O_co", bound=Options, covariant=True)
 O = TypeVar("O", bound=Options)  # noqa: E741 - O for options, as everywhere here
+P = TypeVar("P", bound=Options)
 R = TypeVar("R")
 
 AnyObservation = Observation[Any] | Failure
@@ -157,17 +157,17 @@ class Probe(Generic[O]):
         *,
         name: str,
         question: str,
-        options: type[O],
-        targets: Targets[O],
-        observe: Observe[O],
-        checks: Checks[O],
+        options: type[P],
+        targets: Targets[P],
+        observe: Observe[P],
+        checks: Checks[P],
         interval: timedelta = DEFAULT_INTERVAL,
         deadline: timedelta | None = None,
         metrics: tuple[str, ...] = (),
         needs: tuple[str, ...] = (),
-    ) -> Probe[O]:
+    ) -> Probe[P]:
         """A probe that yields one observation or failure per target per tick, from its whole target set at once."""
-        return cls(name, question, options, "poll", targets, observe, checks, interval, deadline, None, metrics, needs)
+        return Probe(name, question, options, "poll", targets, observe, checks, interval, deadline, None, metrics, needs)
 
     @classmethod
     def watch(
@@ -175,14 +175,14 @@ class Probe(Generic[O]):
         *,
         name: str,
         question: str,
-        options: type[O],
-        targets: Targets[O],
-        observe: Observe[O],
-        checks: Checks[O],
+        options: type[P],
+        targets: Targets[P],
+        observe: Observe[P],
+        checks: Checks[P],
         interval: timedelta = timedelta(seconds=1),
-        first_within: Callable[[O], timedelta] | None = None,
+        first_within: Callable[[P], timedelta] | None = None,
         metrics: tuple[str, ...] = (),
         needs: tuple[str, ...] = (),
-    ) -> Probe[O]:
+    ) -> Probe[P]:
         """A probe whose ``observe`` runs on, over a stream; silence is judged at every tick of ``interval``."""
-        return cls(name, question, options, "watch", targets, observe, checks, interval, None, first_within, metrics, needs)
+        return Probe(name, question, options, "watch", targets, observe, checks, interval, None, first_within, metrics, needs)

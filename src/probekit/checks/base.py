@@ -9,7 +9,7 @@ field, reads a clock or fetches.
 from __future__ import annotations
 
 from collections.abc import Hashable
-from typing import Any, Protocol, TypeVar, runtime_checkable
+from typing import Any, ClassVar, Protocol, TypeVar, runtime_checkable
 
 from probekit.model import Observation, Verdict
 from probekit.units import Instant
@@ -21,8 +21,7 @@ S = TypeVar("S", bound=Hashable)
 class Rule(Protocol):
     """A judgement of one observation. Frozen; equal inputs give equal verdicts."""
 
-    @property
-    def name(self) -> str: ...
+    name: ClassVar[str]
 
     def __call__(self, observation: Observation[Any], *, now: Instant) -> Verdict: ...
 
@@ -31,8 +30,7 @@ class Rule(Protocol):
 class Fold(Protocol[S]):
     """A judgement over a history, carried in a frozen, hashable, serialisable state."""
 
-    @property
-    def name(self) -> str: ...
+    name: ClassVar[str]
 
     def init(self) -> S: ...
 

@@ -10,8 +10,7 @@ from probekit.cli import run
 def main(argv: Sequence[str]) -> int:
     """The probe's own ``--explain``."""
     if argv and argv[0] in ("-h", "--help"):
-        print(
-            "usage: probekit explain NAME [--config FILE] [--set KEY=VALUE]\n\nPrint what a probe asks and where each option is from."
-        )
+        print("usage: probekit explain NAME [--config FILE] [--set KEY=VALUE]")
+        print("\nPrint what a probe asks, and its options with where each value comes from.")
         return 0
     return run.main([*argv, "--explain"])

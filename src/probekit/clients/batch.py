@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
+from typing import cast
 
 import msgspec
 
@@ -49,7 +50,7 @@ class Batch(Mapping[FeedId, PriceUpdate]):
     def __getitem__(self, feed_id: str) -> PriceUpdate:
         update = self._raw.get(feed_id)
         if update is None or feed_id in self.errors:
-            error = self.errors.get(FeedId(feed_id))
+            error = self.errors.get(cast(FeedId, feed_id))
             if error is not None:
                 raise error
             raise KeyError(feed_id)

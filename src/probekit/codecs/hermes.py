@@ -181,7 +181,7 @@ def encode_prices(updates: Iterable[PriceUpdate] | None, binary: Sequence[bytes]
     if updates is not None:
         answer["parsed"] = [
             {
-                "id": one.id,
+                "id": str(one.id),
                 "price": _point(one.point.price, one.point.conf, one.point.expo, one.point.publish_time),
                 "ema_price": _point(one.ema_point.price, one.ema_point.conf, one.ema_point.expo, one.ema_point.publish_time),
                 "metadata": one.metadata,

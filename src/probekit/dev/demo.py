@@ -299,8 +299,8 @@ async def script(
         watcher.excused |= expectation.touches
         injected = expectation.endpoint.inject(expectation.fault)
         display.note(
-            f"{number}. {expectation.what}: {expectation.unit} must say {expectation.status.upper()} {expectation.reason} within "
-            f"{expectation.limit_s:g} + {expectation.tick_s:g} + {MARGIN_S:g} = {expectation.bound_s:g} s"
+            f"{number}. {expectation.what}: {expectation.unit} must say {expectation.status.upper()} {expectation.reason} "
+            f"within {expectation.limit_s:g} + {expectation.tick_s:g} + {MARGIN_S:g} = {expectation.bound_s:g} s"
         )
 
         def turned(key: Key = key, expectation: Expectation = expectation) -> bool:

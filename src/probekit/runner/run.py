@@ -17,7 +17,7 @@ import msgspec
 from probekit.clock import SYSTEM_CLOCK, Clock, reap, within
 from probekit.errors import DeadlineExceeded, ErrorType, ProbekitError
 from probekit.model import ProbeRun, RequestRecord, Status, Vantage
-from probekit.probe import Context, EngineFactory, O, Probe
+from probekit.probe import Context, EngineFactory, O, Options, Probe
 from probekit.runner.evaluate import Evaluator
 from probekit.runner.recorder import ProbeInfo, Recorder, Recorders
 from probekit.runner.requests import RequestLog
@@ -430,7 +430,7 @@ async def _next_close(runner: Runner[O], due_ns: int, started_ns: int) -> Litera
     return "change"
 
 
-def config_digest(options: O) -> str:
+def config_digest(options: Options) -> str:
     """sha256 over the options' JSON, secrets masked: which configuration a run was made under."""
     encoded = msgspec.json.encode(msgspec.structs.asdict(options), enc_hook=str, order="deterministic")
     return hashlib.sha256(encoded).hexdigest()

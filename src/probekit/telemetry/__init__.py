@@ -1,6 +1,4 @@
-"""Telemetry: runs as OpenTelemetry traces, metrics and logs, and as lines of JSON. The SDK is imported only when it is
-used.
-"""
+"""Telemetry: runs as OpenTelemetry traces, metrics and logs, and as lines of JSON. The SDK is imported only when used."""
 
 from __future__ import annotations
 
@@ -24,12 +22,15 @@ def recorder_from_env(vantage: Vantage, environ: Mapping[str, str], *, enabled: 
     Raises ``ConfigError`` for a value that cannot be used, or an extra that is not installed.
     """
     settings = read(environ, vantage, __version__, enabled=enabled)
-    if settings is None:
+    if settings is None or not settings.signals:
         return None
     try:
         from probekit.telemetry.otel import OtelRecorder
 
         return OtelRecorder(settings)
     except ModuleNotFoundError as error:
-        extra = "otel-grpc" if "grpc" in str(error.name) else "otel"
-        raise ConfigError(f"telemetry needs {error.name}: pip install 'probekit[{extra}]'") from None
+        missing = error.name or ""
+        if missing.partition(".")[0] not in ("opentelemetry", "grpc", "google"):
+            raise
+        extra = "otel-grpc" if missing.partition(".")[0] == "grpc" else "otel"
+        raise ConfigError(f"telemetry needs {missing}: pip install 'probekit[{extra}]'") from None

@@ -1,57 +1,29 @@
-"""The OTEL_* variables: which are honoured, which are not, and what they come to."""
+"""What the ``OTEL_*`` variables come to. A value that cannot be used is a ``ConfigError``: a monitor must not start deaf."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Final, Literal, get_args
-from urllib.parse import unquote
+from urllib.parse import unquote, urlsplit
 
 from probekit.errors import ConfigError
 from probekit.model import Vantage
-from probekit.secret import Secret
+from probekit.secret import redact_url
+from probekit.telemetry.headers import Headers, read_headers
+from probekit.telemetry.identity import Sampler
 
 Signal = Literal["traces", "metrics", "logs"]
 Protocol = Literal["http/protobuf", "grpc"]
+ExemplarFilter = Literal["trace_based", "always_on", "always_off"]
+Temporality = Literal["cumulative", "delta"]
 SIGNALS: Final[tuple[Signal, ...]] = get_args(Signal)
 
-HONOURED: Final[dict[str, str]] = {
-    "OTEL_SDK_DISABLED": "true turns telemetry off",
-    "OTEL_SERVICE_NAME": "service.name; wins over OTEL_RESOURCE_ATTRIBUTES (default: probekit)",
-    "OTEL_RESOURCE_ATTRIBUTES": "further resource attributes, key=value, percent-encoded",
-    "OTEL_EXPORTER_OTLP_ENDPOINT": "base URL; /v1/<signal> is added for HTTP (default: http://localhost:4318, gRPC :4317)",
-    "OTEL_EXPORTER_OTLP_{TRACES,METRICS,LOGS}_ENDPOINT": "URL of one signal, used as it is",
-    "OTEL_EXPORTER_OTLP_PROTOCOL": "http/protobuf (default) or grpc (needs the otel-grpc extra); also per signal",
-    "OTEL_EXPORTER_OTLP_HEADERS": "key=value, percent-encoded; also per signal; held as secrets",
-    "OTEL_EXPORTER_OTLP_TIMEOUT": "seconds of one export request (default: 10); also per signal",
-    "OTEL_EXPORTER_OTLP_COMPRESSION": "none (default) or gzip; also per signal",
-    "OTEL_EXPORTER_OTLP_CERTIFICATE": "file of CA certificates; also per signal",
-    "OTEL_{TRACES,METRICS,LOGS}_EXPORTER": "none turns one signal off; otlp is the only other value",
-    "OTEL_METRIC_EXPORT_INTERVAL": "milliseconds between exports of metrics (default: 60000)",
-    "OTEL_BSP_SCHEDULE_DELAY": "milliseconds that spans wait for company (default: 1000)",
-    "OTEL_BSP_MAX_QUEUE_SIZE": "spans kept while the receiver is away; the oldest are dropped, counted (default: 2048)",
-    "OTEL_BLRP_SCHEDULE_DELAY": "the same for log records (default: 1000)",
-    "OTEL_BLRP_MAX_QUEUE_SIZE": "the same for log records (default: 2048)",
-    "OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE": "cumulative (default); delta and lowmemory are refused",
-    "OTEL_EXPORTER_OTLP_METRICS_DEFAULT_HISTOGRAM_AGGREGATION": (
-        "explicit_bucket_histogram (default) or base2_exponential_bucket_histogram"
-    ),
-    "PROBEKIT_OTLP_HEADERS_FILE": "file with headers as in OTEL_EXPORTER_OTLP_HEADERS",
-    "PROBEKIT_OTLP_HEADERS_CREDENTIAL": "systemd credential with the same",
-}
-
-NOT_HONOURED: Final[dict[str, str]] = {
-    "OTEL_TRACES_SAMPLER": "every run is one trace; runs are not sampled",
-    "OTEL_METRICS_EXEMPLAR_FILTER": "no exemplars are recorded yet",
-    "OTEL_EXPORTER_OTLP_CLIENT_KEY": "no client certificates yet; a collector on the host does that",
-    "OTEL_EXPORTER_OTLP_CLIENT_CERTIFICATE": "no client certificates yet; a collector on the host does that",
-    "OTEL_PROPAGATORS": "probes do not propagate context to what they measure",
-    "OTEL_CONFIG_FILE": "declarative configuration is not read",
-    "OTEL_PYTHON_*": "the SDK's own loading is not used",
-}
-
-_PATHS: Final[dict[Signal, str]] = {"traces": "v1/traces", "metrics": "v1/metrics", "logs": "v1/logs"}
+_DEFAULT_REGION: Final = Vantage(host="").region
+_METRIC_QUEUE: Final = 200_000
+"""Metric points kept while the receiver is away: five minutes of 10,000 series at an export each 15 s."""
+_EXPLICIT: Final = "explicit_bucket_histogram"
+_EXPONENTIAL: Final = "base2_exponential_bucket_histogram"
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,13 +32,21 @@ class SignalSettings:
 
     signal: Signal
     endpoint: str
-    protocol: Protocol
-    headers: tuple[tuple[str, Secret], ...]
-    timeout_s: float
-    gzip: bool
-    ca_file: str | None
-    delay_s: float
-    queue: int
+    """URL; for gRPC its scheme says whether there is TLS."""
+    protocol: Protocol = "http/protobuf"
+    headers: Headers = Headers({})
+    timeout_s: float = 10.0
+    """Of one request."""
+    gzip: bool = False
+    ca_file: str | None = None
+    client_certificate: str | None = None
+    client_key: str | None = None
+    delay_s: float = 5.0
+    """How long items wait for company; for metrics the interval of exports."""
+    queue: int = 2_048
+    """Items kept while the receiver is away."""
+    batch: int = 512
+    """Items that make a request go at once."""
 
 
 @dataclass(frozen=True)
@@ -75,29 +55,41 @@ class TelemetrySettings:
 
     signals: tuple[SignalSettings, ...]
     resource: Mapping[str, str]
-    exponential: bool
+    exponential: bool = False
+    temporality: Temporality = "cumulative"
+    exemplars: ExemplarFilter = "trace_based"
+    sampling: float = 1.0
+    cardinality_limit: int = 2_000
+
+    @property
+    def sampler(self) -> Sampler:
+        """Which runs become traces."""
+        return Sampler(self.sampling)
 
 
 def read(environ: Mapping[str, str], vantage: Vantage, version: str, *, enabled: bool) -> TelemetrySettings | None:
-    """Settings from the environment; ``None`` when telemetry is off: no endpoint is named and ``enabled`` is false.
+    """Settings from the environment; ``None`` when telemetry is off: nothing names a place for it and ``enabled`` is false.
 
     Raises ``ConfigError`` naming the variable whose value cannot be used.
     """
-    named = [name for name in environ if name.startswith("OTEL_EXPORTER_OTLP") and name.endswith("ENDPOINT") and environ[name]]
-    if environ.get("OTEL_SDK_DISABLED", "").strip().lower() == "true" or not (named or enabled):
+    asked = enabled or any(
+        value.strip() for name, value in environ.items() if name.startswith("OTEL_EXPORTER_OTLP_") and name.endswith("ENDPOINT")
+    )
+    asked = asked or any(environ.get(f"OTEL_{signal.upper()}_EXPORTER", "").strip().lower() == "otlp" for signal in SIGNALS)
+    if _choice(environ, "OTEL_SDK_DISABLED", ("false", "true")) == "true" or not asked:
         return None
-    temporality = environ.get("OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE", "cumulative").strip().lower()
-    if temporality != "cumulative":
-        raise ConfigError(f"OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE={temporality}: only cumulative is supported")
+    prefix = "OTEL_EXPORTER_OTLP_METRICS"
+    temporality = _choice(environ, f"{prefix}_TEMPORALITY_PREFERENCE", ("cumulative", "delta", "lowmemory"))
+    aggregation = _choice(environ, f"{prefix}_DEFAULT_HISTOGRAM_AGGREGATION", (_EXPLICIT, _EXPONENTIAL))
+    exemplars = _choice(environ, "OTEL_METRICS_EXEMPLAR_FILTER", get_args(ExemplarFilter))
     return TelemetrySettings(
-        tuple(_signal(environ, signal) for signal in SIGNALS if _wanted(environ, signal)),
-        _resource(environ, vantage, version),
-        _choice(
-            environ,
-            "OTEL_EXPORTER_OTLP_METRICS_DEFAULT_HISTOGRAM_AGGREGATION",
-            ("explicit_bucket_histogram", "base2_exponential_bucket_histogram"),
-        )
-        == "base2_exponential_bucket_histogram",
+        signals=tuple(_signal(environ, signal) for signal in SIGNALS if _wanted(environ, signal)),
+        resource=_resource(environ, vantage, version),
+        exponential=aggregation == _EXPONENTIAL,
+        temporality="cumulative" if temporality == "cumulative" else "delta",
+        exemplars=next(known for known in get_args(ExemplarFilter) if known == exemplars),
+        sampling=_sampling(environ),
+        cardinality_limit=_whole(environ, "PROBEKIT_METRIC_CARDINALITY_LIMIT", 2_000),
     )
 
 
@@ -106,101 +98,119 @@ def _wanted(environ: Mapping[str, str], signal: Signal) -> bool:
 
 
 def _signal(environ: Mapping[str, str], signal: Signal) -> SignalSettings:
-    def value(name: str) -> str | None:
-        own = environ.get(f"OTEL_EXPORTER_OTLP_{signal.upper()}_{name}", "").strip()
-        return own or environ.get(f"OTEL_EXPORTER_OTLP_{name}", "").strip() or None
+    def find(word: str) -> tuple[str, str]:
+        """The variable that speaks for this signal, and its value."""
+        own, shared = f"OTEL_EXPORTER_OTLP_{signal.upper()}_{word}", f"OTEL_EXPORTER_OTLP_{word}"
+        value = environ.get(own, "").strip()
+        return (own, value) if value else (shared, environ.get(shared, "").strip())
 
-    where = f"OTEL_EXPORTER_OTLP_{signal.upper()}_PROTOCOL or OTEL_EXPORTER_OTLP_PROTOCOL"
-    chosen = value("PROTOCOL") or "http/protobuf"
-    if chosen not in ("http/protobuf", "grpc"):
-        raise ConfigError(f"{where}={chosen}: expected http/protobuf or grpc")
-    protocol: Protocol = "grpc" if chosen == "grpc" else "http/protobuf"
-    compression = value("COMPRESSION") or "none"
-    if compression not in ("none", "gzip"):
-        raise ConfigError(f"OTEL_EXPORTER_OTLP_COMPRESSION={compression}: expected none or gzip")
+    def choice(word: str, known: tuple[str, ...]) -> str:
+        name, value = find(word)
+        return _choice({name: value}, name, known)
+
+    protocol: Protocol = "grpc" if choice("PROTOCOL", get_args(Protocol)) == "grpc" else "http/protobuf"
+    name, text = find("TIMEOUT")
+    timeout_s = _number({name: text}, name, 10_000) / 1000
     prefix = {"traces": "OTEL_BSP", "logs": "OTEL_BLRP"}.get(signal)
     if prefix is None:
-        delay_s, queue = _number(environ, "OTEL_METRIC_EXPORT_INTERVAL", 60_000) / 1000, 16
+        delay_s, queue, batch = _number(environ, "OTEL_METRIC_EXPORT_INTERVAL", 60_000) / 1000, _METRIC_QUEUE, 1
+        bound = "OTEL_METRIC_EXPORT_TIMEOUT"
     else:
-        delay_s = _number(environ, f"{prefix}_SCHEDULE_DELAY", 1_000) / 1000
-        queue = int(_number(environ, f"{prefix}_MAX_QUEUE_SIZE", 2_048))
+        delay_s = _number(environ, f"{prefix}_SCHEDULE_DELAY", 5_000 if signal == "traces" else 1_000) / 1000
+        queue = _whole(environ, f"{prefix}_MAX_QUEUE_SIZE", 2_048)
+        batch = _whole(environ, f"{prefix}_MAX_EXPORT_BATCH_SIZE", min(512, queue))
+        bound = f"{prefix}_EXPORT_TIMEOUT"
+        if batch > queue:
+            raise ConfigError(f"{prefix}_MAX_EXPORT_BATCH_SIZE={batch}: must not be above {prefix}_MAX_QUEUE_SIZE={queue}")
+    certificate, key = find("CLIENT_CERTIFICATE")[1] or None, find("CLIENT_KEY")[1] or None
+    if key is not None and certificate is None:
+        raise ConfigError(f"{find('CLIENT_KEY')[0]} is set without a client certificate")
     return SignalSettings(
-        signal,
-        _endpoint(environ, signal, protocol),
-        protocol,
-        _headers(environ, signal),
-        _number_of(value("TIMEOUT"), "OTEL_EXPORTER_OTLP_TIMEOUT", 10.0),
-        compression == "gzip",
-        value("CERTIFICATE"),
-        delay_s,
-        queue,
+        signal=signal,
+        endpoint=_endpoint(signal, protocol, *find("ENDPOINT"), insecure=choice("INSECURE", ("false", "true")) == "true"),
+        protocol=protocol,
+        headers=read_headers(environ, signal),
+        timeout_s=min(timeout_s, _number(environ, bound, 30_000) / 1000),
+        gzip=choice("COMPRESSION", ("none", "gzip")) == "gzip",
+        ca_file=find("CERTIFICATE")[1] or None,
+        client_certificate=certificate,
+        client_key=key,
+        delay_s=delay_s,
+        queue=queue,
+        batch=batch,
     )
 
 
-def _endpoint(environ: Mapping[str, str], signal: Signal, protocol: Protocol) -> str:
-    own = environ.get(f"OTEL_EXPORTER_OTLP_{signal.upper()}_ENDPOINT", "").strip()
-    shared = environ.get("OTEL_EXPORTER_OTLP_ENDPOINT", "").strip()
+def _endpoint(signal: Signal, protocol: Protocol, name: str, value: str, *, insecure: bool) -> str:
     if protocol == "grpc":
-        endpoint = own or shared or "http://localhost:4317"
+        endpoint = value or "http://localhost:4317"
+        if "://" not in endpoint:
+            endpoint = f"{'http' if insecure else 'https'}://{endpoint}"
+    elif name.endswith(f"{signal.upper()}_ENDPOINT"):
+        endpoint = value
     else:
-        endpoint = own or f"{(shared or 'http://localhost:4318').rstrip('/')}/{_PATHS[signal]}"
-    if not endpoint.startswith(("http://", "https://")):
-        raise ConfigError(f"OTEL_EXPORTER_OTLP_ENDPOINT: {endpoint!r} is not an http or https URL")
+        endpoint = f"{(value or 'http://localhost:4318').rstrip('/')}/v1/{signal}"
+    try:
+        parts = urlsplit(endpoint)
+        usable = parts.scheme in ("http", "https") and bool(parts.hostname) and (parts.port is None or parts.port > 0)
+        hidden = parts.username is not None
+    except ValueError:
+        usable = hidden = False
+    if hidden:
+        raise ConfigError(f"{name}: credentials do not belong in the URL; give them in OTEL_EXPORTER_OTLP_HEADERS")
+    if not usable:
+        raise ConfigError(f"{name}={redact_url(value)}: expected a URL such as http://localhost:4318")
     return endpoint
 
 
-def _headers(environ: Mapping[str, str], signal: Signal) -> tuple[tuple[str, Secret], ...]:
-    texts = [environ.get(f"OTEL_EXPORTER_OTLP_{signal.upper()}_HEADERS") or environ.get("OTEL_EXPORTER_OTLP_HEADERS", "")]
-    try:
-        if file := environ.get("PROBEKIT_OTLP_HEADERS_FILE"):
-            texts.append(Path(file).read_text(encoding="utf-8"))
-        if credential := environ.get("PROBEKIT_OTLP_HEADERS_CREDENTIAL"):
-            texts.append(Secret.credential(credential).reveal())
-    except (OSError, LookupError, ValueError) as error:
-        raise ConfigError(f"the OTLP headers cannot be read: {error}") from None
-    headers: dict[str, Secret] = {}
-    for item in ",".join(texts).replace("\n", ",").split(","):
-        if not item.strip():
-            continue
-        name, separator, value = item.partition("=")
-        if not separator or not value.strip():
-            raise ConfigError("OTEL_EXPORTER_OTLP_HEADERS: expected name=value, separated by commas")
-        headers[name.strip().lower()] = Secret(unquote(value.strip()), origin=f"OTLP header {name.strip()}")
-    return tuple(headers.items())
-
-
 def _resource(environ: Mapping[str, str], vantage: Vantage, version: str) -> dict[str, str]:
-    resource = {
-        "service.name": "probekit",
-        "service.version": version,
-        "service.instance.id": vantage.instance_id,
-        "host.name": vantage.host,
-        "cloud.region": vantage.region,
-    }
-    if vantage.provider is not None:
-        resource["cloud.provider"] = vantage.provider
+    resource = {"service.name": "probekit", "cloud.region": vantage.region}
     for item in environ.get("OTEL_RESOURCE_ATTRIBUTES", "").split(","):
         name, separator, value = item.partition("=")
-        if separator and name.strip():
-            resource[name.strip()] = unquote(value.strip())
-    if name := environ.get("OTEL_SERVICE_NAME", "").strip():
-        resource["service.name"] = name
+        if not item.strip():
+            continue
+        if not separator or not name.strip():
+            raise ConfigError(f"OTEL_RESOURCE_ATTRIBUTES: {item.strip()!r} is not key=value (write , and = as %2C and %3D)")
+        resource[unquote(name.strip())] = unquote(value.strip())
+    if service := environ.get("OTEL_SERVICE_NAME", "").strip():
+        resource["service.name"] = service
+    # What was configured for this vantage wins over the environment, as the specification has it for what code states.
+    resource |= {"service.version": version, "service.instance.id": vantage.instance_id, "host.name": vantage.host}
+    if vantage.region != _DEFAULT_REGION:
+        resource["cloud.region"] = vantage.region
+    if vantage.provider is not None:
+        resource["cloud.provider"] = vantage.provider
     return resource
 
 
+def _sampling(environ: Mapping[str, str]) -> float:
+    name = "OTEL_TRACES_SAMPLER"
+    plain = ("always_on", "always_off", "traceidratio")
+    known = ("parentbased_always_on", *plain, "parentbased_always_off", "parentbased_traceidratio")
+    chosen = _choice(environ, name, known).removeprefix("parentbased_")
+    if chosen != "traceidratio":
+        return 1.0 if chosen == "always_on" else 0.0
+    text = environ.get("OTEL_TRACES_SAMPLER_ARG", "").strip() or "1.0"
+    try:
+        ratio = float(text)
+    except ValueError:
+        ratio = -1.0
+    if not 0.0 <= ratio <= 1.0:
+        raise ConfigError(f"OTEL_TRACES_SAMPLER_ARG={text}: expected a share between 0 and 1")
+    return ratio
+
+
 def _choice(environ: Mapping[str, str], name: str, known: tuple[str, ...]) -> str:
+    """The first of ``known`` is the default."""
     value = environ.get(name, "").strip().lower() or known[0]
     if value not in known:
-        raise ConfigError(f"{name}={value}: expected {' or '.join(known)}")
+        raise ConfigError(f"{name}={value}: expected {', '.join(known[:-1])} or {known[-1]}")
     return value
 
 
 def _number(environ: Mapping[str, str], name: str, default: float) -> float:
-    return _number_of(environ.get(name, "").strip() or None, name, default)
-
-
-def _number_of(text: str | None, name: str, default: float) -> float:
-    if text is None:
+    text = environ.get(name, "").strip()
+    if not text:
         return default
     try:
         number = float(text)
@@ -209,3 +219,10 @@ def _number_of(text: str | None, name: str, default: float) -> float:
     if not 0 < number < 1e9:
         raise ConfigError(f"{name}={text}: expected a positive number")
     return number
+
+
+def _whole(environ: Mapping[str, str], name: str, default: int) -> int:
+    number = _number(environ, name, default)
+    if number != int(number):
+        raise ConfigError(f"{name}={environ[name]}: expected a whole number")
+    return int(number)

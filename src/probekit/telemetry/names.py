@@ -1,4 +1,10 @@
-"""Every metric, span, log and attribute name, in one table. The reference page is generated from it and a test pins it."""
+"""Every metric, span, event and attribute name, in one table. ``docs/reference/metrics.md`` is generated from it.
+
+Units are metadata, never part of a name: durations in seconds, ratios in basis points (``1e-4``). The words that join
+signals and that alert rules rest on (``probe``, ``target``, ``check``, ``source``, ``status``, ``vantage.region``) are short;
+every other attribute of ours begins with ``probekit.``, but for the low-cardinality ``phase`` and ``signal``; the rest are
+OpenTelemetry's semantic conventions.
+"""
 
 from __future__ import annotations
 
@@ -7,16 +13,20 @@ from typing import Final, Literal
 
 from probekit.model.verdict import MeasureName
 
-Kind = Literal["counter", "gauge", "histogram"]
+Kind = Literal["counter", "gauge", "state", "histogram"]
+Stability = Literal["stable", "experimental", "semconv stable", "semconv release candidate", "semconv development"]
 
-# The edges of the HTTP semantic conventions, with the thresholds of our own defaults (1, 2, 5, 8 and 10 s) among them.
+# The edges of the HTTP semantic conventions, with the default thresholds of the catalogue (1, 2, 5, 8 and 10 s) among them.
 SECONDS: Final = (0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1.0, 2.0, 2.5, 5.0, 7.5, 8.0, 10.0)
 SHORT_SECONDS: Final = (0.0001, 0.0005, 0.001, 0.0025, *SECONDS)
 
 
 @dataclass(frozen=True, slots=True)
 class MetricName:
-    """One metric: durations in seconds, ratios in basis points (unit ``1e-4``)."""
+    """One metric. A ``state`` has one point per status, 1 for the present one and 0 for the others.
+
+    ``edges`` are a histogram's upper bounds; a series may add its own threshold to them.
+    """
 
     name: str
     kind: Kind
@@ -24,175 +34,274 @@ class MetricName:
     description: str
     attributes: tuple[str, ...]
     edges: tuple[float, ...] = ()
+    stability: Stability = "stable"
 
 
 _RUN: Final = ("probe", "vantage.region")
 _TARGET: Final = ("probe", "target", "vantage.region")
+_MEASURE: Final = ("probe", "target", "source", "vantage.region")
+_SIGNAL: Final = ("signal",)
 
 RUN_DURATION: Final = MetricName(
-    "probekit.run.duration", "histogram", "s", "Time a run took, also of one that failed", (*_RUN, "error.type"), SHORT_SECONDS
+    "probekit.run.duration",
+    "histogram",
+    "s",
+    "Time a run took, also of one that failed; the probe's interval is among the edges",
+    (*_RUN, "error.type"),
+    SHORT_SECONDS,
 )
 RUN_LATENESS: Final = MetricName(
     "probekit.run.lateness", "histogram", "s", "From a run's scheduled to its actual start", _RUN, SHORT_SECONDS
 )
-RUN_STATUS: Final = MetricName(
-    "probekit.run.status", "gauge", "1", "1 for the status of the last run, 0 for the others", (*_RUN, "status")
-)
+RUN_STATUS: Final = MetricName("probekit.run.status", "state", "1", "Status of the last run", (*_RUN, "status"))
 RUNS: Final = MetricName("probekit.runs", "counter", "{run}", "Runs by status", (*_RUN, "status"))
 SKIPPED_TICKS: Final = MetricName(
     "probekit.run.skipped_ticks", "counter", "{tick}", "Ticks that passed while a run was still going", _RUN
 )
 LAST_RUN: Final = MetricName("probekit.run.last_time", "gauge", "s", "When the last run ended, in Unix seconds", _RUN)
 TARGET_STATUS: Final = MetricName(
-    "probekit.target.status",
-    "gauge",
+    "probekit.target.status", "state", "1", "Status of a target: its worst verdict", (*_TARGET, "status")
+)
+VERDICT_STATUS: Final = MetricName(
+    "probekit.verdict.status",
+    "state",
     "1",
-    "Severity of a target's worst verdict: 0 skipped, 1 ok, 2 warning, 3 unknown, 4 critical",
-    _TARGET,
+    "Status of one check's verdict on a target, or on one source of it",
+    ("probe", "target", "check", "source", "vantage.region", "status"),
 )
 VERDICTS: Final = MetricName(
-    "probekit.verdicts", "counter", "{verdict}", "Verdicts by check and status", (*_RUN, "check", "status")
+    "probekit.verdicts", "counter", "{verdict}", "Verdicts by check and status, over all targets", (*_RUN, "check", "status")
 )
 CLOCK_ERROR: Final = MetricName(
-    "probekit.vantage.clock_error", "gauge", "s", "Bound of the local wall clock's error; absent while nothing bounds it", _RUN
+    "probekit.clock.error", "gauge", "s", "Bound of the local wall clock's error; absent until something bounds it", _RUN
 )
-LOOP_LAG: Final = MetricName("probekit.vantage.loop_lag", "gauge", "s", "How late the event loop ran its own timer", _RUN)
+LOOP_LAG: Final = MetricName("probekit.loop.lag", "gauge", "s", "How late the event loop ran its own timer", _RUN)
 INFO: Final = MetricName(
     "probekit.info",
     "gauge",
     "1",
     "Always 1: which code and configuration is running",
-    (*_RUN, "probe.version", "probe.source_digest", "probe.config_digest"),
+    (*_RUN, "probekit.version", "probekit.source_digest", "probekit.config_digest"),
 )
 HTTP_DURATION: Final = MetricName(
     "http.client.request.duration",
     "histogram",
     "s",
     "Time of one attempt on the wire",
-    ("http.request.method", "server.address", "server.port", "http.response.status_code", "error.type"),
+    (
+        "http.request.method",
+        "server.address",
+        "server.port",
+        "http.response.status_code",
+        "error.type",
+        "network.protocol.version",
+    ),
     SECONDS,
+    "semconv stable",
 )
 PHASE_DURATION: Final = MetricName(
     "probekit.http.phase.duration",
     "histogram",
     "s",
-    "Time of one phase of an attempt: queue, resolve, connect, tls, first_byte, transfer",
-    ("phase", "server.address", "engine"),
+    "Time of one phase of an attempt; a phase that did not happen, or that the engine cannot know, has no value",
+    ("phase", "server.address", "probekit.engine"),
     SHORT_SECONDS,
 )
-TELEMETRY_ITEMS: Final = MetricName(
-    "probekit.telemetry.items",
+EXPORTED: Final = MetricName(
+    "probekit.telemetry.exported", "counter", "{item}", "Spans, log records and metric points the receiver accepted", _SIGNAL
+)
+REJECTED: Final = MetricName(
+    "probekit.telemetry.rejected",
     "counter",
     "{item}",
-    "Spans, log records and metric points by what became of them: exported, rejected, dropped",
-    ("signal", "outcome"),
+    "Items the receiver refused in a partial success; never sent again",
+    _SIGNAL,
 )
-TELEMETRY_RETRIES: Final = MetricName(
-    "probekit.telemetry.retries", "counter", "{request}", "Export requests sent again", ("signal",)
+DROPPED: Final = MetricName(
+    "probekit.telemetry.dropped", "counter", "{item}", "Items given up here, by reason", (*_SIGNAL, "probekit.drop.reason")
 )
+RETRIED: Final = MetricName("probekit.telemetry.retried", "counter", "{request}", "Export requests sent again", _SIGNAL)
 OVERFLOW: Final = MetricName(
     "probekit.telemetry.overflow",
     "counter",
     "{measurement}",
-    "Measurements folded into otel.metric.overflow because their instrument had too many series",
-    ("instrument",),
+    "Measurements folded into otel.metric.overflow because their metric had too many attribute sets",
+    ("probekit.metric",),
 )
 
+SELF_TELEMETRY: Final = (EXPORTED, REJECTED, DROPPED, RETRIED, OVERFLOW)
+
 MEASURES: Final[dict[MeasureName, MetricName]] = {
-    "feed.age": MetricName("probekit.feed.age", "gauge", "s", "Now minus publish_time", _TARGET),
+    "feed.age": MetricName("probekit.feed.age", "gauge", "s", "Now minus publish_time", _MEASURE),
     "feed.age.pipeline": MetricName(
-        "probekit.feed.age.pipeline", "gauge", "s", "From publish_time to Hermes having the proof; whole seconds", _TARGET
+        "probekit.feed.age.pipeline", "gauge", "s", "From publish_time to Hermes having the proof; whole seconds", _MEASURE
     ),
-    "feed.age.delivery": MetricName("probekit.feed.age.delivery", "gauge", "s", "From Hermes having the proof to now", _TARGET),
-    "feed.confidence_ratio": MetricName("probekit.feed.confidence_ratio", "gauge", "1e-4", "conf / |price|", _TARGET),
-    "feed.deviation": MetricName("probekit.feed.deviation", "gauge", "1e-4", "Distance from the reference price", _TARGET),
-    "feed.slot_lag": MetricName("probekit.feed.slot_lag", "gauge", "{slot}", "Slots behind the newest", _TARGET),
+    "feed.age.delivery": MetricName(
+        "probekit.feed.age.delivery", "gauge", "s", "From Hermes having the proof to now", _MEASURE
+    ),
+    "feed.confidence_ratio": MetricName("probekit.feed.confidence_ratio", "gauge", "1e-4", "conf / |price|", _MEASURE),
+    "feed.deviation": MetricName("probekit.feed.deviation", "gauge", "1e-4", "Distance from the reference price", _MEASURE),
+    "feed.slot_lag": MetricName("probekit.feed.slot_lag", "gauge", "{slot}", "Slots behind the newest", _MEASURE),
     "agreement.slot_delay": MetricName(
-        "probekit.agreement.slot_delay", "gauge", "{slot}", "Slots between the newest and the slowest endpoint", _TARGET
+        "probekit.agreement.slot_delay", "gauge", "{slot}", "Slots between the newest and the slowest endpoint", _MEASURE
     ),
     "agreement.delay": MetricName(
-        "probekit.agreement.delay", "gauge", "s", "The same in time, at the root's slot length", _TARGET
+        "probekit.agreement.delay", "gauge", "s", "The same in time, at the root's slot length", _MEASURE
     ),
-    "latency": MetricName("probekit.latency", "histogram", "s", "Time of one exchange with a target", _TARGET, SECONDS),
-    "stream.gaps": MetricName("probekit.stream.gaps", "gauge", "{gap}", "Updates missed since the stream was opened", _TARGET),
+    "latency": MetricName(
+        "probekit.latency",
+        "histogram",
+        "s",
+        "Time of one exchange with a target; the check's own limit is among the edges",
+        _MEASURE,
+        SECONDS,
+    ),
+    "stream.gaps": MetricName("probekit.stream.gaps", "gauge", "{gap}", "Updates missed since the stream was opened", _MEASURE),
     "stream.duplicates": MetricName(
-        "probekit.stream.duplicates", "gauge", "{update}", "Updates seen twice since the stream was opened", _TARGET
+        "probekit.stream.duplicates", "gauge", "{update}", "Updates seen twice since the stream was opened", _MEASURE
     ),
     "stream.out_of_order": MetricName(
         "probekit.stream.out_of_order",
         "gauge",
         "{update}",
         "Updates older than one before, since the stream was opened",
-        _TARGET,
+        _MEASURE,
     ),
-    "stream.silence": MetricName("probekit.stream.silence", "gauge", "s", "Time since the last event", _TARGET),
-    "proof.updates": MetricName("probekit.proof.updates", "counter", "{update}", "Updates whose proof held", _TARGET),
+    "stream.silence": MetricName("probekit.stream.silence", "gauge", "s", "Time since the last event", _MEASURE),
+    "proof.updates": MetricName("probekit.proof.updates", "counter", "{update}", "Updates whose proof held", _MEASURE),
 }
-"""The instrument of each measure that checks record."""
+"""The metric of each measure that checks record."""
 
 METRICS: Final[tuple[MetricName, ...]] = (
-    RUN_DURATION,
-    RUN_LATENESS,
     RUN_STATUS,
     RUNS,
+    RUN_DURATION,
+    RUN_LATENESS,
     SKIPPED_TICKS,
     LAST_RUN,
     TARGET_STATUS,
+    VERDICT_STATUS,
     VERDICTS,
+    *MEASURES.values(),
+    HTTP_DURATION,
+    PHASE_DURATION,
     CLOCK_ERROR,
     LOOP_LAG,
     INFO,
-    HTTP_DURATION,
-    PHASE_DURATION,
-    TELEMETRY_ITEMS,
-    TELEMETRY_RETRIES,
-    OVERFLOW,
-    *MEASURES.values(),
+    *SELF_TELEMETRY,
 )
 
-RUN_SPAN: Final = "probekit.run"
-"""Root span of a run, kind INTERNAL; its trace id is the run's id."""
-VERDICT_EVENT: Final = "probekit.verdict"
-"""Event name of the log record of a target that is not OK."""
 
-ATTRIBUTES: Final[dict[str, str]] = {
-    "probe": "name of the probe",
-    "target": "id of the target: a feed id, an endpoint's URL, ...",
-    "target.label": "the target's name for people",
-    "check": "name of the check that gave the verdict",
-    "status": "ok, warning, critical, unknown or skipped",
-    "reason": "literal token of the verdict",
-    "vantage.region": "where the observer stands",
-    "error.type": "one of the closed list of probekit.errors; absent on success",
-    "verdict.value": "what was measured, in verdict.unit",
-    "verdict.limit": "what it was measured against",
-    "verdict.unit": "ns, bps, slots or count",
-    "probe.version": "version of probekit",
-    "probe.source_digest": "sha256 of the probe's file",
-    "probe.config_digest": "sha256 of its options, secrets masked",
-    "probe.targets": "how many targets the run covered",
-    "probe.run.closed_by": "tick, change or end",
-    "phase": "queue, resolve, connect, tls, first_byte or transfer",
-    "engine": "httpx or curl",
-    "signal": "traces, metrics or logs",
-    "outcome": "exported, rejected or dropped",
-    "instrument": "name of the metric that overflowed",
-    "evidence": "what on-call asks for, as JSON; redacted",
-    "probekit.phase.queue": "seconds waiting for the engine",
-    "probekit.phase.resolve": "seconds of name look-up",
-    "probekit.phase.connect": "seconds of connecting",
-    "probekit.phase.tls": "seconds of the TLS handshake",
-    "probekit.phase.first_byte": "seconds from the request sent to the first byte",
-    "probekit.phase.transfer": "seconds of the body",
-    "http.request.method": "semantic conventions",
-    "http.request.resend_count": "semantic conventions; absent on the first attempt",
-    "http.response.status_code": "semantic conventions",
-    "server.address": "semantic conventions",
-    "server.port": "semantic conventions",
-    "url.full": "semantic conventions; redacted",
-    "network.peer.address": "semantic conventions",
-    "network.peer.port": "semantic conventions",
-    "network.protocol.name": "semantic conventions",
-    "network.protocol.version": "semantic conventions",
-    "otel.metric.overflow": "true on the one series that stands for all beyond the limit",
+@dataclass(frozen=True, slots=True)
+class SpanName:
+    """One kind of span; ``name`` is a pattern over its attributes."""
+
+    name: str
+    kind: Literal["INTERNAL", "CLIENT"]
+    description: str
+    stability: Stability
+
+
+RUN_SPAN: Final = SpanName(
+    "probekit.run {probe}",
+    "INTERNAL",
+    "Root of a run's one trace, whose id is the run's; Error when the run is critical or unknown",
+    "stable",
+)
+REQUEST_SPAN: Final = SpanName(
+    "{http.request.method}",
+    "CLIENT",
+    "One attempt on the wire; Error on a transport error or a status of 400 and above, not on our own cancellation",
+    "semconv stable",
+)
+SPANS: Final = (RUN_SPAN, REQUEST_SPAN)
+
+VERDICT_EVENT: Final = "probekit.verdict"
+"""Event name of the log record of a verdict that is not OK."""
+EVENTS: Final[dict[str, str]] = {
+    VERDICT_EVENT: (
+        "A verdict that is not ok, tied to its run's span: ERROR critical, WARN2 unknown, WARN warning, INFO skipped. "
+        "A skip is logged when it begins, the others in every run. The body is the sentence for people"
+    ),
 }
+
+
+@dataclass(frozen=True, slots=True)
+class AttributeName:
+    """One attribute: the type of its value and what it says."""
+
+    name: str
+    type: Literal["string", "int", "double", "boolean"]
+    description: str
+    stability: Stability = "stable"
+
+
+def _ours(name: str, type_: Literal["string", "int", "double", "boolean"], description: str) -> AttributeName:
+    return AttributeName(name, type_, description)
+
+
+_S: Final[Stability] = "semconv stable"
+_RC: Final[Stability] = "semconv release candidate"
+_D: Final[Stability] = "semconv development"
+
+ATTRIBUTES: Final[tuple[AttributeName, ...]] = (
+    _ours("probe", "string", "name of the probe"),
+    _ours("target", "string", "id of the target: a feed id, an endpoint's URL, ..."),
+    _ours("check", "string", "name of the check that gave the verdict"),
+    _ours("source", "string", "the part of the target judged on its own, such as one endpoint of several"),
+    _ours("status", "string", "ok, warning, critical, unknown or skipped"),
+    _ours("vantage.region", "string", "where the observer stands"),
+    _ours("phase", "string", "queue, resolve, connect, tls, first_byte or transfer"),
+    _ours("signal", "string", "traces, metrics or logs"),
+    _ours("probekit.version", "string", "version of probekit the probe runs on"),
+    _ours("probekit.source_digest", "string", "SHA-256 of the probe's file, 16 digits on metrics"),
+    _ours("probekit.config_digest", "string", "SHA-256 of its options, secrets masked, 16 digits on metrics"),
+    _ours("probekit.run.targets", "int", "how many targets the run covered"),
+    _ours("probekit.run.closed_by", "string", "tick, change or end"),
+    _ours("probekit.run.lateness", "double", "seconds from the scheduled to the actual start"),
+    _ours("probekit.run.requests_dropped", "int", "attempts beyond the run's bound: counted, without a span"),
+    _ours("probekit.target.label", "string", "the target's name for people"),
+    _ours("probekit.reason", "string", "literal token of the verdict, such as stale"),
+    _ours("probekit.value", "string", "what was measured, exactly, in probekit.unit"),
+    _ours("probekit.limit", "string", "what it was measured against, in probekit.unit"),
+    _ours("probekit.unit", "string", "ns, bps, slots or count"),
+    _ours("probekit.evidence", "string", "what on-call asks for, as JSON; redacted, at most 64 kB"),
+    _ours("probekit.engine", "string", "httpx or curl"),
+    _ours("probekit.connection.reused", "boolean", "whether the attempt went over a connection opened before"),
+    _ours("probekit.phase.queue", "double", "seconds waiting for the engine, before anything was attempted"),
+    _ours("probekit.phase.resolve", "double", "seconds of name look-up"),
+    _ours("probekit.phase.connect", "double", "seconds of connecting"),
+    _ours("probekit.phase.tls", "double", "seconds of the TLS handshake"),
+    _ours("probekit.phase.first_byte", "double", "seconds from the request sent to the first byte"),
+    _ours("probekit.phase.transfer", "double", "seconds of the body"),
+    _ours("probekit.drop.reason", "string", "queue_full, refused, gave_up, closing or defect"),
+    _ours("probekit.metric", "string", "name of the metric that overflowed"),
+    AttributeName("error.type", "string", "one word of the closed list of probekit.errors; absent on success", _S),
+    AttributeName("http.request.method", "string", "method of the request, _OTHER for one the conventions do not know", _S),
+    AttributeName("http.request.method_original", "string", "the method behind _OTHER", _S),
+    AttributeName("http.request.resend_count", "int", "absent on the first attempt", _S),
+    AttributeName("http.response.status_code", "int", "status of the answer", _S),
+    AttributeName("server.address", "string", "host of the URL", _S),
+    AttributeName("server.port", "int", "port of the URL, also when it is the scheme's own", _S),
+    AttributeName("url.full", "string", "redacted: no user-info, no key in query or path", _S),
+    AttributeName("network.peer.address", "string", "address that was connected to", _S),
+    AttributeName("network.peer.port", "int", "port that was connected to", _S),
+    AttributeName("network.protocol.version", "string", "1.1, 2 or 3", _S),
+    AttributeName("rpc.system.name", "string", "jsonrpc; reserved for the JSON-RPC clients", _RC),
+    AttributeName("rpc.method", "string", "from an allow-list, else _OTHER; reserved for the JSON-RPC clients", _RC),
+    AttributeName("rpc.status_code", "string", "error.code of the answer; reserved for the JSON-RPC clients", _RC),
+    AttributeName("jsonrpc.request.id", "string", "reserved for the JSON-RPC clients", _D),
+    AttributeName("otel.metric.overflow", "boolean", "true on the one series that stands for all beyond the limit", _S),
+    AttributeName("service.name", "string", "resource: OTEL_SERVICE_NAME, else probekit", _S),
+    AttributeName("service.version", "string", "resource: version of probekit", _S),
+    AttributeName("service.instance.id", "string", "resource: host/unit; the same after a restart", _S),
+    AttributeName("deployment.environment.name", "string", "resource: from OTEL_RESOURCE_ATTRIBUTES", _S),
+    AttributeName("host.name", "string", "resource: the vantage's host", _D),
+    AttributeName("cloud.region", "string", "resource: the vantage's region", _D),
+    AttributeName("cloud.provider", "string", "resource: the vantage's provider, where one is configured", _D),
+    AttributeName("telemetry.sdk.name", "string", "resource: opentelemetry", _S),
+    AttributeName("telemetry.sdk.language", "string", "resource: python", _S),
+    AttributeName("telemetry.sdk.version", "string", "resource: version of the OpenTelemetry SDK", _S),
+    AttributeName("telemetry.distro.name", "string", "resource: probekit", _D),
+    AttributeName("telemetry.distro.version", "string", "resource: version of probekit", _D),
+)

@@ -1,177 +1,244 @@
-"""The recorder that sends runs to an OTLP receiver. Nothing of it runs on the probe's hot path but additions."""
+"""The recorder that sends runs to an OTLP receiver. On the event loop it only adds; encoding and sending are threads."""
 
 from __future__ import annotations
 
 import asyncio
+import logging
 import threading
 import time
-from decimal import Decimal
-from typing import Any, Final
-from urllib.parse import urlsplit
+from collections import deque
+from collections.abc import Callable, Iterator
+from typing import Final
 
-from probekit.model import Measure, ProbeRun, RequestRecord, Status
+from opentelemetry.exporter.otlp.proto.common._log_encoder import encode_logs
+from opentelemetry.exporter.otlp.proto.common.metrics_encoder import encode_metrics
+from opentelemetry.exporter.otlp.proto.common.trace_encoder import encode_spans
+from opentelemetry.sdk._logs import ReadableLogRecord
+
+from probekit.model import ProbeRun, Status
 from probekit.runner import ProbeInfo
 from probekit.telemetry import names
-from probekit.telemetry.delivery import Counters, Delivery, GrpcSender, HttpSender, Sender, rejected_of
-from probekit.telemetry.encode import encode_log, encode_slots, encode_trace, error_type_of, resource_of
-from probekit.telemetry.environment import Signal, SignalSettings, TelemetrySettings
+from probekit.telemetry.collect import Collector
+from probekit.telemetry.delivery import Backoff, Counters, Delivery, DropReason, Sender
+from probekit.telemetry.environment import SIGNALS, Signal, SignalSettings, TelemetrySettings
+from probekit.telemetry.measure import RunMeter
 from probekit.telemetry.slots import Slots
-from probekit.units import NS_PER_S
+from probekit.telemetry.spans import SCOPE, VerdictLog, resource_of, spans_of
 
-_FLUSH_S: Final = 5.0
-_PHASES: Final = ("queue", "resolve", "connect", "tls", "first_byte", "transfer")
+_log = logging.getLogger("probekit.telemetry")
+
+FLUSH_S: Final = 5.0
+"""How long closing may take, over all signals."""
+MAX_WAITING: Final = 128
+"""Runs waiting to be encoded. They hold their observations' evidence, so they wait encoded, not as they are."""
+_LOG_PART: Final = 1_000_000
+_REASONS: Final[tuple[DropReason, ...]] = ("queue_full", "refused", "gave_up", "closing", "defect")
 
 
 class OtelRecorder:
     """A :class:`~probekit.runner.Recorder` to OTLP: a trace per run, log records for what is not OK, metrics at an interval.
 
-    ``counters`` say per signal what was exported, rejected and dropped; they are metrics too. Export failure never reaches a
-    probe.
+    :meth:`start` makes every foreseeable series exist at zero. ``counters`` say per signal what was handed over, exported,
+    rejected, dropped and retried; they are metrics too. Export failure never reaches a probe.
     """
 
-    def __init__(self, settings: TelemetrySettings) -> None:
+    def __init__(
+        self,
+        settings: TelemetrySettings,
+        *,
+        make_sender: Callable[[SignalSettings], Sender] | None = None,
+        backoff: Backoff | None = None,
+        flush_s: float = FLUSH_S,
+    ) -> None:
         self._resource = resource_of(dict(settings.resource))
-        self.slots = Slots(exponential=settings.exponential)
-        self._deliveries: dict[Signal, Delivery] = {one.signal: Delivery(one, make_sender(one)) for one in settings.signals}
-        self._start_ns = time.time_ns()
-        self._stop = threading.Event()
-        self._ticker: threading.Thread | None = None
-        for one in settings.signals:
-            if one.signal == "metrics":
-                self._ticker = threading.Thread(target=self._tick, args=(one.delay_s,), name="otlp interval", daemon=True)
-                self._ticker.start()
+        self._sampler = settings.sampler
+        self._all_exemplars = settings.exemplars == "always_on"
+        self.slots = Slots(limit=settings.cardinality_limit, exponential=settings.exponential, clock_ns=time.time_ns)
+        self._meter = RunMeter(self.slots, exemplars=settings.exemplars != "always_off")
+        self.collector = Collector(self.slots, self._resource, SCOPE, temporality=settings.temporality, clock_ns=time.time_ns)
+        self._verdict_log = VerdictLog(self._resource)
+        self._flush_s = flush_s
+        senders = {one.signal: (make_sender or sender_of)(one) for one in settings.signals}
+        self._deliveries: dict[Signal, Delivery] = {
+            one.signal: Delivery(one, senders[one.signal], backoff=backoff or Backoff()) for one in settings.signals
+        }
+        self._interval_s = next((one.delay_s for one in settings.signals if one.signal == "metrics"), None)
+        self._tell_counters()
+        self._waiting: deque[ProbeRun] = deque()
+        self._wake = threading.Condition()
+        self._closing = False
+        self._defective = False
+        self._thread = threading.Thread(target=self._work, name="otlp encoder", daemon=True)
+        self._thread.start()
 
     @property
     def counters(self) -> dict[Signal, Counters]:
-        """Per signal; live."""
+        """Per signal, as of now."""
         return {signal: delivery.counters for signal, delivery in self._deliveries.items()}
 
-    # -- Recorder ------------------------------------------------------------------------------------------------------------
+    # -- Recorder: on the event loop -----------------------------------------------------------------------------------
 
     def start(self, info: ProbeInfo) -> None:
-        slots, run_key = self.slots, (info.probe, info.vantage.region)
-        for status in Status:
-            slots[names.RUNS].touch((*run_key, status))
-            slots[names.RUN_STATUS].touch((*run_key, status))
-            for check in (*info.checks, "observation"):
-                slots[names.VERDICTS].touch((*run_key, check, status))
-        slots[names.SKIPPED_TICKS].touch(run_key)
-        digests = (info.probe_version, info.source_digest[:16], info.config_digest[:16])
-        slots[names.INFO].set((*run_key, *digests), 1)
-        kept = frozenset(target.id for target in info.targets)
-        for spec in (names.TARGET_STATUS, *names.MEASURES.values()):
-            slots[spec].forget("target", kept)
+        """Make the probe's series exist; expire those of targets it no longer has."""
+        self._meter.start(info)
 
     def record(self, run: ProbeRun) -> None:
-        self._measure(run)
-        traces, logs = self._deliveries.get("traces"), self._deliveries.get("logs")
-        if traces is not None:
-            traces.put(*encode_trace(run, self._resource))
-        if logs is not None:
-            payload, count = encode_log(run, self._resource)
-            if count:
-                logs.put(payload, count)
+        """Add the run's measurements and hand it to the encoder."""
+        self._meter.record(run, sampled=self._all_exemplars or self._sampler.samples(run.run_id))
+        with self._wake:
+            if self._closing:
+                return
+            lost = self._waiting.popleft() if len(self._waiting) >= MAX_WAITING else None
+            self._waiting.append(run)
+            self._wake.notify()
+        if lost is not None:
+            self._lose(lost, "queue_full")
 
     async def aclose(self) -> None:
-        """Send a last export of metrics and flush, within five seconds a signal, all at once."""
-        self._stop.set()
-        self._export_metrics()
-        await asyncio.gather(*(asyncio.to_thread(one.close, _FLUSH_S) for one in self._deliveries.values()))
+        """Send a last export of metrics and all that waits, within ``flush_s``; what is left then is dropped, counted."""
+        await asyncio.to_thread(self.close)
 
-    # -- metrics -------------------------------------------------------------------------------------------------------------
-
-    def _measure(self, run: ProbeRun) -> None:
-        slots, region = self.slots, run.vantage.region
-        run_key = (run.probe, region)
-        slots[names.RUN_DURATION].record((*run_key, run.error_type or ""), run.elapsed_ns / NS_PER_S)
-        slots[names.RUN_LATENESS].record(run_key, run.queue_wait_ns / NS_PER_S)
-        slots[names.RUNS].add((*run_key, run.status))
-        for status in Status:
-            slots[names.RUN_STATUS].set((*run_key, status), status is run.status)
-        slots[names.LAST_RUN].set(run_key, (run.started_at.ns + run.elapsed_ns) / NS_PER_S)
-        if run.skipped_ticks:
-            slots[names.SKIPPED_TICKS].add(run_key, run.skipped_ticks)
-        slots[names.LOOP_LAG].set(run_key, run.health.loop_lag_ns / NS_PER_S)
-        if run.health.clock_error_ns is not None:
-            slots[names.CLOCK_ERROR].set(run_key, run.health.clock_error_ns / NS_PER_S)
-        target_status, verdicts = slots[names.TARGET_STATUS], slots[names.VERDICTS]
-        for result in run.results:
-            key = (run.probe, result.target.id, region)
-            target_status.set(key, result.status.severity)
-            for verdict in result.verdicts:
-                verdicts.add((*run_key, verdict.check, verdict.status))
-                for measure in verdict.measures:
-                    self._take(measure, key)
-        for record in run.requests:
-            self._request(record)
-
-    def _take(self, measure: Measure, key: tuple[str, ...]) -> None:
-        spec = names.MEASURES[measure.name]
-        value = _scaled(measure)
-        if spec.kind == "counter":
-            self.slots[spec].add(key, value)
-        elif spec.kind == "gauge":
-            self.slots[spec].set(key, value)
-        else:
-            self.slots[spec].record(key, value)
-
-    def _request(self, record: RequestRecord) -> None:
-        url = urlsplit(record.url)
-        host = url.hostname or ""
-        status = "" if record.status is None else str(record.status)
-        key = (record.method, host, str(url.port or ""), status, error_type_of(record) or "")
-        self.slots[names.HTTP_DURATION].record(key, record.elapsed_ns / NS_PER_S)
-        for phase in _PHASES:
-            ns = getattr(record.phases, f"{phase}_ns")
-            if ns is not None:
-                self.slots[names.PHASE_DURATION].record((phase, host, record.engine), ns / NS_PER_S)
-
-    def _tick(self, interval_s: float) -> None:
-        while not self._stop.wait(interval_s):
+    def close(self) -> None:
+        """:meth:`aclose` for where no event loop runs; blocks. Idempotent."""
+        deadline_s = time.monotonic() + self._flush_s
+        with self._wake:
+            first, self._closing = not self._closing, True
+            self._wake.notify()
+        self._thread.join(max(0.0, deadline_s - time.monotonic()))
+        with self._wake:
+            left = tuple(self._waiting)
+            self._waiting.clear()
+        for run in left:
+            self._lose(run, "closing")
+        if first and not self._thread.is_alive():
             self._export_metrics()
+        for delivery in self._deliveries.values():
+            delivery.begin_close(deadline_s)
+        for delivery in self._deliveries.values():
+            delivery.finish_close()
+
+    # -- the encoder's thread ------------------------------------------------------------------------------------------
+
+    def _work(self) -> None:
+        next_s = None if self._interval_s is None else time.monotonic() + self._interval_s
+        while True:
+            with self._wake:
+                while not self._waiting and not self._closing:
+                    left_s = None if next_s is None else next_s - time.monotonic()
+                    if left_s is not None and left_s <= 0:
+                        break
+                    self._wake.wait(left_s)
+                run = self._waiting.popleft() if self._waiting else None
+                if run is None and self._closing:
+                    return
+            if run is not None:
+                self._guarded(lambda run=run: self._encode(run), lambda run=run: self._lose(run, "defect"))  # type: ignore[misc]
+            if next_s is not None and self._interval_s is not None and time.monotonic() >= next_s:
+                self._export_metrics()
+                # A late export does not shift the ones after it, and missed ones are not made up for.
+                next_s += self._interval_s * max(1, (time.monotonic() - next_s) // self._interval_s + 1)
+
+    def _guarded(self, work: Callable[[], None], lose: Callable[[], None] | None = None) -> None:
+        try:
+            work()
+        except Exception:
+            if not self._defective:
+                _log.exception("telemetry could not be encoded; further failures are counted only")
+            self._defective = True
+            if lose is not None:
+                lose()
+
+    def _encode(self, run: ProbeRun) -> None:
+        sampled = self._sampler.samples(run.run_id)
+        logs: list[tuple[bytes, int]] = []
+        if "logs" in self._deliveries:
+            logs = list(_log_parts(list(self._verdict_log.records(run, sampled=sampled))))
+        if sampled and (traces := self._deliveries.get("traces")) is not None:
+            spans = spans_of(run, self._resource)
+            traces.put(encode_spans(spans).SerializeToString(), len(spans))
+        for payload, items in logs:
+            self._deliveries["logs"].put(payload, items)
+
+    def _lose(self, run: ProbeRun, reason: DropReason) -> None:
+        if "traces" in self._deliveries and self._sampler.samples(run.run_id):
+            self._deliveries["traces"].lose(1 + len(run.requests), reason)
+        if "logs" in self._deliveries:
+            untold = (Status.OK, Status.SKIPPED)
+            items = sum(verdict.status not in untold for result in run.results for verdict in result.verdicts)
+            self._deliveries["logs"].lose(items, reason)
 
     def _export_metrics(self) -> None:
-        metrics = self._deliveries.get("metrics")
-        if metrics is None:
-            return
-        for signal, delivery in self._deliveries.items():
-            counters = delivery.counters
-            for outcome in ("exported", "rejected", "dropped"):
-                self.slots[names.TELEMETRY_ITEMS].set((signal, outcome), getattr(counters, outcome))
-            self.slots[names.TELEMETRY_RETRIES].set((signal,), counters.retried)
-        instruments = list(self.slots)
-        with self.slots.lock:
-            payload, points = encode_slots(instruments, self._resource, self._start_ns, time.time_ns())
-        metrics.put(payload, points)
+        if "metrics" in self._deliveries:
+            self._guarded(self._put_metrics)
+
+    def _put_metrics(self) -> None:
+        self._tell_counters()
+        for data, points in self.collector.collect():
+            self._deliveries["metrics"].put(encode_metrics(data).SerializeToString(), points)
+
+    def _tell_counters(self) -> None:
+        for signal in SIGNALS:
+            delivery = self._deliveries.get(signal)
+            counters = Counters() if delivery is None else delivery.counters
+            for spec, value in (
+                (names.EXPORTED, counters.exported),
+                (names.REJECTED, counters.rejected),
+                (names.RETRIED, counters.retried),
+            ):
+                self.slots.counter(spec).bind((signal,)).value = float(value)
+            for reason in _REASONS:
+                self.slots.counter(names.DROPPED).bind((signal, reason)).value = float(counters.reasons.get(reason, 0))
 
 
-def _scaled(measure: Measure) -> float:
-    if measure.unit == "ns":
-        return float(Decimal(measure.value) / NS_PER_S)
-    return float(measure.value)
+def _log_parts(records: list[ReadableLogRecord]) -> Iterator[tuple[bytes, int]]:
+    """Encoded requests of about a megabyte: evidence may be 64 kB a record."""
+    part: list[ReadableLogRecord] = []
+    size = 0
+    for record in records:
+        attributes = record.log_record.attributes or {}
+        part.append(record)
+        size += 1_000 + len(str(attributes.get("probekit.evidence", "")))
+        if size >= _LOG_PART:
+            yield encode_logs(part).SerializeToString(), len(part)
+            part, size = [], 0
+    if part:
+        yield encode_logs(part).SerializeToString(), len(part)
 
 
-def make_sender(settings: SignalSettings) -> Sender:
-    """The sender of one signal's protocol. Raises ``ConfigError`` when its extra is missing."""
-    from opentelemetry.proto.collector.logs.v1 import logs_service_pb2
-    from opentelemetry.proto.collector.metrics.v1 import metrics_service_pb2
-    from opentelemetry.proto.collector.trace.v1 import trace_service_pb2
+def sender_of(settings: SignalSettings) -> Sender:
+    """The sender of one signal's protocol. Raises ``ModuleNotFoundError`` when its extra is missing."""
+    parse = _parser(settings.signal)
+    if settings.protocol == "grpc":
+        from probekit.telemetry.otlpgrpc import GrpcSender
 
-    response: dict[Signal, Any] = {
-        "traces": trace_service_pb2.ExportTraceServiceResponse,
-        "metrics": metrics_service_pb2.ExportMetricsServiceResponse,
-        "logs": logs_service_pb2.ExportLogsServiceResponse,
-    }
-    if settings.protocol == "http/protobuf":
-        return HttpSender(settings, lambda body: rejected_of(response[settings.signal].FromString(body)))
-    from opentelemetry.proto.collector.logs.v1 import logs_service_pb2_grpc
-    from opentelemetry.proto.collector.metrics.v1 import metrics_service_pb2_grpc
-    from opentelemetry.proto.collector.trace.v1 import trace_service_pb2_grpc
+        return GrpcSender(settings, parse)
+    from probekit.telemetry.otlphttp import HttpSender
 
-    stubs: dict[Signal, tuple[Any, Any]] = {
-        "traces": (trace_service_pb2_grpc.TraceServiceStub, trace_service_pb2.ExportTraceServiceRequest),
-        "metrics": (metrics_service_pb2_grpc.MetricsServiceStub, metrics_service_pb2.ExportMetricsServiceRequest),
-        "logs": (logs_service_pb2_grpc.LogsServiceStub, logs_service_pb2.ExportLogsServiceRequest),
-    }
-    stub, request = stubs[settings.signal]
-    return GrpcSender(settings, stub, request)
+    return HttpSender(settings, parse)
+
+
+def _parser(signal: Signal) -> Callable[[bytes], tuple[int, str]]:
+    """Reads the partial success of an answer: rejected items, and the receiver's words."""
+    if signal == "traces":
+        from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceResponse
+
+        def spans(body: bytes) -> tuple[int, str]:
+            partial = ExportTraceServiceResponse.FromString(body).partial_success
+            return partial.rejected_spans, partial.error_message
+
+        return spans
+    if signal == "metrics":
+        from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceResponse
+
+        def points(body: bytes) -> tuple[int, str]:
+            partial = ExportMetricsServiceResponse.FromString(body).partial_success
+            return partial.rejected_data_points, partial.error_message
+
+        return points
+    from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceResponse
+
+    def records(body: bytes) -> tuple[int, str]:
+        partial = ExportLogsServiceResponse.FromString(body).partial_success
+        return partial.rejected_log_records, partial.error_message
+
+    return records

@@ -1,171 +1,214 @@
-"""Measurements in slots of our own, read at export.
+"""Measurements in slots of our own: bound once to their attributes, then a few additions each; read at export.
 
-An instrument keeps one slot per attribute set; recording is a dictionary look-up and an addition. The SDK's instruments cost
-20 to 50 times that and have no bound on the number of series; ours have one, and what lies beyond it is counted.
+The SDK's instruments cost 20 to 50 times as much per measurement and have no bound on the number of series. Ours have one; what
+lies beyond it is folded into one series, marked ``otel.metric.overflow``, and counted.
+
+One thread writes (the event loop's), one may read: slots take no lock.
 """
 
 from __future__ import annotations
 
-import math
-import threading
-from bisect import bisect_left
-from collections.abc import Iterator
-from typing import Final
+from collections.abc import Callable, Iterator
+from typing import Final, Generic, TypeVar
 
-from probekit.telemetry.names import OVERFLOW, MetricName
+from probekit.model import Status
+from probekit.secret import redact
+from probekit.telemetry.histograms import ExplicitHistogram, ExponentialHistogram, Histogram
+from probekit.telemetry.names import OVERFLOW, SELF_TELEMETRY, MetricName
 
 DEFAULT_LIMIT: Final = 2_000
-"""Series per instrument: the specification's own default."""
-MAX_BUCKETS: Final = 160
-_START_SCALE: Final = 6
+"""Attribute sets per metric: the OpenTelemetry specification's default. A state's five points count as one set."""
 
-Key = tuple[str, ...]
-OVERFLOWED: Final[Key] = ("\0overflow",)
-"""The attribute set of the one series that stands for all beyond the limit."""
+Key = tuple[str | int, ...]
+"""Attribute values in the order of ``MetricName.attributes``; an empty text stands for an absent attribute."""
 
 
-class ExplicitHistogram:
-    """Counts between fixed edges; an upper edge belongs to its bucket."""
+class Counter:
+    """A sum that only grows."""
 
-    __slots__ = ("buckets", "count", "edges", "maximum", "minimum", "total")
+    __slots__ = ("folded", "start_ns", "value")
 
-    def __init__(self, edges: tuple[float, ...]) -> None:
-        self.edges = edges
-        self.buckets = [0] * (len(edges) + 1)
-        self.count = 0
-        self.total = 0.0
-        self.minimum = math.inf
-        self.maximum = -math.inf
+    def __init__(self, start_ns: int, edges: tuple[float, ...] = ()) -> None:
+        self.value: float = 0.0
+        self.start_ns = start_ns
+        self.folded = 0
+
+    def add(self, amount: float = 1.0) -> None:
+        self.value += amount
+
+
+class Gauge:
+    """The last value; no point is exported before the first."""
+
+    __slots__ = ("folded", "start_ns", "value")
+
+    def __init__(self, start_ns: int, edges: tuple[float, ...] = ()) -> None:
+        self.value: float | None = None
+        self.start_ns = start_ns
+        self.folded = 0
+
+    def set(self, value: float) -> None:
+        self.value = value
+
+
+class State:
+    """The present status; all five points are 0 before the first."""
+
+    __slots__ = ("folded", "start_ns", "value")
+
+    def __init__(self, start_ns: int, edges: tuple[float, ...] = ()) -> None:
+        self.value: Status | None = None
+        self.start_ns = start_ns
+        self.folded = 0
+
+    def set(self, status: Status) -> None:
+        self.value = status
+
+
+# What stands for all sets beyond the limit counts its measurements; the plain slots do not pay for that.
+
+
+class _FoldedCounter(Counter):
+    __slots__ = ()
+
+    def add(self, amount: float = 1.0) -> None:
+        self.folded += 1
+        self.value += amount
+
+
+class _FoldedGauge(Gauge):
+    __slots__ = ()
+
+    def set(self, value: float) -> None:
+        self.folded += 1
+        self.value = value
+
+
+class _FoldedState(State):
+    __slots__ = ()
+
+    def set(self, status: Status) -> None:
+        self.folded += 1
+        self.value = status
+
+
+class _FoldedExplicit(ExplicitHistogram):
+    __slots__ = ()
 
     def record(self, value: float) -> None:
-        self.buckets[bisect_left(self.edges, value)] += 1
-        self.count += 1
-        self.total += value
-        self.minimum = min(self.minimum, value)
-        self.maximum = max(self.maximum, value)
+        self.folded += 1
+        super().record(value)
 
 
-class ExponentialHistogram:
-    """Base-2 exponential buckets, at most ``MAX_BUCKETS`` of them: the scale halves when the range outgrows them.
-
-    Bucket ``i`` covers ``(base**i, base**(i+1)]`` with ``base = 2**(2**-scale)``. Source: the OpenTelemetry metrics data
-    model.
-    """
-
-    __slots__ = ("buckets", "count", "maximum", "minimum", "scale", "total", "zeros")
-
-    def __init__(self) -> None:
-        self.scale = _START_SCALE
-        self.buckets: dict[int, int] = {}
-        self.count = self.zeros = 0
-        self.total = 0.0
-        self.minimum = math.inf
-        self.maximum = -math.inf
+class _FoldedExponential(ExponentialHistogram):
+    __slots__ = ()
 
     def record(self, value: float) -> None:
-        self.count += 1
-        self.total += value
-        self.minimum = min(self.minimum, value)
-        self.maximum = max(self.maximum, value)
-        if value <= 0:
-            self.zeros += 1
-            return
-        index = self._index(value)
-        self.buckets[index] = self.buckets.get(index, 0) + 1
-        while max(self.buckets) - min(self.buckets) >= MAX_BUCKETS:
-            self._halve()
-
-    def _index(self, value: float) -> int:
-        return math.ceil(math.log2(value) * 2.0**self.scale) - 1
-
-    def _halve(self) -> None:
-        self.scale -= 1
-        merged: dict[int, int] = {}
-        for index, count in self.buckets.items():
-            merged[index >> 1] = merged.get(index >> 1, 0) + count
-        self.buckets = merged
+        self.folded += 1
+        super().record(value)
 
 
-Slot = float | ExplicitHistogram | ExponentialHistogram
+Slot = Counter | Gauge | State | Histogram
+S = TypeVar("S", bound=Slot)
+Make = Callable[[int, tuple[float, ...]], S]
 
 
-class Instrument:
-    """All series of one metric. Attribute values come as a tuple in the order of ``spec.attributes``; an empty one is left
-    out.
-    """
+class Instrument(Generic[S]):
+    """All series of one metric. Bind a slot once, outside the hot path, and record into it."""
 
-    __slots__ = ("_exponential", "_lock", "limit", "overflowed", "series", "spec")
+    __slots__ = ("_clock_ns", "_make", "_make_folded", "limit", "overflow", "series", "spec")
 
-    def __init__(self, spec: MetricName, *, limit: int, exponential: bool, lock: threading.Lock) -> None:
+    def __init__(self, spec: MetricName, make: Make[S], make_folded: Make[S], limit: int, clock_ns: Callable[[], int]) -> None:
         self.spec = spec
         self.limit = limit
-        self.series: dict[Key, Slot] = {}
-        self.overflowed = 0
-        self._exponential = exponential
-        self._lock = lock
+        self.series: dict[Key, S] = {}
+        self.overflow: S | None = None
+        """The slot of all sets beyond the limit."""
+        self._make = make
+        self._make_folded = make_folded
+        self._clock_ns = clock_ns
 
-    def add(self, key: Key, amount: float = 1.0) -> None:
-        """Add to a counter."""
-        with self._lock:
-            key = self._admit(key)
-            known = self.series.get(key, 0.0)
-            assert isinstance(known, float)
-            self.series[key] = known + amount
+    def bind(self, key: Key, *, edge: float | None = None) -> S:
+        """The slot of that attribute set, made when it is new; its series exists from now on.
 
-    def set(self, key: Key, value: float) -> None:
-        """Set a gauge."""
-        with self._lock:
-            self.series[self._admit(key)] = float(value)
+        ``edge`` is a threshold to have among a new histogram's bounds. Secrets are removed from the values here.
+        """
+        known = self.series.get(key)
+        if known is not None:
+            return known
+        shown = tuple(redact(value) if isinstance(value, str) else value for value in key)
+        known = self.series.get(shown)
+        if known is not None:
+            return known
+        edges = self.spec.edges
+        if len(self.series) >= self.limit:
+            if self.overflow is None:
+                self.overflow = self._make_folded(self._clock_ns(), edges)
+            return self.overflow
+        if edge is not None and edge > 0 and edge not in edges:
+            edges = tuple(sorted((*edges, edge)))
+        slot = self._make(self._clock_ns(), edges)
+        self.series[shown] = slot
+        return slot
 
-    def record(self, key: Key, value: float) -> None:
-        """Record into a histogram."""
-        with self._lock:
-            key = self._admit(key)
-            slot = self.series.get(key)
-            if slot is None:
-                slot = ExponentialHistogram() if self._exponential else ExplicitHistogram(self.spec.edges)
-                self.series[key] = slot
-            assert not isinstance(slot, float)
-            slot.record(value)
-
-    def touch(self, key: Key) -> None:
-        """Make a counter's series exist, at zero."""
-        with self._lock:
-            self.series.setdefault(self._admit(key), 0.0)
-
-    def forget(self, attribute: str, kept: frozenset[str]) -> None:
-        """Drop the series whose ``attribute`` is not among ``kept``: their source is gone."""
-        position = self.spec.attributes.index(attribute)
-        with self._lock:
-            for key in [one for one in self.series if one is not OVERFLOWED and one[position] not in kept]:
+    def remove(self, slot: S) -> None:
+        """Expire a series: its source is gone."""
+        for key, known in tuple(self.series.items()):
+            if known is slot:
                 del self.series[key]
 
-    def _admit(self, key: Key) -> Key:
-        if key in self.series or len(self.series) < self.limit:
-            return key
-        self.overflowed += 1
-        return OVERFLOWED
+    def remove_where(self, gone: Callable[[Key], bool]) -> None:
+        """Expire every series whose key is gone."""
+        for key in [key for key in self.series if gone(key)]:
+            del self.series[key]
+
+    @property
+    def folded(self) -> int:
+        """Measurements that went into the overflow."""
+        return 0 if self.overflow is None else self.overflow.folded
 
 
 class Slots:
-    """All instruments of a process, made when first used."""
+    """All instruments of a process, each made when first asked for."""
 
-    def __init__(self, *, limit: int = DEFAULT_LIMIT, exponential: bool = False) -> None:
+    def __init__(self, *, limit: int = DEFAULT_LIMIT, exponential: bool = False, clock_ns: Callable[[], int]) -> None:
         self.limit = limit
         self.exponential = exponential
-        self.lock = threading.Lock()
-        self._instruments: dict[str, Instrument] = {}
+        self._clock_ns = clock_ns
+        self._known: dict[str, Instrument[Counter] | Instrument[Gauge] | Instrument[State] | Instrument[Histogram]] = {}
 
-    def __getitem__(self, spec: MetricName) -> Instrument:
-        known = self._instruments.get(spec.name)
+    def counter(self, spec: MetricName) -> Instrument[Counter]:
+        """The instrument of a counter."""
+        return self._instrument(spec, "counter", Counter, _FoldedCounter)
+
+    def gauge(self, spec: MetricName) -> Instrument[Gauge]:
+        """The instrument of a gauge."""
+        return self._instrument(spec, "gauge", Gauge, _FoldedGauge)
+
+    def state(self, spec: MetricName) -> Instrument[State]:
+        """The instrument of a state; keys leave out its last attribute, the status itself."""
+        return self._instrument(spec, "state", State, _FoldedState)
+
+    def histogram(self, spec: MetricName) -> Instrument[Histogram]:
+        """The instrument of a histogram, explicit or exponential as these slots were made."""
+        if self.exponential:
+            return self._instrument(spec, "histogram", ExponentialHistogram, _FoldedExponential)
+        return self._instrument(spec, "histogram", ExplicitHistogram, _FoldedExplicit)
+
+    def _instrument(self, spec: MetricName, kind: str, make: Make[S], folded: Make[S]) -> Instrument[S]:
+        known = self._known.get(spec.name)
         if known is None:
-            known = Instrument(spec, limit=self.limit, exponential=self.exponential, lock=self.lock)
-            self._instruments[spec.name] = known
-        return known
+            assert spec.kind == kind
+            # What counts the folding must not be folded itself; its sets are bounded by this module's own names.
+            limit = DEFAULT_LIMIT if spec in SELF_TELEMETRY else self.limit
+            made = Instrument(spec, make, folded, limit, self._clock_ns)
+            self._known[spec.name] = made  # type: ignore[assignment]
+            return made
+        return known  # type: ignore[return-value]
 
-    def __iter__(self) -> Iterator[Instrument]:
-        """Every instrument that has series; overflow counts first brought up to date."""
-        for instrument in tuple(self._instruments.values()):
-            if instrument.overflowed:
-                self[OVERFLOW].set((instrument.spec.name,), instrument.overflowed)
-        return iter(tuple(self._instruments.values()))
+    def __iter__(self) -> Iterator[Instrument[Counter] | Instrument[Gauge] | Instrument[State] | Instrument[Histogram]]:
+        """Every instrument, the overflow's counts brought up to date first."""
+        for instrument in tuple(self._known.values()):
+            if instrument.folded:
+                self.counter(OVERFLOW).bind((instrument.spec.name,)).value = float(instrument.folded)
+        return iter(tuple(self._known.values()))

@@ -84,7 +84,8 @@ class Retry:
 
         def again(error: BaseException) -> bool:
             return (
-                isinstance(error, TransportError)
+                attempt + 1 < self._policy.attempts
+                and isinstance(error, TransportError)
                 and error.retry_same
                 and self._fits(request, self._wait_ns(error, attempt))
                 and self._budget.take()

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator, Sequence
 from datetime import timedelta
 from itertools import pairwise
-from typing import Any
+from typing import Any, ClassVar
 
 import msgspec
 import pytest
@@ -121,7 +121,7 @@ async def test_a_defect_is_the_probes_own() -> None:
 
 async def test_a_check_that_raises_is_counted_and_is_no_pass() -> None:
     class Broken:
-        name = "broken"
+        name: ClassVar[str] = "broken"
 
         def __call__(self, observation: Observation[Any], *, now: Instant) -> Verdict:
             raise RuntimeError("bug")

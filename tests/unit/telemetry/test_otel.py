@@ -1,0 +1,457 @@
+"""The OTLP recorder end to end, against a receiver in this process: what a run becomes on the wire."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Any
+from urllib.parse import quote
+
+import msgspec
+import pytest
+
+from probekit.model import Evidence, ProbeRun, Status, TargetResult, VantageHealth
+from probekit.runner import ProbeInfo
+from probekit.secret import Secret
+from probekit.telemetry import names
+from probekit.telemetry.delivery import Backoff, Outcome
+from probekit.telemetry.identity import Sampler, span_id
+from probekit.telemetry.names import ATTRIBUTES
+from probekit.telemetry.otel import MAX_WAITING, OtelRecorder
+from probekit.units import NS_PER_MS, NS_PER_S
+from tests.unit.telemetry import builders as make
+from tests.unit.telemetry.receiver import Answer, Receiver, attributes, http_receiver, points, until, values
+
+FAST = Backoff(first_s=0.01, longest_s=0.02)
+
+
+@pytest.fixture
+def receiver() -> Iterator[Receiver]:
+    with http_receiver() as receiver:
+        yield receiver
+
+
+def record(receiver: Receiver, *runs: ProbeRun, info: ProbeInfo | None = None, **changes: Any) -> OtelRecorder:
+    """Record runs, and close: everything has arrived when this returns."""
+    recorder = OtelRecorder(make.settings(receiver.url, **changes), backoff=FAST)
+    recorder.start(info or make.info())
+    for run in runs:
+        recorder.record(run)
+    recorder.close()
+    return recorder
+
+
+def test_a_run_is_one_trace_with_a_span_per_attempt(receiver: Receiver) -> None:
+    run = make.run(requests=(make.request(), make.request(attempt=1, new_connection=False)))
+    record(receiver, run)
+    root, first, second = receiver.spans()
+    assert {span.trace_id.hex() for span in (root, first, second)} == {run.run_id}
+    assert len({span.span_id for span in (root, first, second)}) == 3
+    assert (root.name, root.kind, root.parent_span_id) == ("probekit.run hermes_freshness", 1, b"")
+    assert root.start_time_unix_nano == run.started_at.ns
+    assert root.end_time_unix_nano == run.started_at.ns + run.elapsed_ns
+    assert root.status.code == 0
+    assert attributes(root) == {
+        "probe": "hermes_freshness",
+        "status": "ok",
+        "vantage.region": "eu-west-1",
+        "probekit.run.targets": 2,
+        "probekit.run.closed_by": "tick",
+        "probekit.run.lateness": 0.004,
+        "probekit.version": "1.2.3",
+        "probekit.source_digest": "a" * 64,
+        "probekit.config_digest": "c" * 64,
+    }
+    assert (first.name, first.kind, first.parent_span_id) == ("GET", 3, root.span_id)
+    assert first.end_time_unix_nano - first.start_time_unix_nano == 90 * NS_PER_MS
+    assert attributes(first) == {
+        "http.request.method": "GET",
+        "url.full": "https://hermes.example:8443/v2/updates/price/latest?ids%5B%5D=e6",
+        "server.address": "hermes.example",
+        "server.port": 8443,
+        "http.response.status_code": 200,
+        "network.protocol.version": "1.1",
+        "network.peer.address": "192.0.2.7",
+        "network.peer.port": 8443,
+        "probekit.engine": "curl",
+        "probekit.connection.reused": False,
+        "probekit.phase.resolve": 0.002,
+        "probekit.phase.connect": 0.01,
+        "probekit.phase.tls": 0.02,
+        "probekit.phase.first_byte": 0.05,
+    }
+    assert attributes(second)["http.request.resend_count"] == 1
+    assert attributes(second)["probekit.connection.reused"] is True
+
+
+@pytest.mark.parametrize(
+    ("changes", "error_type"),
+    [
+        ({"status": 200}, None),
+        ({"status": 304}, None),
+        ({"status": 404, "error_type": "status"}, "status"),
+        ({"status": 401, "error_type": "status"}, "not_authorized"),
+        ({"status": 429, "error_type": "status"}, "rate_limited"),
+        ({"status": 503, "error_type": "status"}, "server_error"),
+        ({"status": None, "error_type": "deadline_connect"}, "deadline_connect"),
+        ({"status": None, "error_type": "cancelled"}, None),
+    ],
+)
+def test_the_error_of_an_attempt_is_the_same_on_span_and_metric(
+    receiver: Receiver, changes: dict[str, Any], error_type: str | None
+) -> None:
+    record(receiver, make.run(requests=(make.request(**changes),)))
+    span = receiver.spans()[1]
+    assert attributes(span).get("error.type") == error_type
+    assert span.status.code == (0 if error_type is None else 2)
+    (point,) = points(receiver.metrics()["http.client.request.duration"])
+    assert attributes(point).get("error.type") == error_type
+    assert attributes(point).get("http.response.status_code") == changes["status"]
+
+
+def test_an_unknown_method_and_a_port_left_out(receiver: Receiver) -> None:
+    record(receiver, make.run(requests=(make.request(method="PURGE", url="https://hermes.example/x"),)))
+    span = receiver.spans()[1]
+    assert span.name == "HTTP"
+    found = attributes(span)
+    assert found["http.request.method"] == "_OTHER"
+    assert found["http.request.method_original"] == "PURGE"
+    assert found["server.port"] == 443
+
+
+@pytest.mark.parametrize(
+    ("status", "severity", "code"),
+    [(Status.WARNING, 13, 0), (Status.UNKNOWN, 14, 2), (Status.CRITICAL, 17, 2), (Status.SKIPPED, 9, 0)],
+)
+def test_what_is_not_ok_is_a_log_record_of_the_runs_span(receiver: Receiver, status: Status, severity: int, code: int) -> None:
+    run = make.bad_run()
+    verdict = make.stale(status=status, error_type=None if code == 0 else "decode", scope="hermes-2")
+    run = msgspec.structs.replace(run, results=(run.results[0], msgspec.structs.replace(run.results[1], verdicts=(verdict,))))
+    record(receiver, run)
+    (log,) = receiver.logs()
+    root = receiver.spans()[0]
+    assert (log.trace_id, log.span_id) == (root.trace_id, root.span_id)
+    assert root.status.code == code
+    assert attributes(root).get("error.type") == (None if code == 0 else "decode")
+    assert (log.severity_number, log.severity_text, log.event_name) == (severity, status.upper(), "probekit.verdict")
+    assert log.body.string_value == "Crypto.ETH/USD: 12.0s old, limit 10.0s"
+    found = attributes(log)
+    evidence = msgspec.json.decode(found.pop("probekit.evidence"))
+    assert evidence["arithmetic"] == "freshness: 12 against 10"
+    found.pop("error.type", None)
+    assert found == {
+        "probe": "hermes_freshness",
+        "target": make.ETH.id,
+        "probekit.target.label": "Crypto.ETH/USD",
+        "check": "freshness",
+        "source": "hermes-2",
+        "status": str(status),
+        "probekit.reason": "stale",
+        "vantage.region": "eu-west-1",
+        "probekit.value": "12000000000",
+        "probekit.limit": "10000000000",
+        "probekit.unit": "ns",
+    }
+
+
+def test_a_skip_is_logged_when_it_begins_and_a_failure_in_every_run(receiver: Receiver) -> None:
+    closed = make.run(TargetResult(make.BTC, (make.stale(status=Status.SKIPPED, reason="market_closed"),)))
+    runs = [closed, closed, make.run(), closed, make.bad_run(), make.bad_run()]
+    record(receiver, *[msgspec.structs.replace(run, run_id=f"{n:032x}") for n, run in enumerate(runs, 1)])
+    assert [attributes(log)["status"] for log in receiver.logs()] == ["skipped", "skipped", "critical", "critical"]
+
+
+def test_series_exist_at_zero_before_the_first_run(receiver: Receiver) -> None:
+    record(receiver)
+    metrics = receiver.metrics()
+    assert sorted(values(metrics["probekit.runs"]).values()) == [0] * 5
+    assert len(values(metrics["probekit.verdicts"])) == 2 * 5
+    assert len(values(metrics["probekit.target.status"])) == 2 * 5
+    assert set(values(metrics["probekit.run.status"]).values()) == {0}
+    assert values(metrics["probekit.run.skipped_ticks"]) == {("hermes_freshness", "eu-west-1"): 0}
+    assert points(metrics["probekit.run.duration"])[0].count == 0
+    for name in ("exported", "rejected", "retried"):
+        assert len(values(metrics[f"probekit.telemetry.{name}"])) == 3
+    assert "probekit.feed.age" not in metrics
+
+
+def test_a_run_becomes_measurements(receiver: Receiver) -> None:
+    record(receiver, make.run(skipped_ticks=2, requests=(make.request(),)), make.bad_run())
+    metrics = receiver.metrics()
+    assert values(metrics["probekit.runs"])["hermes_freshness", "ok", "eu-west-1"] == 1
+    assert values(metrics["probekit.runs"])["hermes_freshness", "critical", "eu-west-1"] == 1
+    assert values(metrics["probekit.run.status"])["hermes_freshness", "critical", "eu-west-1"] == 1
+    assert values(metrics["probekit.run.status"])["hermes_freshness", "ok", "eu-west-1"] == 0
+    assert values(metrics["probekit.run.skipped_ticks"]) == {("hermes_freshness", "eu-west-1"): 2}
+    assert values(metrics["probekit.clock.error"]) == {("hermes_freshness", "eu-west-1"): 0.003}
+    assert values(metrics["probekit.loop.lag"]) == {("hermes_freshness", "eu-west-1"): 0.001}
+    target = values(metrics["probekit.target.status"])
+    assert target["hermes_freshness", "critical", make.ETH.id, "eu-west-1"] == 1
+    assert target["hermes_freshness", "ok", make.BTC.id, "eu-west-1"] == 1
+    verdict = values(metrics["probekit.verdict.status"])
+    assert verdict["freshness", "hermes_freshness", "critical", make.ETH.id, "eu-west-1"] == 1
+    assert values(metrics["probekit.verdicts"])["freshness", "hermes_freshness", "ok", "eu-west-1"] == 3
+    age = values(metrics["probekit.feed.age"])
+    assert age["hermes_freshness", make.ETH.id, "eu-west-1"] == 12.0
+    assert values(metrics["probekit.proof.updates"])["hermes_freshness", make.BTC.id, "eu-west-1"] == 2
+    (duration,) = points(metrics["probekit.run.duration"])
+    assert duration.count == 2
+    assert 3.0 in duration.explicit_bounds  # the probe's interval
+    phases = {attributes(point)["phase"]: point.sum for point in points(metrics["probekit.http.phase.duration"])}
+    assert phases == pytest.approx({"resolve": 0.002, "connect": 0.01, "tls": 0.02, "first_byte": 0.05})
+    info = attributes(points(metrics["probekit.info"])[0])
+    assert info["probekit.config_digest"] == "c" * 16
+
+
+def test_a_checks_own_limit_is_an_edge_of_its_latency(receiver: Receiver) -> None:
+    verdict = make.timed(700 * NS_PER_MS, 1_300 * NS_PER_MS)
+    record(receiver, make.run(TargetResult(make.BTC, (verdict,))))
+    (point,) = points(receiver.metrics()["probekit.latency"])
+    assert 1.3 in point.explicit_bounds
+    assert point.count == 1
+
+
+def test_exponential_histograms_by_setting(receiver: Receiver) -> None:
+    record(receiver, make.run(requests=(make.request(),)), exponential=True)
+    (point,) = points(receiver.metrics()["http.client.request.duration"])
+    assert receiver.metrics()["http.client.request.duration"].WhichOneof("data") == "exponential_histogram"
+    assert sum(point.positive.bucket_counts) == 1
+    base = 2 ** (2.0**-point.scale)
+    assert base**point.positive.offset <= 0.09 <= base ** (point.positive.offset + 1) * 1.000001
+
+
+def test_exemplars_lead_from_a_histogram_to_its_trace(receiver: Receiver) -> None:
+    run = make.run(requests=(make.request(),))
+    record(receiver, run)
+    (exemplar,) = points(receiver.metrics()["http.client.request.duration"])[0].exemplars
+    root, attempt = receiver.spans()
+    assert (exemplar.trace_id, exemplar.span_id) == (attempt.trace_id, attempt.span_id)
+    (exemplar,) = points(receiver.metrics()["probekit.run.duration"])[0].exemplars
+    assert (exemplar.trace_id, exemplar.span_id) == (root.trace_id, root.span_id)
+
+
+@pytest.mark.parametrize(
+    ("exemplars", "sampling", "expected"),
+    [("trace_based", 1.0, 1), ("trace_based", 0.0, 0), ("always_on", 0.0, 1), ("always_off", 1.0, 0)],
+)
+def test_the_exemplar_filter(receiver: Receiver, exemplars: str, sampling: float, expected: int) -> None:
+    record(receiver, make.run(), exemplars=exemplars, sampling=sampling)
+    assert len(points(receiver.metrics()["probekit.run.duration"])[0].exemplars) == expected
+
+
+def test_an_unsampled_run_has_no_trace_but_its_metrics_and_logs(receiver: Receiver) -> None:
+    recorder = record(receiver, make.bad_run(), sampling=0.0)
+    assert receiver.spans() == []
+    assert receiver.logs()[0].flags == 0
+    assert values(receiver.metrics()["probekit.runs"])["hermes_freshness", "critical", "eu-west-1"] == 1
+    assert recorder.counters["traces"].handed == 0
+
+
+def test_a_ratio_keeps_about_its_share(receiver: Receiver) -> None:
+    record(receiver, *(make.run() for _ in range(100)), sampling=0.5)
+    assert 20 < len(receiver.spans()) < 80
+
+
+def test_series_of_removed_targets_expire_and_others_stay(receiver: Receiver) -> None:
+    recorder = OtelRecorder(make.settings(receiver.url))
+    recorder.start(make.info())
+    recorder.start(make.info(make.ETH, probe="other"))
+    recorder.record(make.bad_run())
+    recorder.record(make.bad_run(probe="other"))
+    recorder.start(make.info(make.BTC, digest="d" * 64))
+    recorder.close()
+    metrics = receiver.metrics()
+    for name in ("probekit.target.status", "probekit.verdict.status", "probekit.feed.age"):
+        seen = {(attributes(point)["probe"], attributes(point)["target"]) for point in points(metrics[name])}
+        assert ("hermes_freshness", make.BTC.id) in seen
+        assert ("hermes_freshness", make.ETH.id) not in seen
+        assert ("other", make.ETH.id) in seen
+    infos = {attributes(point)["probekit.config_digest"] for point in points(metrics["probekit.info"])}
+    assert infos == {"c" * 16, "d" * 16}
+    assert len(points(metrics["probekit.info"])) == 2
+
+
+def test_the_resource_says_who_speaks(receiver: Receiver) -> None:
+    record(receiver, make.bad_run())
+    for signal, field in (("traces", "resource_spans"), ("logs", "resource_logs"), ("metrics", "resource_metrics")):
+        found = attributes(getattr(receiver.of(signal)[0], field)[0].resource)
+        assert found["service.name"] == "probekit"
+        assert found["telemetry.sdk.language"] == "python"
+        assert found["telemetry.distro.name"] == "probekit"
+
+
+def test_every_attribute_on_the_wire_is_in_the_table(receiver: Receiver) -> None:
+    latency = TargetResult(make.BTC, (make.timed(1, 2), make.stale(scope="x", error_type="decode")), make.NOW)
+    odd = make.request(method="PURGE", status=503, attempt=2)
+    record(receiver, make.bad_run(requests=(make.request(), odd), requests_dropped=3), make.run(latency), cardinality_limit=3)
+    known = {one.name for one in ATTRIBUTES}
+    used = {name for item in (*receiver.spans(), *receiver.logs()) for name in attributes(item)}
+    kinds = {one.name: one.type for one in ATTRIBUTES}
+    types = {str: "string", int: "int", float: "double", bool: "boolean"}
+    specs = {spec.name: spec for spec in names.METRICS}
+    for metric in receiver.metrics().values():
+        assert metric.unit == specs[metric.name].unit
+        for point in points(metric):
+            found = set(attributes(point))
+            assert found <= {*specs[metric.name].attributes, "otel.metric.overflow"}
+            used |= found
+    for item in (*receiver.spans(), *receiver.logs()):
+        for name, value in attributes(item).items():
+            assert types[type(value)] == kinds[name], name
+    assert used <= known
+
+
+def test_no_secret_reaches_the_wire_in_any_spelling(receiver: Receiver) -> None:
+    text = "canary+7f3a/secret=tail&more"
+    canary = Secret(text)
+    spellings = (text, quote(text, safe=""), base64.b64encode(text.encode()).decode(), text.encode().hex())
+    runs = []
+    for spelling in spellings:
+        verdict = make.stale(message=f"failed with {spelling}", scope=spelling)
+        target = msgspec.structs.replace(make.ETH, id=f"https://x/{spelling}", label=spelling)
+        evidence = Evidence(excerpt=spelling)
+        result = TargetResult(target, (verdict,), make.NOW, evidence)
+        runs.append(make.run(result, requests=(make.request(url=f"https://h.example/{spelling}?api_key={spelling}"),)))
+    record(receiver, *runs, info=make.info(*(run.results[0].target for run in runs)))
+    wire = b"".join(one.raw for one in receiver.received)
+    assert b"redacted" in wire
+    assert b"canary" not in wire
+    for spelling in spellings:
+        assert spelling.encode() not in wire
+    assert canary.reveal() == text
+
+
+def test_partial_success_and_refusal_are_counted_by_signal(receiver: Receiver) -> None:
+    receiver.answers["traces"].append(Answer(rejected=1, message="no"))
+    receiver.answers["logs"].append(Answer(status=400))
+    receiver.answers["metrics"].append(Answer(status=503))
+    recorder = record(receiver, make.bad_run())
+    counters = recorder.counters
+    assert (counters["traces"].rejected, counters["traces"].exported) == (1, 0)
+    assert counters["logs"].reasons == {"refused": 1}
+    assert counters["metrics"].retried == 1
+    assert counters["metrics"].exported == counters["metrics"].handed > 0
+    for known in counters.values():
+        assert known.handed == known.exported + known.rejected + known.dropped
+
+
+def test_the_counters_are_metrics_too(receiver: Receiver) -> None:
+    receiver.answers["traces"].append(Answer(rejected=1))
+    receiver.answers["logs"].append(Answer(status=400))
+    recorder = OtelRecorder(make.settings(receiver.url), backoff=FAST)
+    recorder.start(make.info())
+    recorder.record(make.bad_run())
+    until(lambda: recorder.counters["traces"].rejected and recorder.counters["logs"].dropped, "the first outcomes")
+    recorder.close()
+    metrics = receiver.metrics()
+    assert values(metrics["probekit.telemetry.rejected"])["traces",] == 1
+    assert values(metrics["probekit.telemetry.dropped"])["refused", "logs"] == 1
+
+
+def test_metrics_leave_at_their_interval(receiver: Receiver) -> None:
+    base = make.settings(receiver.url)
+    quick = tuple(replace(one, delay_s=0.05) for one in base.signals)
+    recorder = OtelRecorder(replace(base, signals=quick))
+    recorder.start(make.info())
+    until(lambda: len(receiver.of("metrics")) >= 3, "three exports")
+    recorder.close()
+
+
+def test_a_receiver_that_hangs_holds_up_neither_the_probe_nor_the_exit(receiver: Receiver) -> None:
+    held = threading.Event()
+    for signal in receiver.answers:
+        receiver.answers[signal].extend(Answer(hold=held) for _ in range(10))
+    recorder = OtelRecorder(make.settings(receiver.url), flush_s=0.3)
+    recorder.start(make.info())
+    began = time.monotonic()
+    for _ in range(20):
+        recorder.record(make.bad_run())
+    assert time.monotonic() - began < 1.0
+    asyncio.run(recorder.aclose())
+    assert time.monotonic() - began < 3.0
+    held.set()
+    for counters in recorder.counters.values():
+        assert counters.handed == counters.exported + counters.rejected + counters.dropped
+    assert recorder.counters["traces"].reasons["closing"] > 0
+    recorder.close()
+    recorder.record(make.run())
+
+
+class _Never:
+    """A sender whose receiver is away for good."""
+
+    def __init__(self, *_: object) -> None:
+        self.sent = 0
+
+    def send(self, payload: bytes, timeout_s: float) -> Outcome:
+        self.sent += 1
+        return Outcome(delivered=False, message="away", retryable=True)
+
+    def close(self) -> None:
+        return None
+
+
+def test_memory_is_bounded_while_the_receiver_is_away() -> None:
+    recorder = OtelRecorder(make.settings("http://localhost:1", queue=50), make_sender=_Never, flush_s=0.2)
+    recorder.start(make.info())
+    for _ in range(500):
+        recorder.record(make.run(requests=(make.request(),)))
+        time.sleep(0)
+    until(lambda: recorder.counters["traces"].handed == 1_000, "every run encoded or dropped")
+    counters = recorder.counters["traces"]
+    assert counters.reasons["queue_full"] >= 1_000 - 50 - 512
+    recorder.close()
+    assert recorder.counters["traces"].dropped == 1_000
+
+
+def test_runs_that_come_faster_than_they_are_encoded_are_dropped_and_counted(monkeypatch: pytest.MonkeyPatch) -> None:
+    gate = threading.Event()
+    monkeypatch.setattr(OtelRecorder, "_encode", lambda self, run: gate.wait(20))
+    recorder = OtelRecorder(make.settings("http://localhost:1"), make_sender=_Never, flush_s=0.2)
+    for _ in range(MAX_WAITING + 12):
+        recorder.record(make.bad_run())
+    lost = recorder.counters["traces"].reasons["queue_full"]
+    assert lost in (11, 12)  # one may be in the encoder's hands
+    assert recorder.counters["logs"].reasons["queue_full"] == lost
+    recorder.close()
+    assert recorder.counters["traces"].reasons["closing"] >= MAX_WAITING - 1
+    gate.set()
+
+
+def test_a_defect_in_encoding_is_counted_and_the_next_run_goes_out(
+    receiver: Receiver, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    broken = make.run(run_id="not hexadecimal")
+    monkeypatch.setattr(Sampler, "samples", lambda self, run_id: True)
+    recorder = record(receiver, broken, make.run())
+    assert recorder.counters["traces"].reasons == {"defect": 1}
+    assert len(receiver.spans()) == 1
+    assert "could not be encoded" in caplog.text
+
+
+def test_much_evidence_is_sent_in_parts(receiver: Receiver) -> None:
+    evidence = Evidence(excerpt="x" * 60_000)
+    results = tuple(
+        TargetResult(msgspec.structs.replace(make.ETH, id=f"t{n}"), (make.stale(),), make.NOW, evidence) for n in range(100)
+    )
+    recorder = record(receiver, make.run(*results))
+    assert len(receiver.logs()) == recorder.counters["logs"].exported == 100
+    assert max(len(one.raw) for one in receiver.received if one.signal == "logs") < 4_000_000
+
+
+def test_span_ids_of_a_run_differ_and_are_never_zero() -> None:
+    assert len({span_id("0" * 32, number) for number in range(1_000)}) == 1_000
+    assert 0 not in {span_id("0" * 32, number) for number in range(1_000)}
+    assert all(span_id("f" * 32, n) < 2**64 for n in range(300))
+
+
+def test_a_clock_that_nothing_bounds_has_no_error_metric(receiver: Receiver) -> None:
+    record(receiver, make.run(health=VantageHealth()), make.run(elapsed_ns=NS_PER_S))
+    assert "probekit.clock.error" in receiver.metrics()
+    receiver.received.clear()
+    record(receiver, make.run(health=VantageHealth()))
+    assert "probekit.clock.error" not in receiver.metrics()
