@@ -7,30 +7,19 @@ its interface lets a caller bind. Neither side exports while it is measured.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
-from typing import Final, TypedDict
+from typing import Final
 
 from opentelemetry.sdk.metrics import MeterProvider
 from opentelemetry.sdk.metrics.export import InMemoryMetricReader
 from opentelemetry.sdk.metrics.view import ExplicitBucketHistogramAggregation, View
 
+from benchmarks.row import Row
 from probekit.telemetry import names
 from probekit.telemetry.slots import Slots
 
 RECORDS: Final = 2_000
 """Measurements in one call: the clock's own cost disappears."""
 _VALUES: Final = tuple(0.001 * (1 + number % 977) for number in range(RECORDS))
-
-
-class Row(TypedDict):
-    """One comparison: ``ours`` and ``peer`` each do their whole work once per call; ``target`` is the least peer / ours."""
-
-    name: str
-    ours: Callable[[], object]
-    peer: Callable[[], object]
-    peer_name: str
-    target: float | None
-    unit: str
 
 
 def rows() -> list[Row]:
@@ -41,7 +30,7 @@ def rows() -> list[Row]:
     counting = MeterProvider(metric_readers=[InMemoryMetricReader()]).get_meter("benchmark")
     sdk_histogram = meter.create_histogram(names.HTTP_DURATION.name, "s")
     sdk_counter = counting.create_counter(names.RUNS.name)
-    http = {
+    http: dict[str, str | int] = {
         "http.request.method": "GET",
         "server.address": "hermes.example",
         "server.port": 443,

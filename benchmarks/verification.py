@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable
-from typing import Final, TypedDict
+from typing import Final
 
 from coincurve import PublicKey
 
+from benchmarks.row import Row
 from probekit.codecs import accumulator
 from probekit.model import PriceMessage, TrustRoot
 from probekit.trust import Trust, Verifier
@@ -25,17 +26,6 @@ SMALL_TREE: Final = 600
 LARGE_TREE: Final = 5_000
 _TIME_S: Final = 1_790_000_000
 _AT: Final = Instant.from_seconds(_TIME_S + 1)
-
-
-class Row(TypedDict):
-    """One comparison: ``ours`` and ``peer`` each do their whole work once per call; ``target`` is the least peer / ours."""
-
-    name: str
-    ours: Callable[[], object]
-    peer: Callable[[], object]
-    peer_name: str
-    target: float | None
-    unit: str
 
 
 def rows() -> list[Row]:

@@ -186,7 +186,7 @@ async def test_refusals(real: Real, fault: Fault, reason: str, route: str) -> No
 async def test_bodies_that_do_not_decode(real: Real, fault: Fault) -> None:
     real.sandbox.inject(fault)
     with pytest.raises(DecodeError):
-        codec.decode_prices((await real.ask()).body)
+        Batch((), (codec.decode_prices((await real.ask()).body),), {}, received_at=Instant(0))
 
 
 @pytest.mark.parametrize(

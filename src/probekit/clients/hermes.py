@@ -307,6 +307,7 @@ class HermesStream:
     def __init__(self, client: HermesClient, ids: Sequence[FeedId], policy: StreamPolicy | None) -> None:
         self._client = client
         self._ids = tuple(ids)
+        self._known = {str(one): one for one in self._ids}
         self.errors: dict[FeedId, ProbekitError] = {}
         self.accounting = Accounting()
         self.undecodable = 0
@@ -355,14 +356,14 @@ class HermesStream:
     def _batch(self, item: Arrived) -> Batch | DecodeError:
         try:
             answer = codec.decode_prices(item.event.data)
-        except DecodeError as error:
+            ids = [self._known.get(update.id) or FeedId(update.id) for update in answer.parsed or ()]
+            batch = Batch(ids, (answer,), {}, received_at=item.at)
+        except (DecodeError, ValueError) as error:
             self.undecodable += 1
-            return error
+            return error if isinstance(error, DecodeError) else DecodeError(str(error), raw=item.event.data)
         take = self.accounting.take
         for update in answer.parsed or ():
             take(update)
-        ids = [FeedId(update.id) for update in answer.parsed or ()]
-        batch = Batch(ids, (answer,), {}, received_at=item.at)
         trust = self._client._verify
         return batch if trust is None else batch.verified(trust, at=item.at)
 

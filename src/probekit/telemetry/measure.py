@@ -50,7 +50,7 @@ def origin_of(url: str) -> tuple[str, int]:
 class _TargetSlots:
     """One target of one probe."""
 
-    __slots__ = ("_key", "_meter", "_taken", "_verdicts", "status")
+    __slots__ = ("_key", "_meter", "_taken", "_verdicts", "seen", "status")
 
     def __init__(self, meter: RunMeter, probe: str, target: str, region: str) -> None:
         self._meter = meter
@@ -58,16 +58,25 @@ class _TargetSlots:
         self.status = meter.slots.state(names.TARGET_STATUS).bind(self._key)
         self._verdicts: dict[tuple[str, str | None], State] = {}
         self._taken: dict[tuple[str, str | None], Counter | Gauge | Histogram] = {}
+        self.seen: list[State | Gauge] = []
 
     def record(self, result: TargetResult, exemplar: tuple[int, str] | None) -> None:
         self.status.set(result.status)
+        seen: list[State | Gauge] = []
         for verdict in result.verdicts:
             state = self._verdicts.get((verdict.check, verdict.scope))
             if state is None:
                 state = self._bind_verdict(verdict)
             state.set(verdict.status)
+            seen.append(state)
             for measure in verdict.measures:
-                self._take(verdict, measure, exemplar)
+                self._take(verdict, measure, exemplar, seen)
+        # What the run before said and this one does not is over: a failed look-up that is mended, an age nobody could see.
+        if seen != self.seen:
+            for slot in self.seen:
+                if slot not in seen:
+                    slot.clear()
+            self.seen = seen
 
     def _bind_verdict(self, verdict: Verdict) -> State:
         probe, target, region = self._key
@@ -75,7 +84,7 @@ class _TargetSlots:
         self._verdicts[verdict.check, verdict.scope] = state
         return state
 
-    def _take(self, verdict: Verdict, measure: Measure, exemplar: tuple[int, str] | None) -> None:
+    def _take(self, verdict: Verdict, measure: Measure, exemplar: tuple[int, str] | None, seen: list[State | Gauge]) -> None:
         slot = self._taken.get((measure.name, verdict.scope))
         if slot is None:
             slot = self._bind_measure(verdict, measure)
@@ -84,6 +93,7 @@ class _TargetSlots:
             value /= NS_PER_S
         if isinstance(slot, Gauge):
             slot.set(value)
+            seen.append(slot)
         elif isinstance(slot, Counter):
             slot.add(value)
         else:
@@ -170,10 +180,13 @@ class RunMeter:
             instrument = getattr(self.slots, spec.kind)(spec)
             instrument.remove_where(lambda key: key[0] == probe and key[1] not in kept)
         # Bound anew: room that expired targets left goes to those that were folded.
+        before = self._probes.get((probe, region))
         known = _ProbeSlots(self, probe, region, info.interval.total_seconds())
         self._probes[probe, region] = known
         for target in info.targets:
             known.target(target.id)
+            if before is not None and target.id in before.targets:
+                known.target(target.id).seen = before.targets[target.id].seen
         for check in (*info.checks, "observation"):
             known.verdicts(check)
         digests = (info.probe_version, info.source_digest[:_DIGEST], info.config_digest[:_DIGEST])
@@ -203,6 +216,8 @@ class RunMeter:
             probe.skipped.add(run.skipped_ticks)
         if run.health.clock_error_ns is not None:
             probe.clock.set(run.health.clock_error_ns / NS_PER_S)
+        else:
+            probe.clock.clear()
         for result in run.results:
             probe.target(result.target.id).record(result, exemplar)
             for verdict in result.verdicts:

@@ -34,11 +34,12 @@ class Counter:
         self.folded = 0
 
     def add(self, amount: float = 1.0) -> None:
+        """Add ``amount``, never negative."""
         self.value += amount
 
 
 class Gauge:
-    """The last value; no point is exported before the first."""
+    """The last value; no point is exported while there is none."""
 
     __slots__ = ("folded", "start_ns", "value")
 
@@ -48,11 +49,16 @@ class Gauge:
         self.folded = 0
 
     def set(self, value: float) -> None:
+        """Replace the value."""
         self.value = value
+
+    def clear(self) -> None:
+        """Nothing was measured this time: an old value must not pass for a new one."""
+        self.value = None
 
 
 class State:
-    """The present status; all five points are 0 before the first."""
+    """The present status; all five points are 0 before the first, and while there is none."""
 
     __slots__ = ("folded", "start_ns", "value")
 
@@ -62,7 +68,12 @@ class State:
         self.folded = 0
 
     def set(self, status: Status) -> None:
+        """Replace the status."""
         self.value = status
+
+    def clear(self) -> None:
+        """Nothing was judged this time."""
+        self.value = None
 
 
 # What stands for all sets beyond the limit counts its measurements; the plain slots do not pay for that.
@@ -150,12 +161,6 @@ class Instrument(Generic[S]):
         slot = self._make(self._clock_ns(), edges)
         self.series[shown] = slot
         return slot
-
-    def remove(self, slot: S) -> None:
-        """Expire a series: its source is gone."""
-        for key, known in tuple(self.series.items()):
-            if known is slot:
-                del self.series[key]
 
     def remove_where(self, gone: Callable[[Key], bool]) -> None:
         """Expire every series whose key is gone."""

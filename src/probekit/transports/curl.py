@@ -95,7 +95,7 @@ class CurlTransport:
         http_version: HttpVersion = "1.1",
     ) -> None:
         self._clock = clock
-        self._ca_file = ca_file or _system_ca_file()
+        self._ca_file = ca_file or system_ca_file()
         self._trust_env = trust_env
         self._gate = asyncio.Semaphore(max_concurrency)
         self._http_version: HttpVersion = http_version
@@ -481,7 +481,7 @@ def _deadline(shown: str, phase: Phase, elapsed_ns: int) -> DeadlineExceeded:
     )
 
 
-def _system_ca_file() -> str | None:
+def system_ca_file() -> str | None:
     """The CA bundle that Python's ssl module would use; the wheel's libcurl has no built-in idea of the system's."""
     import ssl
 

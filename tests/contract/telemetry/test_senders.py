@@ -19,6 +19,7 @@ from probekit.telemetry.delivery import Outcome, Sender
 from probekit.telemetry.environment import SIGNALS, SignalSettings
 from probekit.telemetry.headers import Headers
 from probekit.telemetry.otel import sender_of
+from probekit.telemetry.otlpgrpc import retry_info_s
 from probekit.telemetry.otlphttp import retry_after_s
 from tests.unit.telemetry.receiver import Answer, Receiver, grpc_receiver, http_receiver
 
@@ -185,6 +186,17 @@ def test_tls_trusts_the_given_authority_and_shows_the_given_certificate(
 def test_a_certificate_file_that_is_not_there_is_one_sentence(make: Callable[..., Sender]) -> None:
     with pytest.raises(ConfigError, match="certificate file for OTLP traces"):
         make(endpoint="https://localhost:1", ca_file="/nonexistent/ca.pem")
+
+
+class TestGrpcAlone:
+    @pytest.mark.parametrize("details", [b"", b"\xff\xff"])
+    def test_details_that_say_nothing_of_a_wait(self, details: bytes) -> None:
+        class Error:
+            def trailing_metadata(self) -> tuple[tuple[str, bytes], ...]:
+                return (("other", b"x"), ("grpc-status-details-bin", details))
+
+        assert retry_info_s(Error()) is None
+        assert retry_info_s(object()) is None
 
 
 class TestHttpAlone:

@@ -12,6 +12,7 @@ from datetime import timedelta
 
 import pytest
 
+from probekit.clients.batch import Batch
 from probekit.codecs import accumulator
 from probekit.codecs import hermes as codec
 from probekit.dev import faults
@@ -21,6 +22,7 @@ from probekit.errors import DecodeError, WrongRoot
 from probekit.model import TrustRoot
 from probekit.trust import verify
 from probekit.trust.attestation import AttestedBytes
+from probekit.units import Instant
 from tests.unit.dev.bench import BTC, ETH, SOL, Bench, json
 
 SIGNED: list[tuple[Callable[[str], FeedFault], str]] = [
@@ -213,7 +215,7 @@ def test_bodies_that_do_not_decode(fault: EndpointFault) -> None:
     reply = bench.ask(BTC, ETH)
     assert reply.status == 200
     with pytest.raises(DecodeError):
-        codec.decode_prices(reply.body)
+        Batch((), (codec.decode_prices(reply.body),), {}, received_at=Instant(0))
     injected.clear()
     bench.latest()
 

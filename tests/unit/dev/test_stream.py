@@ -9,6 +9,7 @@ from itertools import pairwise
 
 import pytest
 
+from probekit.clients.batch import Batch
 from probekit.codecs import hermes as codec
 from probekit.codecs.hermes import PriceAnswer
 from probekit.codecs.sse import SseEvent, SseSplitter
@@ -16,6 +17,7 @@ from probekit.dev import faults
 from probekit.dev.faults import EndpointFault
 from probekit.dev.reply import Broken
 from probekit.errors import DecodeError
+from probekit.units import Instant
 from tests.unit.dev.bench import BTC, ETH, SOL, Bench, query
 
 
@@ -194,7 +196,7 @@ async def test_events_that_do_not_decode(fault: EndpointFault) -> None:
     injected = bench.sandbox.inject(fault)
     await bench.advance(400)
     with pytest.raises(DecodeError):
-        codec.decode_prices(listener.events[-1].data)
+        Batch((), (codec.decode_prices(listener.events[-1].data),), {}, received_at=Instant(0))
     injected.clear()
     await bench.advance(400)
     codec.decode_prices(listener.events[-1].data)

@@ -20,8 +20,11 @@ from probekit.model import (
     Verdict,
 )
 from probekit.runner import ProbeInfo
+from probekit.telemetry.delivery import Backoff
 from probekit.telemetry.environment import SIGNALS, SignalSettings, TelemetrySettings
+from probekit.telemetry.otel import OtelRecorder
 from probekit.units import NS_PER_MS, NS_PER_S, Instant
+from tests.unit.telemetry.receiver import Receiver
 
 VANTAGE = Vantage(host="probe-1", region="eu-west-1", provider="aws", unit="hermes")
 BTC = Target("e6" * 32, "feed", "Crypto.BTC/USD")
@@ -127,3 +130,16 @@ def settings(endpoint: str, protocol: str = "http/protobuf", **changes: Any) -> 
         for signal in SIGNALS
     )
     return TelemetrySettings(signals=signals, resource={"service.name": "probekit"}, **rest)
+
+
+FAST = Backoff(first_s=0.01, longest_s=0.02)
+
+
+def record(receiver: Receiver, *runs: ProbeRun, info_: ProbeInfo | None = None, **changes: Any) -> OtelRecorder:
+    """Record runs, and close: everything has arrived when this returns."""
+    recorder = OtelRecorder(settings(receiver.url, **changes), backoff=FAST)
+    recorder.start(info_ or info())
+    for one in runs:
+        recorder.record(one)
+    recorder.close()
+    return recorder

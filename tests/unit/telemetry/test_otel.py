@@ -2,47 +2,29 @@
 
 from __future__ import annotations
 
-import asyncio
 import base64
-import threading
-import time
 from collections.abc import Iterator
-from dataclasses import replace
 from typing import Any
 from urllib.parse import quote
 
 import msgspec
 import pytest
 
-from probekit.model import Evidence, ProbeRun, Status, TargetResult, VantageHealth
-from probekit.runner import ProbeInfo
+from probekit.model import Evidence, Status, TargetResult, VantageHealth
 from probekit.secret import Secret
 from probekit.telemetry import names
-from probekit.telemetry.delivery import Backoff, Outcome
-from probekit.telemetry.identity import Sampler, span_id
+from probekit.telemetry.identity import span_id
 from probekit.telemetry.names import ATTRIBUTES
-from probekit.telemetry.otel import MAX_WAITING, OtelRecorder
-from probekit.units import NS_PER_MS, NS_PER_S
+from probekit.units import NS_PER_MS
 from tests.unit.telemetry import builders as make
-from tests.unit.telemetry.receiver import Answer, Receiver, attributes, http_receiver, points, until, values
-
-FAST = Backoff(first_s=0.01, longest_s=0.02)
+from tests.unit.telemetry.builders import record
+from tests.unit.telemetry.receiver import Receiver, attributes, http_receiver, points, values
 
 
 @pytest.fixture
 def receiver() -> Iterator[Receiver]:
     with http_receiver() as receiver:
         yield receiver
-
-
-def record(receiver: Receiver, *runs: ProbeRun, info: ProbeInfo | None = None, **changes: Any) -> OtelRecorder:
-    """Record runs, and close: everything has arrived when this returns."""
-    recorder = OtelRecorder(make.settings(receiver.url, **changes), backoff=FAST)
-    recorder.start(info or make.info())
-    for run in runs:
-        recorder.record(run)
-    recorder.close()
-    return recorder
 
 
 def test_a_run_is_one_trace_with_a_span_per_attempt(receiver: Receiver) -> None:
@@ -256,25 +238,6 @@ def test_a_ratio_keeps_about_its_share(receiver: Receiver) -> None:
     assert 20 < len(receiver.spans()) < 80
 
 
-def test_series_of_removed_targets_expire_and_others_stay(receiver: Receiver) -> None:
-    recorder = OtelRecorder(make.settings(receiver.url))
-    recorder.start(make.info())
-    recorder.start(make.info(make.ETH, probe="other"))
-    recorder.record(make.bad_run())
-    recorder.record(make.bad_run(probe="other"))
-    recorder.start(make.info(make.BTC, digest="d" * 64))
-    recorder.close()
-    metrics = receiver.metrics()
-    for name in ("probekit.target.status", "probekit.verdict.status", "probekit.feed.age"):
-        seen = {(attributes(point)["probe"], attributes(point)["target"]) for point in points(metrics[name])}
-        assert ("hermes_freshness", make.BTC.id) in seen
-        assert ("hermes_freshness", make.ETH.id) not in seen
-        assert ("other", make.ETH.id) in seen
-    infos = {attributes(point)["probekit.config_digest"] for point in points(metrics["probekit.info"])}
-    assert infos == {"c" * 16, "d" * 16}
-    assert len(points(metrics["probekit.info"])) == 2
-
-
 def test_the_resource_says_who_speaks(receiver: Receiver) -> None:
     record(receiver, make.bad_run())
     for signal, field in (("traces", "resource_spans"), ("logs", "resource_logs"), ("metrics", "resource_metrics")):
@@ -316,131 +279,13 @@ def test_no_secret_reaches_the_wire_in_any_spelling(receiver: Receiver) -> None:
         evidence = Evidence(excerpt=spelling)
         result = TargetResult(target, (verdict,), make.NOW, evidence)
         runs.append(make.run(result, requests=(make.request(url=f"https://h.example/{spelling}?api_key={spelling}"),)))
-    record(receiver, *runs, info=make.info(*(run.results[0].target for run in runs)))
+    record(receiver, *runs, info_=make.info(*(run.results[0].target for run in runs)))
     wire = b"".join(one.raw for one in receiver.received)
     assert b"redacted" in wire
     assert b"canary" not in wire
     for spelling in spellings:
         assert spelling.encode() not in wire
     assert canary.reveal() == text
-
-
-def test_partial_success_and_refusal_are_counted_by_signal(receiver: Receiver) -> None:
-    receiver.answers["traces"].append(Answer(rejected=1, message="no"))
-    receiver.answers["logs"].append(Answer(status=400))
-    receiver.answers["metrics"].append(Answer(status=503))
-    recorder = record(receiver, make.bad_run())
-    counters = recorder.counters
-    assert (counters["traces"].rejected, counters["traces"].exported) == (1, 0)
-    assert counters["logs"].reasons == {"refused": 1}
-    assert counters["metrics"].retried == 1
-    assert counters["metrics"].exported == counters["metrics"].handed > 0
-    for known in counters.values():
-        assert known.handed == known.exported + known.rejected + known.dropped
-
-
-def test_the_counters_are_metrics_too(receiver: Receiver) -> None:
-    receiver.answers["traces"].append(Answer(rejected=1))
-    receiver.answers["logs"].append(Answer(status=400))
-    recorder = OtelRecorder(make.settings(receiver.url), backoff=FAST)
-    recorder.start(make.info())
-    recorder.record(make.bad_run())
-    until(lambda: recorder.counters["traces"].rejected and recorder.counters["logs"].dropped, "the first outcomes")
-    recorder.close()
-    metrics = receiver.metrics()
-    assert values(metrics["probekit.telemetry.rejected"])["traces",] == 1
-    assert values(metrics["probekit.telemetry.dropped"])["refused", "logs"] == 1
-
-
-def test_metrics_leave_at_their_interval(receiver: Receiver) -> None:
-    base = make.settings(receiver.url)
-    quick = tuple(replace(one, delay_s=0.05) for one in base.signals)
-    recorder = OtelRecorder(replace(base, signals=quick))
-    recorder.start(make.info())
-    until(lambda: len(receiver.of("metrics")) >= 3, "three exports")
-    recorder.close()
-
-
-def test_a_receiver_that_hangs_holds_up_neither_the_probe_nor_the_exit(receiver: Receiver) -> None:
-    held = threading.Event()
-    for signal in receiver.answers:
-        receiver.answers[signal].extend(Answer(hold=held) for _ in range(10))
-    recorder = OtelRecorder(make.settings(receiver.url), flush_s=0.3)
-    recorder.start(make.info())
-    began = time.monotonic()
-    for _ in range(20):
-        recorder.record(make.bad_run())
-    assert time.monotonic() - began < 1.0
-    asyncio.run(recorder.aclose())
-    assert time.monotonic() - began < 3.0
-    held.set()
-    for counters in recorder.counters.values():
-        assert counters.handed == counters.exported + counters.rejected + counters.dropped
-    assert recorder.counters["traces"].reasons["closing"] > 0
-    recorder.close()
-    recorder.record(make.run())
-
-
-class _Never:
-    """A sender whose receiver is away for good."""
-
-    def __init__(self, *_: object) -> None:
-        self.sent = 0
-
-    def send(self, payload: bytes, timeout_s: float) -> Outcome:
-        self.sent += 1
-        return Outcome(delivered=False, message="away", retryable=True)
-
-    def close(self) -> None:
-        return None
-
-
-def test_memory_is_bounded_while_the_receiver_is_away() -> None:
-    recorder = OtelRecorder(make.settings("http://localhost:1", queue=50), make_sender=_Never, flush_s=0.2)
-    recorder.start(make.info())
-    for _ in range(500):
-        recorder.record(make.run(requests=(make.request(),)))
-        time.sleep(0)
-    until(lambda: recorder.counters["traces"].handed == 1_000, "every run encoded or dropped")
-    counters = recorder.counters["traces"]
-    assert counters.reasons["queue_full"] >= 1_000 - 50 - 512
-    recorder.close()
-    assert recorder.counters["traces"].dropped == 1_000
-
-
-def test_runs_that_come_faster_than_they_are_encoded_are_dropped_and_counted(monkeypatch: pytest.MonkeyPatch) -> None:
-    gate = threading.Event()
-    monkeypatch.setattr(OtelRecorder, "_encode", lambda self, run: gate.wait(20))
-    recorder = OtelRecorder(make.settings("http://localhost:1"), make_sender=_Never, flush_s=0.2)
-    for _ in range(MAX_WAITING + 12):
-        recorder.record(make.bad_run())
-    lost = recorder.counters["traces"].reasons["queue_full"]
-    assert lost in (11, 12)  # one may be in the encoder's hands
-    assert recorder.counters["logs"].reasons["queue_full"] == lost
-    recorder.close()
-    assert recorder.counters["traces"].reasons["closing"] >= MAX_WAITING - 1
-    gate.set()
-
-
-def test_a_defect_in_encoding_is_counted_and_the_next_run_goes_out(
-    receiver: Receiver, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-) -> None:
-    broken = make.run(run_id="not hexadecimal")
-    monkeypatch.setattr(Sampler, "samples", lambda self, run_id: True)
-    recorder = record(receiver, broken, make.run())
-    assert recorder.counters["traces"].reasons == {"defect": 1}
-    assert len(receiver.spans()) == 1
-    assert "could not be encoded" in caplog.text
-
-
-def test_much_evidence_is_sent_in_parts(receiver: Receiver) -> None:
-    evidence = Evidence(excerpt="x" * 60_000)
-    results = tuple(
-        TargetResult(msgspec.structs.replace(make.ETH, id=f"t{n}"), (make.stale(),), make.NOW, evidence) for n in range(100)
-    )
-    recorder = record(receiver, make.run(*results))
-    assert len(receiver.logs()) == recorder.counters["logs"].exported == 100
-    assert max(len(one.raw) for one in receiver.received if one.signal == "logs") < 4_000_000
 
 
 def test_span_ids_of_a_run_differ_and_are_never_zero() -> None:
@@ -450,8 +295,24 @@ def test_span_ids_of_a_run_differ_and_are_never_zero() -> None:
 
 
 def test_a_clock_that_nothing_bounds_has_no_error_metric(receiver: Receiver) -> None:
-    record(receiver, make.run(health=VantageHealth()), make.run(elapsed_ns=NS_PER_S))
-    assert "probekit.clock.error" in receiver.metrics()
-    receiver.received.clear()
-    record(receiver, make.run(health=VantageHealth()))
+    record(receiver, make.run(), make.run(health=VantageHealth()))
     assert "probekit.clock.error" not in receiver.metrics()
+
+
+def test_what_a_run_no_longer_says_is_over(receiver: Receiver) -> None:
+    """A verdict on failing to observe does not outlive the failure, and an age nobody saw is not shown as if it were new."""
+    lost = make.stale(check="observation", reason="connect", error_type="connect", measures=())
+    failed = make.run(TargetResult(make.BTC, (lost,)), TargetResult(make.ETH, (make.ok(),)))
+    record(receiver, make.run(), failed)
+    metrics = receiver.metrics()
+    verdict = values(metrics["probekit.verdict.status"])
+    assert verdict["observation", "hermes_freshness", "critical", make.BTC.id, "eu-west-1"] == 1
+    assert verdict["freshness", "hermes_freshness", "ok", make.BTC.id, "eu-west-1"] == 0
+    assert set(values(metrics["probekit.feed.age"])) == {("hermes_freshness", make.ETH.id, "eu-west-1")}
+    receiver.received.clear()
+    record(receiver, failed, make.run())
+    metrics = receiver.metrics()
+    verdict = values(metrics["probekit.verdict.status"])
+    assert verdict["observation", "hermes_freshness", "critical", make.BTC.id, "eu-west-1"] == 0
+    assert verdict["freshness", "hermes_freshness", "ok", make.BTC.id, "eu-west-1"] == 1
+    assert len(values(metrics["probekit.feed.age"])) == 2

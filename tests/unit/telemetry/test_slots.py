@@ -80,8 +80,9 @@ def test_an_absent_attribute_is_left_out_and_numbers_stay_numbers() -> None:
     }
 
 
-def test_beyond_the_limit_measurements_are_folded_marked_and_counted() -> None:
-    slots = Slots(limit=2, clock_ns=clock())
+@pytest.mark.parametrize("exponential", [False, True])
+def test_beyond_the_limit_measurements_are_folded_marked_and_counted(exponential: bool) -> None:
+    slots = Slots(limit=2, exponential=exponential, clock_ns=clock())
     counter, gauge = slots.counter(names.RUNS), slots.gauge(names.LOOP_LAG)
     state, histogram = slots.state(names.RUN_STATUS), slots.histogram(names.RUN_LATENESS)
     for number in range(5):

@@ -1,0 +1,72 @@
+"""Start-up and memory of whole processes, against budgets: the peer is the budget itself."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from benchmarks.row import Row
+from probekit.dev.network import SandboxNetwork
+from probekit.dev.sandbox import Sandbox
+from probekit.dev.server import serve_in_thread
+
+ROOT = Path(__file__).parents[1]
+
+
+def elapsed_ms(*arguments: str) -> float:
+    """Wall time of one interpreter run."""
+    began = time.perf_counter()
+    subprocess.run([sys.executable, *arguments], check=True, cwd=ROOT, stdout=subprocess.DEVNULL)
+    return (time.perf_counter() - began) * 1000
+
+
+def import_ms() -> float:
+    """``import probekit`` over a bare interpreter, in pairs."""
+    return max(elapsed_ms("-c", "import probekit") - elapsed_ms("-c", "pass"), 0.1)
+
+
+def help_ms() -> float:
+    """``--help`` of a probe, the interpreter's own start included."""
+    return elapsed_ms("probes/hermes_freshness.py", "--help")
+
+
+def probe_rss_mb() -> float:
+    """Peak resident size of hermes_freshness after a few runs against a sandbox of 50 feeds."""
+    network = SandboxNetwork(feeds=50)
+    feeds = ", ".join(str(market.feed.id) for market in network.markets)
+    with serve_in_thread(Sandbox(network)) as url:
+        code = (
+            "import resource, sys, importlib.util\n"
+            "spec = importlib.util.spec_from_file_location('p', 'probes/hermes_freshness.py')\n"
+            "module = importlib.util.module_from_spec(spec); sys.modules['p'] = module; spec.loader.exec_module(module)\n"
+            "import probekit\n"
+            f"probekit.main(module.probe, ['--loop', '--runs', '3', '--set', 'endpoint={url}', '--set', 'feeds=[{feeds}]'])\n"
+            "print('RSS', resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)\n"
+        )
+        done = subprocess.run([sys.executable, "-c", code], check=True, cwd=ROOT, capture_output=True, text=True)
+    return int(done.stdout.rsplit("RSS ", 1)[1]) / 1024
+
+
+def rows() -> list[Row]:
+    """Budgets as rows: ``ratio`` is budget / ours, so at least 1 is asked for."""
+
+    def row(name: str, ours: Callable[[], float], budget: float, unit: str, runs: int) -> Row:
+        return {
+            "name": name,
+            "ours": ours,
+            "peer": lambda: budget,
+            "peer_name": "budget",
+            "target": 1.0,
+            "unit": unit,
+            "measured": True,
+            "runs": runs,
+        }
+
+    return [
+        row("import probekit", import_ms, 100, "ms", 7),
+        row("--help of a probe", help_ms, 150, "ms", 7),
+        row("peak memory of a Hermes probe", probe_rss_mb, 60, "MB", 1),
+    ]
