@@ -39,12 +39,13 @@ def probe_rss_mb() -> float:
     feeds = ", ".join(str(market.feed.id) for market in network.markets)
     with serve_in_thread(Sandbox(network)) as url:
         code = (
-            "import resource, sys, importlib.util\n"
+            "import sys, importlib.util\n"
             "spec = importlib.util.spec_from_file_location('p', 'probes/hermes_freshness.py')\n"
             "module = importlib.util.module_from_spec(spec); sys.modules['p'] = module; spec.loader.exec_module(module)\n"
             "import probekit\n"
             f"probekit.main(module.probe, ['--loop', '--runs', '3', '--set', 'endpoint={url}', '--set', 'feeds=[{feeds}]'])\n"
-            "print('RSS', resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)\n"
+            # Not ru_maxrss: that remembers the process this one was forked from.
+            "print('RSS', next(line.split()[1] for line in open('/proc/self/status') if line.startswith('VmHWM')))\n"
         )
         done = subprocess.run([sys.executable, "-c", code], check=True, cwd=ROOT, capture_output=True, text=True)
     return int(done.stdout.rsplit("RSS ", 1)[1]) / 1024

@@ -73,6 +73,8 @@ ERRORS: Final[dict[int, type[TransportError]]] = {
 _CA_CACHE_TIMEOUT: Final = 321
 """CURLOPT_CA_CACHE_TIMEOUT, which pycurl does not name."""
 
+_BUFFER_BYTES: Final = 256 * 1024
+
 _PAUSE_AT: Final = 1 << 20
 """Bytes a slow reader of a stream may leave waiting before the server is held back."""
 
@@ -235,6 +237,8 @@ class CurlTransport:
         curl.setopt(pycurl.FOLLOWLOCATION, 1 if request.max_redirects else 0)
         curl.setopt(pycurl.MAXREDIRS, request.max_redirects)
         curl.setopt(pycurl.TCP_NODELAY, 1)
+        # Fewer, larger pieces: each costs a call into Python.
+        curl.setopt(pycurl.BUFFERSIZE, _BUFFER_BYTES)
         if not self._trust_env:
             curl.setopt(pycurl.PROXY, "")
         if self._ca_file is not None:
