@@ -6,6 +6,7 @@ import ast
 import inspect
 import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -25,7 +26,7 @@ PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 MARKED = re.compile(r"<!-- run: (\w+) -->\n```python\n(.*?)```", re.DOTALL)
 
 
-def examples(kind: str) -> list[object]:
+def examples(kind: str) -> list[Any]:
     found = []
     for page in PAGES:
         for number, (marked, code) in enumerate(MARKED.findall(page.read_text())):

@@ -54,7 +54,8 @@ def reference(data: bytes) -> list[bytes]:
     """The standard read literally, over the whole text."""
     data = data.removeprefix(b"\xef\xbb\xbf")
     lines = re.split(rb"\r\n|\n|\r", data)
-    events, current = [], []
+    events: list[bytes] = []
+    current: list[bytes] = []
     for line in lines[:-1]:
         if line == b"":
             if current:
