@@ -9,7 +9,9 @@ from __future__ import annotations
 import asyncio
 import difflib
 from collections.abc import AsyncGenerator, Coroutine, Iterable, Sequence
+from contextlib import aclosing
 from datetime import timedelta
+from functools import partial
 from typing import Any, Final, Self, TypeVar
 from urllib.parse import urlencode
 
@@ -25,7 +27,7 @@ from probekit.model import Feed, FeedId, PriceUpdate, StakeCap
 from probekit.secret import Secret
 from probekit.transports.base import Engine, HeaderValue, Limits, Observer, Request, Response
 from probekit.transports.retry import RetryPolicy
-from probekit.transports.sse import Arrived, Closed, EventStream, Opened, StreamPolicy
+from probekit.transports.sse import Arrived, Closed, EventStream, Opened, StreamPolicy, merged
 from probekit.transports.stack import build
 from probekit.trust import HERMES_MAINNET, Trust
 from probekit.units import Instant, to_ns
@@ -34,6 +36,7 @@ T = TypeVar("T")
 
 _MAX_URL_BYTES: Final = 7_500
 """Below the 8 KiB that proxies in front of a service commonly allow."""
+_STREAM_PATH: Final = "/v2/updates/price/stream"
 _ID_QUERY_BYTES: Final = len("&ids%5B%5D=") + 64
 _ISOLATION_ROUNDS: Final = 32
 _CONCURRENT: Final = 4
@@ -222,12 +225,16 @@ class HermesClient:
         deadline_ns = self._clock.monotonic_ns() + self._timeout_ns
         errors: dict[FeedId, ProbekitError] = {}
         asked = [one for one in wanted if not self._known_refused(one, errors)]
-        per_request = (_MAX_URL_BYTES - len(self._base) - len(path) - 64) // _ID_QUERY_BYTES
-        parts = [asked[i : i + per_request] for i in range(0, len(asked), per_request)]
+        parts = self._parts(asked, path)
         gate = asyncio.Semaphore(_CONCURRENT)
         answers = [one for one in await _all(self._isolating(path, part, errors, deadline_ns, gate) for part in parts) if one]
         batch = Batch(wanted, answers, errors, received_at=self._clock.now())
         return batch if self._verify is None else batch.verified(self._verify, at=self._clock.now())
+
+    def _parts(self, ids: Sequence[FeedId], path: str) -> list[list[FeedId]]:
+        """``ids`` in as many parts as it takes to keep each URL below its limit."""
+        per_request = (_MAX_URL_BYTES - len(self._base) - len(path) - 64) // _ID_QUERY_BYTES
+        return [list(ids[i : i + per_request]) for i in range(0, len(ids), per_request)]
 
     async def _isolating(
         self,
@@ -305,39 +312,47 @@ class HermesStream:
     """
 
     def __init__(self, client: HermesClient, ids: Sequence[FeedId], policy: StreamPolicy | None) -> None:
+        if not ids:
+            raise ValueError("a stream needs at least one feed")
         self._client = client
         self._ids = tuple(ids)
         self._known = {str(one): one for one in self._ids}
         self.errors: dict[FeedId, ProbekitError] = {}
         self.accounting = Accounting()
         self.undecodable = 0
-        self._events = EventStream(client._transport, self._subscribe, clock=client._clock, policy=policy)
+        self._policy = policy or StreamPolicy()
+        # More ids than fit a URL take several connections.
+        self._streams = [
+            EventStream(client._transport, partial(self._subscribe, part), clock=client._clock, policy=self._policy)
+            for part in client._parts(self._ids, _STREAM_PATH)
+        ]
 
     @property
     def reconnects(self) -> int:
-        return self._events.reconnects
+        return sum(stream.reconnects for stream in self._streams)
 
     @property
     def unplanned_closes(self) -> int:
-        return self._events.unplanned_closes
+        return sum(stream.unplanned_closes for stream in self._streams)
 
     @property
     def planned_closes(self) -> int:
-        return self._events.planned_closes
+        return sum(stream.planned_closes for stream in self._streams)
 
     @property
     def dropped(self) -> int:
         """Events that a slow consumer never saw."""
-        return self._events.dropped
+        return sum(stream.dropped for stream in self._streams)
 
     async def __aiter__(self) -> AsyncGenerator[Batch, None]:
-        async for event in self.events():
-            if isinstance(event, Batch):
-                yield event
+        async with aclosing(self.events()) as events:
+            async for event in events:
+                if isinstance(event, Batch):
+                    yield event
 
     async def events(self) -> AsyncGenerator[Batch | StreamChange, None]:
         """Batches and changes of the connection, in order, for ever; close the generator to end the stream."""
-        items = self._events.items()
+        items = merged(self._streams, self._policy.queue)
         try:
             async for item in items:
                 if isinstance(item, Arrived):
@@ -367,19 +382,20 @@ class HermesStream:
         trust = self._client._verify
         return batch if trust is None else batch.verified(trust, at=item.at)
 
-    async def _subscribe(self) -> Request:
+    async def _subscribe(self, ids: Sequence[FeedId]) -> Request:
         client = self._client
         refused: dict[FeedId, ProbekitError] = {}
         deadline_ns = client._clock.monotonic_ns() + client._timeout_ns
-        left = [one for one in self._ids if not client._known_refused(one, refused)]
+        left = [one for one in ids if not client._known_refused(one, refused)]
         # The service answers a subscription with one bad id by refusing it whole; asking for the latest names the bad ones.
         await client._isolating("/v2/updates/price/latest", left, refused, deadline_ns, asyncio.Semaphore(1))
-        self.errors = refused
+        for one in ids:
+            self.errors.pop(one, None)
+        self.errors.update(refused)
         left = [one for one in left if one not in refused]
         if not left:
             raise next(iter(refused.values())) if refused else NotFound("no feed is left to subscribe to")
-        path = client._price_query("/v2/updates/price/stream", left)
-        return client._request(path, None, stream=True)
+        return client._request(client._price_query(_STREAM_PATH, left), None, stream=True)
 
 
 def _unique(ids: Iterable[str]) -> list[FeedId]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import random
-from collections.abc import AsyncGenerator, Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Final
@@ -195,6 +195,32 @@ class EventStream:
                     url=url,
                 )
             await self._clock.sleep_until_ns(due_ns)
+
+
+async def merged(streams: Sequence[EventStream], queue: int) -> AsyncGenerator[StreamItem, None]:
+    """The items of several streams as they come; at most ``queue`` wait. Close the generator to end them all."""
+    if len(streams) == 1:
+        items = streams[0].items()
+        try:
+            async for item in items:
+                yield item
+        finally:
+            await items.aclose()
+        return
+    waiting: BoundedQueue[StreamItem] = BoundedQueue(queue)
+
+    async def pump(stream: EventStream) -> None:
+        async for item in stream.items():
+            waiting.put(item)
+
+    pumps = [asyncio.create_task(pump(stream), name="event stream pump") for stream in streams]
+    try:
+        while True:
+            yield await waiting.get()
+    finally:
+        for task in pumps:
+            task.cancel()
+        await asyncio.gather(*pumps, return_exceptions=True)
 
 
 class _Ended(Exception):

@@ -289,6 +289,28 @@ async def test_a_stream_of_batches_with_refused_ids_set_apart() -> None:
     assert (stream.reconnects, stream.dropped, stream.planned_closes, stream.unplanned_closes) == (0, 0, 0, 0)
 
 
+async def test_hundreds_of_feeds_take_several_streams() -> None:
+    box = Box(feeds=250)
+    stream = box.hermes.stream(box.ids)
+    seen: set[str] = set()
+
+    async def consume() -> None:
+        async for batch in stream:
+            seen.update(batch)
+
+    task = asyncio.ensure_future(consume())
+    for _ in range(4):
+        await box.clock.advance(S / 4)
+    assert seen == set(box.ids)
+    assert box.sandbox.open_streams == 3
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+    await box.clock.settle()
+    assert box.sandbox.open_streams == 0
+    with pytest.raises(ValueError, match="at least one"):
+        box.hermes.stream([])
+
+
 async def test_iterating_a_stream_yields_batches_alone() -> None:
     box = Box()
 

@@ -146,7 +146,7 @@ def test_no_text_does_anything_but_parse_or_be_refused(text: str) -> None:
     try:
         assert MarketHours.parse(text).week
     except DecodeError as error:
-        assert error.raw == text  # noqa: PT017
+        assert error.raw == text
 
 
 def test_a_session_that_joins_over_midnight_is_one() -> None:
