@@ -45,7 +45,7 @@ async def book(ctx: pk.Context[Options]) -> pk.FeedBook:
 
 
 async def targets(ctx: pk.Context[Options]) -> Sequence[pk.Target]:
-    endpoints = [pk.Target(endpoint, "endpoint") for endpoint in ctx.options.endpoints]
+    endpoints = [pk.Target.endpoint(url) for url in ctx.options.endpoints]
     return [*endpoints, *await (await book(ctx)).targets()]
 
 
@@ -97,8 +97,9 @@ async def observe(ctx: pk.Context[Options], watched: Sequence[pk.Target]) -> Asy
     histories = Histories()
     merged: asyncio.Queue[pk.Observation[Any] | pk.Failure] = asyncio.Queue(maxsize=10_000)
 
-    async def follow(endpoint: str) -> None:
-        stream = (await client(ctx, endpoint)).stream(feeds)
+    async def follow(url: str) -> None:
+        stream = (await client(ctx, url)).stream(feeds)
+        endpoint = pk.Target.endpoint(url).id
         opened_at, last_at = ctx.clock.now(), None
         async with aclosing(stream.events()) as events:
             async for event in events:
@@ -137,7 +138,7 @@ async def observe(ctx: pk.Context[Options], watched: Sequence[pk.Target]) -> Asy
                         await merged.put(pk.Observation(histories.comparison(one), "streams", at, one))
 
     async with asyncio.TaskGroup() as group:
-        followers = [group.create_task(follow(endpoint)) for endpoint in ctx.options.endpoints]
+        followers = [group.create_task(follow(url)) for url in ctx.options.endpoints]
         try:
             while True:
                 yield await merged.get()

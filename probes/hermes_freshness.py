@@ -41,12 +41,12 @@ async def book(ctx: pk.Context[Options]) -> pk.FeedBook:
 
 
 async def targets(ctx: pk.Context[Options]) -> Sequence[pk.Target]:
-    endpoint = ctx.options.endpoint
-    return [pk.Target(endpoint, "endpoint"), *await (await book(ctx)).targets(behind=endpoint)]
+    endpoint = pk.Target.endpoint(ctx.options.endpoint)
+    return [endpoint, *await (await book(ctx)).targets(behind=endpoint.id)]
 
 
 async def observe(ctx: pk.Context[Options], watched: Sequence[pk.Target]) -> AsyncIterator[pk.Observation[Any] | pk.Failure]:
-    client, endpoint, clock = await hermes(ctx), ctx.options.endpoint, ctx.clock
+    client, endpoint, clock = await hermes(ctx), pk.Target.endpoint(ctx.options.endpoint).id, ctx.clock
     feeds = {target.id: target.feed for target in watched if target.feed is not None}
     known = await book(ctx)
     if not feeds:

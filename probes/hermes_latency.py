@@ -32,11 +32,11 @@ class Options(pk.Options, frozen=True, kw_only=True):
 
 
 def rest_id(options: Options) -> str:
-    return f"rest {options.endpoint}"
+    return f"rest {pk.Target.endpoint(options.endpoint).id}"
 
 
 def stream_id(options: Options) -> str:
-    return f"stream {options.endpoint}"
+    return f"stream {pk.Target.endpoint(options.endpoint).id}"
 
 
 async def targets(ctx: pk.Context[Options]) -> Sequence[pk.Target]:
@@ -92,7 +92,7 @@ async def time_stream(ctx: pk.Context[Options], transport: Transport) -> int:
 
 
 async def observe(ctx: pk.Context[Options], watched: Sequence[pk.Target]) -> AsyncIterator[pk.Observation[Any] | pk.Failure]:
-    endpoint = ctx.options.endpoint
+    endpoint = pk.Target.endpoint(ctx.options.endpoint).id
     engine = ctx.engine("measuring")
     transport = ctx.state("transport", lambda: build(engine, clock=ctx.clock, observer=ctx.observer))
     # One after the other: two exchanges at once would time each other.

@@ -8,6 +8,7 @@ import msgspec
 
 from probekit.errors import ErrorType, Phase, ProbekitError
 from probekit.model.feed import Feed
+from probekit.secret import redact_url
 from probekit.units import Instant
 
 T = TypeVar("T")
@@ -26,6 +27,11 @@ class Target(msgspec.Struct, frozen=True):
     feed: Feed | None = None
     behind: str = ""
     """Id of the endpoint target it is seen through: what fails there is told there, once."""
+
+    @classmethod
+    def endpoint(cls, url: str) -> Target:
+        """The target for a service's base URL. A key in the URL stays out of the id, which goes into every metric."""
+        return cls(redact_url(url), "endpoint")
 
     @property
     def name(self) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import ssl
 from collections.abc import AsyncIterator, Awaitable, Iterator
 from functools import lru_cache
@@ -24,12 +25,24 @@ from probekit.errors import (
     TransportError,
 )
 from probekit.model import Phases
-from probekit.secret import Secret
+from probekit.secret import Secret, redact_url
 from probekit.transports.base import Capabilities, Request, Response
 from probekit.transports.content import ACCEPTED, BoundedBody
 from probekit.units import NS_PER_S, format_ns
 
 R = TypeVar("R")
+
+
+class _RedactUrls(logging.Filter):
+    """httpx logs every request's URL at INFO; a key in it must not come along."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        if isinstance(record.args, tuple):
+            record.args = tuple(redact_url(str(one)) if isinstance(one, httpx.URL) else one for one in record.args)
+        return True
+
+
+logging.getLogger("httpx").addFilter(_RedactUrls())
 
 _USER_AGENT: Final = "probekit"
 

@@ -1,0 +1,103 @@
+"""One canary secret through everything: client, errors, logs, runs, recorders, telemetry. No trace, in any spelling."""
+
+from __future__ import annotations
+
+import base64
+import logging
+import pickle
+import threading
+from collections.abc import Iterator
+from datetime import timedelta
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from urllib.parse import quote
+
+import pytest
+
+from probekit.dev import faults
+from probekit.dev.network import SandboxNetwork
+from probekit.dev.sandbox import Sandbox
+from probekit.dev.server import serve
+from probekit.errors import ProbekitError
+from probekit.model import Vantage
+from probekit.runner import RunSettings, run_once
+from probekit.runner.encode import encode_run
+from probekit.secret import Secret
+from probekit.telemetry import recorder_from_env
+from probekit.telemetry.jsonl import JsonLinesRecorder
+from tests.support.sandbox import load
+
+CANARY = "c4nary/key+with=odd&chars-0123456789"
+
+
+@pytest.fixture
+def receiver() -> Iterator[tuple[str, list[bytes]]]:
+    """An OTLP receiver that keeps every byte it is sent, headers included."""
+    kept: list[bytes] = []
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            kept.append(bytes(self.headers) + self.rfile.read(int(self.headers["content-length"])))
+            self.send_response(200)
+            self.send_header("content-length", "0")
+            self.end_headers()
+
+        def log_message(self, format: str, *args: object) -> None:
+            return None
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+    yield f"http://127.0.0.1:{server.server_port}", kept
+    server.shutdown()
+    server.server_close()
+
+
+def traces(data: bytes) -> list[str]:
+    """The spellings of the canary that stand in ``data``."""
+    raw = CANARY.encode()
+    spellings = {
+        "plain": raw,
+        "percent": quote(CANARY, safe="").encode(),
+        "base64": base64.b64encode(raw)[:-3],
+        "hex": raw.hex().encode(),
+        "middle": raw[3:-3],
+    }
+    return [name for name, form in spellings.items() if form in data]
+
+
+@pytest.mark.parametrize("right_key", [True, False])
+async def test_no_trace_anywhere(
+    right_key: bool, tmp_path: Path, caplog: pytest.LogCaptureFixture, receiver: tuple[str, list[bytes]]
+) -> None:
+    caplog.set_level(logging.DEBUG)
+    key = Secret(CANARY)
+    network = SandboxNetwork(feeds=4)
+    sandbox = Sandbox(network, api_key=key if right_key else Secret("another-key"))
+    # The service echoes what it was sent, in the words of its refusal.
+    sandbox.inject(faults.Unentitled(network.markets[1].feed.id))
+    probe = load("hermes_proof")
+    url, kept = receiver
+    telemetry = recorder_from_env(Vantage("h"), {"OTEL_EXPORTER_OTLP_ENDPOINT": url})
+    assert telemetry is not None
+    file = tmp_path / "runs.jsonl"
+    async with serve(sandbox) as endpoint:
+        options = probe.options(
+            endpoint=f"{endpoint}?ACCESS_TOKEN={quote(CANARY, safe='')}" if not right_key else endpoint,
+            api_key=key,
+            feeds=tuple(str(market.feed.id) for market in network.markets),
+            max_latency=timedelta(seconds=5),
+        )
+        run = await run_once(
+            probe, options, settings=RunSettings(interval=timedelta(seconds=5)), recorders=[telemetry, JsonLinesRecorder(file)]
+        )
+    assert kept
+    everything = encode_run(run) + pickle.dumps(run) + file.read_bytes() + b"".join(kept) + caplog.text.encode()
+    everything += repr(run).encode() + repr(options.api_key).encode()
+    assert traces(everything) == []
+
+
+def test_errors_made_of_it_say_nothing() -> None:
+    key = Secret(CANARY)
+    error = ProbekitError(f"bad answer {key.reveal()} {quote(key.reveal(), safe='')}")
+    assert traces(pickle.dumps(error) + repr(error).encode()) == []

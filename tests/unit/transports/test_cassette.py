@@ -1,0 +1,84 @@
+"""Cassettes: what is recorded plays back, in order, without its secrets."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from probekit.errors import ConfigError, ConnectError, TransportError
+from probekit.secret import Secret
+from probekit.testing import FakeClock, ReplyTransport, reply
+from probekit.transports.base import Request, Response
+from probekit.transports.cassette import Cassette
+
+
+def get(path: str = "/a") -> Request:
+    return Request("GET", f"http://one{path}")
+
+
+async def test_a_recording_plays_back_in_order(tmp_path: Path) -> None:
+    clock, path = FakeClock(), tmp_path / "tape.jsonl"
+    answers: list[Response | Exception] = [
+        reply(200, "first", {"date": "d", "set-cookie": "c"}),
+        reply(503, "busy"),
+        ConnectError("refused"),
+    ]
+    inner = ReplyTransport(lambda request: answers.pop(0))
+    recorder = Cassette(path, "record", clock=clock, engine=inner)
+    assert (await recorder.send(get())).body == b"first"
+    await recorder.send(get("/b"))
+    with pytest.raises(ConnectError):
+        await recorder.send(get())
+    await recorder.aclose()
+    assert inner.closed
+
+    player = Cassette(path, "play", clock=clock)
+    first = await player.send(get())
+    assert (first.status, first.body, first.headers) == (200, b"first", (("date", "d"),))
+    assert (await player.send(get("/b"))).status == 503
+    with pytest.raises(TransportError, match="refused"):
+        await player.send(get())
+    with pytest.raises(TransportError, match="has ended"):
+        await player.send(get())
+    assert player.capabilities.engine == "cassette"
+    await player.aclose()
+
+
+async def test_another_request_than_recorded_names_what_was_expected(tmp_path: Path) -> None:
+    path = tmp_path / "tape.jsonl"
+    recorder = Cassette(path, "record", clock=FakeClock(), engine=ReplyTransport(lambda request: reply(200)))
+    await recorder.send(get("/expected"))
+    player = Cassette(path, "play", clock=FakeClock())
+    with pytest.raises(TransportError, match="expects GET http://one/expected next"):
+        await player.send(get("/expectad"))
+    with pytest.raises(TransportError, match="no streams"):
+        await player.send(Request("GET", "http://one/expected", stream=True))
+
+
+async def test_secrets_never_reach_the_file(tmp_path: Path) -> None:
+    secret, path = Secret("c4nary-on-the-tape"), tmp_path / "tape.jsonl"
+    inner = ReplyTransport(lambda request: reply(200, f"echo {secret.reveal()}", {"date": secret.reveal()}))
+    recorder = Cassette(path, "record", clock=FakeClock(), engine=inner)
+    await recorder.send(
+        Request("GET", "http://u:p4ssword@one/?ACCESS_TOKEN=t0ken", (("authorization", secret), ("x-key", "plain-header")))
+    )
+    await recorder.send(Request("GET", "http://one/s", stream=True))
+    text = path.read_text()
+    assert len(text.splitlines()) == 1
+    import base64
+
+    import msgspec
+
+    body = base64.b64decode(msgspec.json.decode(text)["body_base64"])
+    for part in (b"c4nary", b"p4ssword", b"t0ken", b"plain-header"):
+        assert part not in text.encode() + body
+
+
+def test_what_is_no_cassette(tmp_path: Path) -> None:
+    (tmp_path / "bad").write_text("{")
+    for name in ("bad", "none"):
+        with pytest.raises(ConfigError, match="cannot be read"):
+            Cassette(tmp_path / name, "play", clock=FakeClock())
+    with pytest.raises(ConfigError, match="needs an engine"):
+        Cassette(tmp_path / "x", "record", clock=FakeClock())
