@@ -53,12 +53,14 @@ class Batch(Mapping[FeedId, PriceUpdate]):
             served += len(parsed)
         if served != len(self._raw):
             raise DecodeError("a price answer gives a feed twice", raw=b"")
-        absent = set(self._ids).difference(self._raw)
-        self.unexpected = len(self._raw) - (len(self._ids) - len(absent))
-        if absent:
-            for one in self._ids:
-                if one in absent and one not in self.errors:
-                    self.errors[one] = Missing(f"the answer leaves out {one}", subject=one)
+        self._ordered = list(map(self._raw.get, self._ids))
+        self.unexpected = len(self._raw) - len(self._ids)
+        if not all(self._ordered):
+            for one, found in zip(self._ids, self._ordered, strict=True):
+                if found is None:
+                    self.unexpected += 1
+                    if one not in self.errors:
+                        self.errors[one] = Missing(f"the answer leaves out {one}", subject=one)
 
     def __getitem__(self, feed_id: str) -> PriceUpdate:
         update = self._raw.get(feed_id)
@@ -78,8 +80,10 @@ class Batch(Mapping[FeedId, PriceUpdate]):
     @cached_property
     def updates(self) -> dict[FeedId, PriceUpdate]:
         """The ids that have a price, in order."""
-        ids = [one for one in self._ids if one not in self.errors] if self.errors else self._ids
-        return dict(zip(ids, map(self._raw.__getitem__, ids), strict=True))
+        pairs = zip(self._ids, self._ordered, strict=True)
+        if not self.errors:
+            return cast(dict[FeedId, PriceUpdate], dict(pairs))
+        return {one: found for one, found in pairs if found is not None and one not in self.errors}
 
     @property
     def binary(self) -> tuple[Binary, ...]:
@@ -103,4 +107,5 @@ class Batch(Mapping[FeedId, PriceUpdate]):
                 proven._raw[one] = self[one].verified(trust, at=at)
             except (VerificationError, DecodeError) as error:
                 proven.errors[one] = error
+        proven._ordered = list(map(proven._raw.get, proven._ids))
         return proven

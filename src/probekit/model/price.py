@@ -152,8 +152,11 @@ class PriceUpdate(msgspec.Struct, frozen=True, gc=False):
     @property
     def slot(self) -> int | None:
         """400 ms Pythnet slot (core root) or 50 ms tick of Unix time (pro root); ``None`` where it was not served."""
-        metadata = self.metadata
-        return None if metadata is None else metadata.slot
+        try:
+            return self.metadata.slot  # type: ignore[union-attr]
+        except AttributeError:
+            # Reading is the hot path, and metadata is nearly always there.
+            return None
 
     @property
     def verified_by(self) -> Verified | None:
