@@ -10,7 +10,7 @@ from datetime import timedelta
 from typing import Annotated, Any
 
 import probekit as pk
-from probekit.checks import Agreement, Check, SignedPoint, StreamContinuity, StreamState
+from probekit.checks import Agreement, Check, SignedPoint, StreamContinuity
 from probekit.codecs import accumulator, vaa
 from probekit.errors import DecodeError, ProbekitError, StreamClosed
 
@@ -120,17 +120,11 @@ async def observe(ctx: pk.Context[Options], watched: Sequence[pk.Target]) -> Asy
                 if problem is not None and not isinstance(problem, StreamClosed):
                     await merged.put(pk.Failure(problem, endpoint, at, endpoint))
                 else:
-                    counts = stream.accounting
-                    state = StreamState(
-                        problem is None,
-                        last_at,
-                        opened_at,
-                        counts.gaps,
-                        counts.duplicates,
-                        counts.out_of_order,
-                        stream.unplanned_closes,
-                        stream.dropped,
-                        "" if problem is None else problem.message,
+                    state = stream.state(
+                        connected=problem is None,
+                        opened_at=opened_at,
+                        last_event_at=last_at,
+                        reason="" if problem is None else problem.message,
                     )
                     await merged.put(pk.Observation(state, endpoint, at, endpoint))
                 for one in feeds if not isinstance(event, pk.Batch) else tuple(event):

@@ -59,21 +59,11 @@ async def observe(ctx: pk.Context[Options], watched: Sequence[pk.Target]) -> Asy
     stream = client.stream(feeds)
 
     def state(*, connected: bool) -> pk.Observation[StreamState]:
-        counts = stream.accounting
+        now = clock.now()
         return pk.Observation(
-            StreamState(
-                connected,
-                last_event_at,
-                opened_at,
-                counts.gaps,
-                counts.duplicates,
-                counts.out_of_order,
-                stream.unplanned_closes,
-                stream.dropped,
-                reason,
-            ),
+            stream.state(connected=connected, opened_at=opened_at, last_event_at=last_event_at, reason=reason),
             endpoint,
-            clock.now(),
+            now,
             endpoint,
         )
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final
 
 import msgspec
 
+from probekit.checks import StreamState
 from probekit.clients.batch import Batch
 from probekit.clients.continuity import Accounting
 from probekit.codecs import hermes as codec
@@ -74,6 +75,21 @@ class HermesStream:
     def dropped(self) -> int:
         """Events that a slow consumer never saw."""
         return sum(stream.dropped for stream in self._streams)
+
+    def state(self, *, connected: bool, opened_at: Instant, last_event_at: Instant | None, reason: str = "") -> StreamState:
+        """The stream's condition with its counters, as :class:`~probekit.checks.StreamContinuity` judges it."""
+        counts = self.accounting
+        return StreamState(
+            connected,
+            last_event_at,
+            opened_at,
+            counts.gaps,
+            counts.duplicates,
+            counts.out_of_order,
+            self.unplanned_closes,
+            self.dropped,
+            reason,
+        )
 
     async def __aiter__(self) -> AsyncGenerator[Batch, None]:
         async with aclosing(self.events()) as events:

@@ -6,250 +6,33 @@ import asyncio
 import contextlib
 import hashlib
 import logging
-import secrets
 from collections.abc import AsyncGenerator, Sequence
-from dataclasses import dataclass
-from datetime import timedelta
-from typing import Final, Generic, Literal
+from typing import Final, Literal
 
 import msgspec
 
 from probekit.clock import SYSTEM_CLOCK, Clock, reap, within
-from probekit.errors import DeadlineExceeded, ErrorType, ProbekitError
-from probekit.model import ProbeRun, RequestRecord, Status, Vantage
-from probekit.probe import Context, EngineFactory, O, Options, Probe
-from probekit.runner.evaluate import Evaluator
-from probekit.runner.recorder import ProbeInfo, Recorder, Recorders
-from probekit.runner.requests import RequestLog
+from probekit.errors import ErrorType, ProbekitError
+from probekit.model import ProbeRun, Status
+from probekit.probe import EngineFactory, O, Options, Probe
+from probekit.runner.core import Runner, RunSettings
+from probekit.runner.recorder import Recorder
 from probekit.runner.schedule import next_due_ns, phase_ns, skipped
-from probekit.runner.vantage import SelfCheck
+from probekit.runner.stream import ObservationStream
 from probekit.units import NS_PER_S, Instant, format_ns, to_ns
 
 _log = logging.getLogger("probekit.runner")
 
+_DEFAULTS: Final = RunSettings()
 _MIN_CHANGE_GAP_NS: Final = NS_PER_S
 """A change closes a run at once, but never more than once a second."""
-_RESTART_MIN_NS: Final = NS_PER_S
-_RESTART_MAX_NS: Final = 30 * NS_PER_S
-
-
-@dataclass(frozen=True, slots=True)
-class RunSettings:
-    """How a probe is run here: by whom, how often, and what its records name. ``None`` takes the probe's own default.
-
-    ``connectivity`` lists ``host:port`` addresses that tell "this host has no network" from "the target is down"; they
-    are tried only when a target could not be reached.
-    """
-
-    vantage: Vantage = Vantage(host="localhost")
-    interval: timedelta | None = None
-    deadline: timedelta | None = None
-    connectivity: tuple[str, ...] = ()
-    max_loop_lag: timedelta = timedelta(seconds=1)
-    probe_version: str = ""
-    source_digest: str = ""
-    config_digest: str = ""
-
-
-class Runner(Generic[O]):
-    """One probe being run: its context, its evaluator, its open run. Use :func:`run_once` or :func:`watch`."""
-
-    def __init__(
-        self,
-        probe: Probe[O],
-        options: O,
-        settings: RunSettings,
-        recorders: Sequence[Recorder],
-        clock: Clock,
-        engines: EngineFactory | None,
-    ) -> None:
-        self.probe = probe
-        self.settings = settings
-        self.clock = clock
-        self.interval_ns = to_ns(settings.interval or probe.interval)
-        self.deadline_ns = min(to_ns(settings.deadline or probe.deadline or probe.interval), self.interval_ns)
-        self.requests = RequestLog()
-        self.self_check = SelfCheck(clock, connectivity=settings.connectivity, max_loop_lag=settings.max_loop_lag)
-        self.evaluator: Evaluator[O] = Evaluator(probe.checks, options)
-        self.recorders = Recorders(recorders)
-        self.context = Context(
-            options,
-            clock=clock,
-            vantage=settings.vantage,
-            observer=self._saw_request,
-            engines=engines,
-            health=self.self_check.health,
-        )
-        self.changed = asyncio.Event()
-        self._announced: tuple[object, ...] = ()
-
-    def _saw_request(self, record: RequestRecord) -> None:
-        self.self_check.saw_request(record)
-        self.requests.add(record)
-
-    async def refresh_targets(self) -> bool:
-        """Ask the probe for its targets and take them over; returns whether the set of ids changed."""
-        changed = self.evaluator.set_targets(await self.probe.targets(self.context))
-        targets = self.evaluator.targets
-        if self._announced != targets:
-            self._announced = targets
-            settings = self.settings
-            self.recorders.start(
-                ProbeInfo(
-                    self.probe.name,
-                    self.probe.question,
-                    self.probe.mode,
-                    timedelta(microseconds=self.interval_ns // 1000),
-                    settings.vantage,
-                    targets,
-                    self.evaluator.check_names,
-                    settings.probe_version,
-                    settings.source_digest,
-                    settings.config_digest,
-                )
-            )
-        return changed
-
-    async def observe(self) -> None:
-        """Drain the probe's observations into the evaluator: one tick of a poll, or the whole stream of a watch."""
-        stream = self.probe.observe(self.context, self.evaluator.targets)
-        try:
-            async for seen in stream:
-                if self.evaluator.feed(seen, self.clock.now()):
-                    self.changed.set()
-        finally:
-            if isinstance(stream, AsyncGenerator):
-                await stream.aclose()
-
-    async def poll(self) -> ErrorType | None:
-        """One tick of a poll, within its deadline. Returns the run's own error type, if it failed as a whole."""
-        began_ns = self.clock.monotonic_ns()
-        self.evaluator.begin()
-        failed: ErrorType | None = None
-        try:
-            await within(self.clock, began_ns + self.deadline_ns, self._poll_body())
-        except TimeoutError:
-            spent = format_ns(self.clock.monotonic_ns() - began_ns)
-            self._fail(DeadlineExceeded(f"no answer within the run's deadline, {spent}"))
-        except ProbekitError as error:
-            self._fail(error)
-        except Exception as error:
-            _log.exception("the probe %s failed", self.probe.name)
-            self._fail(error)
-            failed = "probe_error"
-        self.evaluator.fail_missing(self.clock.now(), "the answer left it out")
-        return failed
-
-    async def _poll_body(self) -> None:
-        await self.refresh_targets()
-        self.evaluator.begin()
-        await self.observe()
-
-    def _fail(self, error: Exception) -> None:
-        self.evaluator.fail_unseen(error, self.clock.now())
-
-    async def close_run(
-        self,
-        *,
-        scheduled_at: Instant,
-        started_at: Instant,
-        started_ns: int,
-        closed_by: Literal["tick", "change", "end"],
-        error_type: ErrorType | None = None,
-        skipped_ticks: int = 0,
-    ) -> ProbeRun:
-        """Freeze what is known into a run and hand it to the recorders."""
-        elapsed_ns = self.clock.monotonic_ns() - started_ns
-        requests, dropped = self.requests.take()
-        results = self.evaluator.results(self.requests.latest, None)
-        if any(_points_at_the_network(result.verdicts[0].error_type) for result in results if result.verdicts):
-            await self.self_check.check_connectivity()
-        health = self.self_check.health()
-        if health.problem is not None:
-            results = self.evaluator.results(self.requests.latest, health.problem)
-            error_type = error_type or "vantage"
-        settings = self.settings
-        run = ProbeRun(
-            probe=self.probe.name,
-            run_id=secrets.token_hex(16),
-            vantage=settings.vantage,
-            scheduled_at=scheduled_at,
-            started_at=started_at,
-            queue_wait_ns=max(0, started_at.since(scheduled_at)),
-            elapsed_ns=elapsed_ns,
-            closed_by=closed_by,
-            health=health,
-            requests=requests,
-            requests_dropped=dropped,
-            results=results,
-            error_type=error_type,
-            skipped_ticks=skipped_ticks,
-            probe_version=settings.probe_version,
-            source_digest=settings.source_digest,
-            config_digest=settings.config_digest,
-        )
-        self.recorders.record(run)
-        return run
-
-    async def aclose(self) -> None:
-        """Release the probe's clients and flush the recorders, each whatever the other does."""
-        try:
-            await self.context.aclose()
-        finally:
-            await self.recorders.aclose()
-
-
-def _points_at_the_network(error_type: ErrorType | None) -> bool:
-    return error_type in ("resolve", "connect", "deadline", "deadline_resolve", "deadline_connect")
-
-
-class _Stream(Generic[O]):
-    """A watch probe's ``observe``, kept running: restarted with back-off when it ends, restarted at once on new
-    targets.
-    """
-
-    def __init__(self, runner: Runner[O]) -> None:
-        self._runner = runner
-        self._backoff_ns = _RESTART_MIN_NS
-        self._task: asyncio.Task[None] | None = None
-        self.defect: ErrorType | None = None
-
-    async def restart(self) -> None:
-        """Begin, or begin anew over the present targets."""
-        await self.stop()
-        self._task = asyncio.create_task(self._keep(), name=f"{self._runner.probe.name} stream")
-
-    async def stop(self) -> None:
-        if self._task is not None:
-            await reap(self._task)
-            self._task = None
-
-    async def _keep(self) -> None:
-        runner, clock = self._runner, self._runner.clock
-        while True:
-            began_ns = clock.monotonic_ns()
-            try:
-                await runner.observe()
-                error: Exception = ProbekitError("the stream of observations ended")
-            except ProbekitError as known:
-                error = known
-            except Exception as defect:
-                _log.exception("the probe %s failed", runner.probe.name)
-                self.defect = "probe_error"
-                error = defect
-            if runner.evaluator.fail_stream(error, clock.now()):
-                runner.changed.set()
-            if clock.monotonic_ns() - began_ns > _RESTART_MAX_NS:
-                self._backoff_ns = _RESTART_MIN_NS
-            await clock.sleep_until_ns(clock.monotonic_ns() + self._backoff_ns)
-            self._backoff_ns = min(self._backoff_ns * 2, _RESTART_MAX_NS)
 
 
 async def run_once(
     probe: Probe[O],
     options: O,
     *,
-    settings: RunSettings = RunSettings(),
+    settings: RunSettings = _DEFAULTS,
     recorders: Sequence[Recorder] = (),
     clock: Clock = SYSTEM_CLOCK,
     engines: EngineFactory | None = None,
@@ -277,7 +60,7 @@ async def _watch_until_seen(runner: Runner[O]) -> ErrorType | None:
     clock = runner.clock
     limit_ns = _first_within_ns(runner)
     deadline_ns = clock.monotonic_ns() + limit_ns
-    stream = _Stream(runner)
+    stream = ObservationStream(runner)
 
     async def seen() -> None:
         await runner.refresh_targets()
@@ -314,7 +97,7 @@ async def watch(
     probe: Probe[O],
     options: O,
     *,
-    settings: RunSettings = RunSettings(),
+    settings: RunSettings = _DEFAULTS,
     recorders: Sequence[Recorder] = (),
     clock: Clock = SYSTEM_CLOCK,
     engines: EngineFactory | None = None,
@@ -362,7 +145,7 @@ async def _poll_loop(runner: Runner[O]) -> AsyncGenerator[ProbeRun, None]:
 
 async def _watch_loop(runner: Runner[O]) -> AsyncGenerator[ProbeRun, None]:
     clock, interval_ns = runner.clock, runner.interval_ns
-    stream = _Stream(runner)
+    stream = ObservationStream(runner)
     opened_ns = clock.monotonic_ns()
     first_within_ns = _first_within_ns(runner)
     due_ns, missed = opened_ns + interval_ns, 0
@@ -396,7 +179,7 @@ async def _watch_loop(runner: Runner[O]) -> AsyncGenerator[ProbeRun, None]:
         await stream.stop()
 
 
-async def _keep_targets(runner: Runner[O], stream: _Stream[O]) -> None:
+async def _keep_targets(runner: Runner[O], stream: ObservationStream[O]) -> None:
     """Keep the target set fresh beside the loop: a symbol table that hangs must not delay a tick."""
     clock = runner.clock
     while True:

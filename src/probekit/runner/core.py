@@ -1,0 +1,193 @@
+"""One probe being run: its context, its evaluator, its open run."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import secrets
+from collections.abc import AsyncGenerator, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Generic, Literal
+
+from probekit.clock import Clock, within
+from probekit.errors import DeadlineExceeded, ErrorType, ProbekitError
+from probekit.model import ProbeRun, RequestRecord, Vantage
+from probekit.probe import Context, EngineFactory, O, Probe
+from probekit.runner.evaluate import Evaluator
+from probekit.runner.recorder import ProbeInfo, Recorder, Recorders
+from probekit.runner.requests import RequestLog
+from probekit.runner.vantage import SelfCheck
+from probekit.units import Instant, format_ns, to_ns
+
+_log = logging.getLogger("probekit.runner")
+
+
+@dataclass(frozen=True, slots=True)
+class RunSettings:
+    """How a probe is run here: by whom, how often, and what its records name. ``None`` takes the probe's own default.
+
+    ``connectivity`` lists ``host:port`` addresses that tell "this host has no network" from "the target is down"; they
+    are tried only when a target could not be reached.
+    """
+
+    vantage: Vantage = Vantage(host="localhost")
+    interval: timedelta | None = None
+    deadline: timedelta | None = None
+    connectivity: tuple[str, ...] = ()
+    max_loop_lag: timedelta = timedelta(seconds=1)
+    probe_version: str = ""
+    source_digest: str = ""
+    config_digest: str = ""
+
+
+class Runner(Generic[O]):
+    """One probe being run: its context, its evaluator, its open run. Use :func:`run_once` or :func:`watch`."""
+
+    def __init__(
+        self,
+        probe: Probe[O],
+        options: O,
+        settings: RunSettings,
+        recorders: Sequence[Recorder],
+        clock: Clock,
+        engines: EngineFactory | None,
+    ) -> None:
+        self.probe = probe
+        self.settings = settings
+        self.clock = clock
+        self.interval_ns = to_ns(settings.interval or probe.interval)
+        self.deadline_ns = min(to_ns(settings.deadline or probe.deadline or probe.interval), self.interval_ns)
+        self.requests = RequestLog()
+        self.self_check = SelfCheck(clock, connectivity=settings.connectivity, max_loop_lag=settings.max_loop_lag)
+        self.evaluator: Evaluator[O] = Evaluator(probe.checks, options)
+        self.recorders = Recorders(recorders)
+        self.context = Context(
+            options,
+            clock=clock,
+            vantage=settings.vantage,
+            observer=self._saw_request,
+            engines=engines,
+            health=self.self_check.health,
+        )
+        self.changed = asyncio.Event()
+        self._announced: tuple[object, ...] = ()
+
+    def _saw_request(self, record: RequestRecord) -> None:
+        self.self_check.saw_request(record)
+        self.requests.add(record)
+
+    async def refresh_targets(self) -> bool:
+        """Ask the probe for its targets and take them over; returns whether the set of ids changed."""
+        changed = self.evaluator.set_targets(await self.probe.targets(self.context))
+        targets = self.evaluator.targets
+        if self._announced != targets:
+            self._announced = targets
+            settings = self.settings
+            self.recorders.start(
+                ProbeInfo(
+                    self.probe.name,
+                    self.probe.question,
+                    self.probe.mode,
+                    timedelta(microseconds=self.interval_ns // 1000),
+                    settings.vantage,
+                    targets,
+                    self.evaluator.check_names,
+                    settings.probe_version,
+                    settings.source_digest,
+                    settings.config_digest,
+                )
+            )
+        return changed
+
+    async def observe(self) -> None:
+        """Drain the probe's observations into the evaluator: one tick of a poll, or the whole stream of a watch."""
+        stream = self.probe.observe(self.context, self.evaluator.targets)
+        try:
+            async for seen in stream:
+                if self.evaluator.feed(seen, self.clock.now()):
+                    self.changed.set()
+        finally:
+            if isinstance(stream, AsyncGenerator):
+                await stream.aclose()
+
+    async def poll(self) -> ErrorType | None:
+        """One tick of a poll, within its deadline. Returns the run's own error type, if it failed as a whole."""
+        began_ns = self.clock.monotonic_ns()
+        self.evaluator.begin()
+        failed: ErrorType | None = None
+        try:
+            await within(self.clock, began_ns + self.deadline_ns, self._poll_body())
+        except TimeoutError:
+            spent = format_ns(self.clock.monotonic_ns() - began_ns)
+            self._fail(DeadlineExceeded(f"no answer within the run's deadline, {spent}"))
+        except ProbekitError as error:
+            self._fail(error)
+        except Exception as error:
+            _log.exception("the probe %s failed", self.probe.name)
+            self._fail(error)
+            failed = "probe_error"
+        self.evaluator.fail_missing(self.clock.now(), "the answer left it out")
+        return failed
+
+    async def _poll_body(self) -> None:
+        await self.refresh_targets()
+        self.evaluator.begin()
+        await self.observe()
+
+    def _fail(self, error: Exception) -> None:
+        self.evaluator.fail_unseen(error, self.clock.now())
+
+    async def close_run(
+        self,
+        *,
+        scheduled_at: Instant,
+        started_at: Instant,
+        started_ns: int,
+        closed_by: Literal["tick", "change", "end"],
+        error_type: ErrorType | None = None,
+        skipped_ticks: int = 0,
+    ) -> ProbeRun:
+        """Freeze what is known into a run and hand it to the recorders."""
+        elapsed_ns = self.clock.monotonic_ns() - started_ns
+        requests, dropped = self.requests.take()
+        results = self.evaluator.results(self.requests.latest, None)
+        if any(_points_at_the_network(result.verdicts[0].error_type) for result in results if result.verdicts):
+            await self.self_check.check_connectivity()
+        health = self.self_check.health()
+        if health.problem is not None:
+            results = self.evaluator.results(self.requests.latest, health.problem)
+            error_type = error_type or "vantage"
+        settings = self.settings
+        run = ProbeRun(
+            probe=self.probe.name,
+            run_id=secrets.token_hex(16),
+            vantage=settings.vantage,
+            scheduled_at=scheduled_at,
+            started_at=started_at,
+            queue_wait_ns=max(0, started_at.since(scheduled_at)),
+            elapsed_ns=elapsed_ns,
+            closed_by=closed_by,
+            health=health,
+            requests=requests,
+            requests_dropped=dropped,
+            results=results,
+            error_type=error_type,
+            skipped_ticks=skipped_ticks,
+            probe_version=settings.probe_version,
+            source_digest=settings.source_digest,
+            config_digest=settings.config_digest,
+        )
+        self.recorders.record(run)
+        return run
+
+    async def aclose(self) -> None:
+        """Release the probe's clients and flush the recorders, each whatever the other does."""
+        try:
+            await self.context.aclose()
+        finally:
+            await self.recorders.aclose()
+
+
+def _points_at_the_network(error_type: ErrorType | None) -> bool:
+    return error_type in ("resolve", "connect", "deadline", "deadline_resolve", "deadline_connect")
