@@ -1,0 +1,170 @@
+"""Each fault once more, in real time over real HTTP: the probe's verdict, its reason and the target it names.
+
+The same faults run on a fake clock in ``tests/unit/probes``. Streams are waited for by polling their runs with a deadline.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from contextlib import aclosing
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from probekit.dev import faults
+from probekit.dev.faults import Fault
+from probekit.dev.network import SandboxNetwork
+from probekit.dev.sandbox import Sandbox
+from probekit.dev.server import serve
+from probekit.model import ProbeRun, Status
+from probekit.runner import RunSettings, run_once, watch
+from tests.support.sandbox import load, module_of, others_ok, verdict
+
+pytestmark = pytest.mark.system
+
+S = timedelta(seconds=1)
+OK, WARNING, CRITICAL, UNKNOWN = Status.OK, Status.WARNING, Status.CRITICAL, Status.UNKNOWN
+FAST = RunSettings(interval=2 * S, deadline=2 * S)
+
+
+def proof_options(network: SandboxNetwork, endpoint: str) -> dict[str, Any]:
+    option = module_of(load("hermes_proof")).SignerSetOption
+    sets = tuple(
+        option(root=str(one.root), index=one.index, signers=tuple(key.hex() for key in one.signers))
+        for one in (network.signing.signer_set(), network.other_root.signer_set())
+    )
+    return {
+        "endpoint": endpoint,
+        "feeds": tuple(str(market.feed.id) for market in network.markets),
+        "signer_sets": sets,
+    }
+
+
+@pytest.mark.parametrize(
+    ("fault", "status", "reason"),
+    [
+        (faults.BadSignature, CRITICAL, "bad_signature"),
+        (faults.WrongQuorum, CRITICAL, "no_quorum"),
+        (faults.WrongRoot, CRITICAL, "wrong_root"),
+        (faults.ExpiredSet, CRITICAL, "unknown_set"),
+        (faults.BadProof, CRITICAL, "bad_proof"),
+        (faults.ParsedMismatch, CRITICAL, "parsed_mismatch"),
+        (faults.Unentitled, UNKNOWN, "not_entitled"),
+        (faults.MissingFeed, CRITICAL, "missing"),
+    ],
+)
+async def test_a_fault_of_one_feed(fault: Callable[[str], Fault], status: Status, reason: str) -> None:
+    network = SandboxNetwork(feeds=5)
+    sandbox = Sandbox(network)
+    broken = str(network.markets[2].feed.id)
+    sandbox.inject(fault(broken))
+    probe = load("hermes_proof")
+    async with serve(sandbox) as endpoint:
+        run = await run_once(probe, probe.options(**proof_options(network, endpoint)), settings=FAST)
+    assert verdict(run, broken) == (status, reason)
+    assert others_ok(run, broken)
+
+
+@pytest.mark.parametrize(
+    ("fault", "status", "reason"),
+    [
+        (faults.Unauthorized(), UNKNOWN, "not_authorized"),
+        (faults.RateLimited(1), UNKNOWN, "rate_limited"),
+        (faults.ServerError(503), CRITICAL, "server_error"),
+        (faults.MalformedJson(), CRITICAL, "decode"),
+        (faults.NanNumbers(), CRITICAL, "decode"),
+        (faults.DuplicateIds(), CRITICAL, "decode"),
+        (faults.WrongContentType(), CRITICAL, "decode"),
+        (faults.HugeHeaders(), CRITICAL, "headers_too_large"),
+        (faults.GzipBomb(), CRITICAL, "body_too_large"),
+        (faults.EndlessBody(), CRITICAL, "body_too_large"),
+        (faults.Hang(), CRITICAL, "deadline"),
+        (faults.Slow(delay_ms=3000), CRITICAL, "deadline"),
+    ],
+    ids=lambda value: type(value).__name__ if isinstance(value, Fault) else None,
+)
+async def test_a_fault_of_an_endpoint(fault: Fault, status: Status, reason: str) -> None:
+    network = SandboxNetwork(feeds=3)
+    sandbox = Sandbox(network)
+    sandbox.inject(fault)
+    probe = load("hermes_proof")
+    async with serve(sandbox) as endpoint:
+        run = await run_once(probe, probe.options(**proof_options(network, endpoint)), settings=FAST)
+        told = verdict(run, endpoint)
+        assert told[0] is status
+        assert told[1].startswith(reason)
+        assert {verdict(run, str(market.feed.id)) for market in network.markets} == {(UNKNOWN, "behind_endpoint")}
+        assert run.elapsed_ns < 4 * 10**9
+
+
+async def until(name: str, options: dict[str, Any], condition: Callable[[ProbeRun], bool], seconds: float = 20) -> ProbeRun:
+    """The first run of a probe that meets the condition."""
+    probe = load(name)
+    async with asyncio.timeout(seconds), aclosing(watch(probe, probe.options(**options))) as runs:
+        async for run in runs:
+            if condition(run):
+                return run
+    raise AssertionError("a watch never ends by itself")
+
+
+@pytest.mark.parametrize(
+    ("fault", "expected"),
+    [
+        (lambda feed: faults.StaleFeed(feed), (CRITICAL, "stale")),
+        (lambda feed: faults.WideConfidence(feed), (CRITICAL, "wide_confidence")),
+    ],
+    ids=["stale", "wide"],
+)
+async def test_a_fault_of_a_feed_on_the_stream(fault: Callable[[str], Fault], expected: tuple[Status, str]) -> None:
+    network = SandboxNetwork(feeds=4)
+    sandbox = Sandbox(network)
+    broken = str(network.markets[1].feed.id)
+    async with serve(sandbox) as endpoint:
+        options = {
+            "endpoint": endpoint,
+            "feeds": tuple(str(market.feed.id) for market in network.markets),
+            "max_age": 4 * S,
+        }
+        sandbox.inject(fault(broken))
+        run = await until("hermes_freshness", options, lambda run: _is(run, broken, expected))
+    assert others_ok(run, broken)
+
+
+@pytest.mark.parametrize(
+    ("fault", "expected"),
+    [
+        (faults.SilentStream(), (CRITICAL, "silent_stream")),
+        (faults.CutStream(), (CRITICAL, "disconnected")),
+        (faults.Unauthorized(), (UNKNOWN, "not_authorized")),
+    ],
+    ids=["silent", "cut", "unauthorized"],
+)
+async def test_a_fault_of_the_stream(fault: Fault, expected: tuple[Status, str]) -> None:
+    network = SandboxNetwork(feeds=2)
+    sandbox = Sandbox(network)
+    async with serve(sandbox) as endpoint:
+        options = {"endpoint": endpoint, "feeds": (str(network.markets[0].feed.id),), "max_age": 60 * S, "max_silence": 3 * S}
+        sandbox.inject(fault)
+        run = await until("hermes_freshness", options, lambda run: _is(run, endpoint, expected))
+        assert _is(run, endpoint, expected)
+
+
+async def test_endpoints_that_conflict_or_lag() -> None:
+    network = SandboxNetwork(feeds=3)
+    first, second = Sandbox(network), Sandbox(network)
+    feed, other = (str(market.feed.id) for market in network.markets[:2])
+    async with serve(first) as one, serve(second) as two:
+        options = {"endpoints": (one, two), "feeds": (feed, other), "max_delay": S}
+        conflict = second.inject(faults.ConflictingData(feed))
+        run = await until("hermes_agreement", options, lambda run: _is(run, feed, (CRITICAL, "conflicting_data")))
+        assert verdict(run, other)[0] is not CRITICAL
+        conflict.clear()
+        second.inject(faults.Lag(delay_ms=4_000))
+        await until("hermes_agreement", options, lambda run: _is(run, other, (WARNING, "lagging")))
+
+
+def _is(run: ProbeRun, target: str, expected: tuple[Status, str]) -> bool:
+    known = {result.target.id for result in run.results}
+    return target in known and verdict(run, target) == expected
