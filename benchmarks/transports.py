@@ -30,8 +30,9 @@ from benchmarks.row import Row
 from probekit.clock import SYSTEM_CLOCK
 from probekit.codecs.hermes import decode_prices
 from probekit.codecs.sse import encode
+from probekit.transports.authorities import system_ca_file
 from probekit.transports.base import Engine, Request
-from probekit.transports.curl import CurlTransport, system_ca_file
+from probekit.transports.curl import CurlTransport
 from probekit.transports.sse import Arrived, EventStream, StreamPolicy
 
 EVENTS = 60

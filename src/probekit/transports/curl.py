@@ -7,7 +7,6 @@ deadline from name look-up to the last byte of the body. libcurl takes its times
 from __future__ import annotations
 
 import asyncio
-import contextlib
 from collections import deque
 from collections.abc import AsyncIterator
 from typing import Any, Final, Literal
@@ -27,6 +26,7 @@ from probekit.errors import (
 )
 from probekit.model import Phases
 from probekit.secret import Secret
+from probekit.transports.authorities import system_ca_file
 from probekit.transports.base import Capabilities, Request, Response
 from probekit.transports.content import ACCEPTED, BoundedBody
 from probekit.units import NS_PER_MS, NS_PER_US, Instant
@@ -483,19 +483,3 @@ def _deadline(shown: str, phase: Phase, elapsed_ns: int) -> DeadlineExceeded:
     return DeadlineExceeded(
         f"{shown} passed its deadline in phase {phase} after {elapsed_ms} ms", phase=phase, url=shown, elapsed_ns=elapsed_ns
     )
-
-
-def system_ca_file() -> str | None:
-    """The CA bundle that Python's ssl module would use; the wheel's libcurl has no built-in idea of the system's."""
-    import ssl
-
-    paths = ssl.get_default_verify_paths()
-    for candidate in (paths.cafile, "/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.crt"):
-        if candidate is not None:
-            with contextlib.suppress(OSError), open(candidate, "rb"):
-                return candidate
-    try:
-        import certifi
-    except ModuleNotFoundError:
-        return None
-    return certifi.where()

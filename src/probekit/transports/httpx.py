@@ -26,6 +26,7 @@ from probekit.errors import (
 )
 from probekit.model import Phases
 from probekit.secret import Secret, redact_url
+from probekit.transports.authorities import system_ca_file
 from probekit.transports.base import Capabilities, Request, Response
 from probekit.transports.content import ACCEPTED, BoundedBody
 from probekit.units import NS_PER_S, format_ns
@@ -60,7 +61,7 @@ _PHASE_EVENTS: Final[dict[str, Phase]] = {
 @lru_cache(maxsize=8)
 def ssl_context(ca_file: str | None) -> ssl.SSLContext:
     """One context per trust setting: building one reads every CA certificate, 15 ms and more of a blocked loop."""
-    return ssl.create_default_context(cafile=ca_file)
+    return ssl.create_default_context(cafile=ca_file or system_ca_file())
 
 
 class _Trace:
