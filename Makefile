@@ -8,6 +8,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 # A stamp is keyed by the lock's content and the interpreter, so that a changed lock reinstalls and nothing else does.
 key = $(shell (cat requirements/$(1).txt pyproject.toml; $(PYTHON) -VV) | sha256sum | cut -c1-16)
+VENV_STAMP := $(VENV)/venv-$(shell $(PYTHON) -VV | sha256sum | cut -c1-16)
 DEV_STAMP := $(VENV)/dev-$(call key,dev)
 DEMO_STAMP := $(VENV)/demo-$(call key,demo)
 
@@ -72,9 +73,10 @@ lock: ## Recompile requirements/*.txt, with hashes and without registry addresse
 clean: ## Remove what the targets made
 	rm -rf $(VENV) build dist .coverage .coverage.* .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis
 
-$(VENV)/%-made:
-	if command -v uv >/dev/null; then uv venv --quiet --seed --python $(PYTHON) --allow-existing $(VENV); \
-	else $(PYTHON) -m venv $(VENV); fi
+# Another interpreter makes another venv: the old one's packages would be run by the old Python.
+$(VENV_STAMP):
+	if command -v uv >/dev/null; then uv venv --quiet --seed --clear --python $(PYTHON) $(VENV); \
+	else $(PYTHON) -m venv --clear $(VENV); fi
 	touch $@
 
 define install
@@ -89,8 +91,8 @@ define install
 	touch $@
 endef
 
-$(DEV_STAMP): | $(VENV)/venv-made
+$(DEV_STAMP): $(VENV_STAMP)
 	$(call install,dev)
 
-$(DEMO_STAMP): | $(VENV)/venv-made
+$(DEMO_STAMP): $(VENV_STAMP)
 	$(call install,demo)

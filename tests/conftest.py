@@ -27,17 +27,27 @@ def _is_loopback(host: object) -> bool:
 @pytest.fixture(autouse=True)
 def _no_network(monkeypatch: pytest.MonkeyPatch) -> None:
     """Connecting or resolving anything but loopback fails the test that does it."""
-    connect, getaddrinfo = socket.socket.connect, socket.getaddrinfo
+    real = {name: getattr(socket.socket, name) for name in ("connect", "connect_ex", "sendto")}
+    lookups = {name: getattr(socket, name) for name in ("getaddrinfo", "gethostbyname", "gethostbyname_ex")}
 
-    def guarded_connect(self: socket.socket, address: Any) -> None:
-        if self.family in (socket.AF_INET, socket.AF_INET6) and not _is_loopback(address[0]):
-            raise OSError(f"a test may not leave loopback: {address!r}")
-        return connect(self, address)
+    def guarded_method(name: str) -> Any:
+        def call(self: socket.socket, *args: Any) -> Any:
+            # The address is the last argument of each: connect(address), sendto(data[, flags], address).
+            if self.family in (socket.AF_INET, socket.AF_INET6) and not _is_loopback(args[-1][0]):
+                raise OSError(f"a test may not leave loopback: {args[-1]!r}")
+            return real[name](self, *args)
 
-    def guarded_getaddrinfo(host: Any, *args: Any, **kwargs: Any) -> Any:
-        if not _is_loopback(host):
-            raise socket.gaierror(socket.EAI_NONAME, f"a test may not leave loopback: {host!r}")
-        return getaddrinfo(host, *args, **kwargs)
+        return call
 
-    monkeypatch.setattr(socket.socket, "connect", guarded_connect)
-    monkeypatch.setattr(socket, "getaddrinfo", guarded_getaddrinfo)
+    def guarded_lookup(name: str) -> Any:
+        def call(host: Any, *args: Any, **kwargs: Any) -> Any:
+            if not _is_loopback(host):
+                raise socket.gaierror(socket.EAI_NONAME, f"a test may not leave loopback: {host!r}")
+            return lookups[name](host, *args, **kwargs)
+
+        return call
+
+    for name in real:
+        monkeypatch.setattr(socket.socket, name, guarded_method(name))
+    for name in lookups:
+        monkeypatch.setattr(socket, name, guarded_lookup(name))
