@@ -14,9 +14,11 @@ from probekit.errors import (
     ProbekitError,
     RateLimited,
     RpcError,
+    RpcRateLimited,
     TransportError,
     Unauthorized,
     VerificationError,
+    WrongChain,
 )
 from probekit.model import Status, Verdict
 
@@ -33,6 +35,8 @@ _STATUS_BY_ERROR: Final[tuple[tuple[type[ProbekitError], Status], ...]] = (
     (VerificationError, Status.CRITICAL),
     (NotFound, Status.CRITICAL),
     (Missing, Status.CRITICAL),
+    (WrongChain, Status.CRITICAL),
+    (RpcRateLimited, Status.UNKNOWN),
     (RpcError, Status.CRITICAL),
 )
 
