@@ -1,0 +1,27 @@
+"""JSON-RPC over several endpoints of one chain: typed errors, health, failover, hedging, quorum, and sends that happen once."""
+
+from probekit.transports.rpc.endpoint import Endpoint, EndpointState, HealthPolicy, Standing
+from probekit.transports.rpc.family import EVM, SVM, ChainFamily
+from probekit.transports.rpc.members import PoolPolicy
+from probekit.transports.rpc.pool import EndpointPool
+from probekit.transports.rpc.quorum import Quorum
+from probekit.transports.rpc.record import Attempt, CallRecord, StateChange
+from probekit.transports.rpc.wire import Call, Outcome
+
+__all__ = [
+    "EVM",
+    "SVM",
+    "Attempt",
+    "Call",
+    "CallRecord",
+    "ChainFamily",
+    "Endpoint",
+    "EndpointPool",
+    "EndpointState",
+    "HealthPolicy",
+    "Outcome",
+    "PoolPolicy",
+    "Quorum",
+    "Standing",
+    "StateChange",
+]

@@ -1,0 +1,103 @@
+"""What a pool must know of a chain family: how a node says which chain it serves, where its head is and whether it follows."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+import msgspec
+
+from probekit.errors import DecodeError, NotServed
+from probekit.transports.rpc.wire import Call, Outcome
+
+
+@dataclass(frozen=True, slots=True)
+class ChainFamily:
+    """``identity`` and ``head`` are calls with readers of their results; ``sync`` reads the outcome of ``sync_call``.
+
+    ``sends`` are the methods with an effect: never retried, never hedged, never in a batch. ``costs`` are the methods that
+    take more than one token of an endpoint's rate limit.
+    """
+
+    name: str
+    identity_call: Call
+    identity: Callable[[Any], str]
+    head_call: Call
+    head: Callable[[Any], int]
+    sync_call: Call
+    sync: Callable[[Outcome], str]
+    sends: frozenset[str]
+    costs: dict[str, int] = field(default_factory=dict)
+
+
+def result_of(raw: msgspec.Raw) -> Any:
+    """A result as plain Python values. Raises ``DecodeError``."""
+    try:
+        return msgspec.json.decode(raw)
+    except (msgspec.DecodeError, ValueError, RecursionError) as error:
+        raise DecodeError(f"not JSON: {error}", raw=bytes(raw)) from None
+
+
+def quantity(value: Any) -> int:
+    """A hex quantity of Ethereum's JSON-RPC. Raises ``DecodeError``."""
+    if isinstance(value, str) and value[:2] in ("0x", "0X") and len(value) <= 66:
+        try:
+            return int(value, 16)
+        except ValueError:
+            pass
+    raise DecodeError(f"{str(value)[:80]!r} is not a hex quantity", raw=str(value)[:200])
+
+
+def _slot(value: Any) -> int:
+    if isinstance(value, int) and not isinstance(value, bool) and value >= 0:
+        return value
+    raise DecodeError(f"{str(value)[:80]!r} is not a slot", raw=str(value)[:200])
+
+
+def _genesis(value: Any) -> str:
+    if isinstance(value, str) and 32 <= len(value) <= 44:
+        return value
+    raise DecodeError(f"{str(value)[:80]!r} is not a genesis hash", raw=str(value)[:200])
+
+
+def _evm_sync(outcome: Outcome) -> str:
+    if not isinstance(outcome, msgspec.Raw):
+        return ""  # Many providers switch eth_syncing off: that says nothing.
+    told = result_of(outcome)
+    if not isinstance(told, dict):
+        return ""
+    return f"eth_syncing: at {told.get('currentBlock', '?')} of {told.get('highestBlock', '?')}"[:120]
+
+
+def _svm_sync(outcome: Outcome) -> str:
+    if isinstance(outcome, NotServed) and outcome.code == -32005:
+        return outcome.message[:120]
+    return ""
+
+
+EVM: Final = ChainFamily(
+    name="evm",
+    identity_call=Call("eth_chainId"),
+    identity=lambda value: str(quantity(value)),
+    head_call=Call("eth_blockNumber"),
+    head=quantity,
+    sync_call=Call("eth_syncing"),
+    sync=_evm_sync,
+    sends=frozenset(("eth_sendRawTransaction", "eth_sendTransaction", "eth_sendRawTransactionSync")),
+    costs={"eth_getLogs": 5, "eth_call": 1, "eth_feeHistory": 2},
+)
+"""Ethereum and its kin: a chain is its ``eth_chainId``, in decimal."""
+
+SVM: Final = ChainFamily(
+    name="svm",
+    identity_call=Call("getGenesisHash"),
+    identity=_genesis,
+    head_call=Call("getSlot", [{"commitment": "confirmed"}]),
+    head=_slot,
+    sync_call=Call("getHealth"),
+    sync=_svm_sync,
+    sends=frozenset(("sendTransaction", "requestAirdrop")),
+    costs={"getProgramAccounts": 10, "getMultipleAccounts": 2},
+)
+"""Solana and its kin: a chain is its genesis hash, in base58."""

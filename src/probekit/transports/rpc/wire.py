@@ -1,0 +1,150 @@
+"""JSON-RPC 2.0 on the wire: calls to bytes, bytes to one outcome per call.
+
+Specification: jsonrpc.org/specification. Answers of a batch may come in any order, and a server may leave items out; each call
+has its own outcome, so that one bad item never loses its neighbours. Numbers above 2**53 and of any size stay exact integers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Final
+
+import msgspec
+
+from probekit.errors import DecodeError, Missing, ProbekitError
+from probekit.transports.rpc.faults import error_of
+
+JSON_HEADERS: Final = (("content-type", "application/json"), ("accept", "application/json"))
+
+
+class Call(msgspec.Struct, frozen=True):
+    """One method with its parameters, positional or by name; plain JSON values."""
+
+    method: str
+    params: Sequence[Any] | dict[str, Any] = ()
+
+
+class ErrorObject(msgspec.Struct):
+    """The error member of an answer, as the server gave it. Some servers leave out the code."""
+
+    code: int = 0
+    message: str = ""
+    data: Any = None
+
+
+class Answer(msgspec.Struct):
+    """One answer of a server. ``result`` is still text (empty where there is none): it is decoded once, into what the caller
+    wants.
+    """
+
+    id: int | str | None = None
+    result: msgspec.Raw = msgspec.Raw()
+    error: ErrorObject | str | None = None
+
+
+class _Single(msgspec.Struct):
+    method: str
+    params: Any
+    id: int
+    jsonrpc: str = "2.0"
+
+
+_encoder: Final = msgspec.json.Encoder()
+_answer: Final = msgspec.json.Decoder(Answer)
+_answers: Final = msgspec.json.Decoder(list[msgspec.Raw])
+
+Outcome = msgspec.Raw | ProbekitError
+"""A call's result as JSON text, or why there is none."""
+
+
+def encode(calls: Sequence[Call], *, first_id: int = 1) -> bytes:
+    """One call as a request object, several as a batch; ids count up from ``first_id``."""
+    items = [_Single(call.method, call.params, first_id + index) for index, call in enumerate(calls)]
+    return _encoder.encode(items[0] if len(items) == 1 else items)
+
+
+def decode(body: bytes, calls: Sequence[Call], *, first_id: int = 1) -> list[Outcome]:
+    """One outcome per call, in the order of ``calls``.
+
+    Raises ``DecodeError`` when nothing of ``body`` is a JSON-RPC answer. A lone error object with the id ``null`` in answer
+    to a batch is every call's error: servers refuse a whole batch that way.
+    """
+    text = body.lstrip(b" \t\r\n")
+    if text[:1] == b"[":
+        try:
+            items = _answers.decode(text)
+        except (msgspec.DecodeError, ValueError, RecursionError) as error:
+            raise DecodeError(f"not a JSON-RPC batch answer: {error}", raw=body) from None
+        return _placed(items, calls, first_id)
+    answer = _read(text, body)
+    if len(calls) == 1:
+        # Some proxies answer an error with the id null or lose its type; one question has one answer.
+        if answer.error is None and not _same_id(answer.id, first_id):
+            raise DecodeError(f"a JSON-RPC answer to id {answer.id!r}, asked with id {first_id}", raw=body)
+        return [_outcome(answer, calls[0], body)]
+    if answer.error is None:
+        raise DecodeError("one JSON-RPC result in answer to a batch", raw=body)
+    return [_outcome(answer, call, body) for call in calls]
+
+
+def _read(text: bytes | msgspec.Raw, body: bytes) -> Answer:
+    try:
+        return _answer.decode(text)
+    except (msgspec.DecodeError, ValueError, RecursionError) as error:
+        raise DecodeError(f"not a JSON-RPC answer: {error}", raw=body) from None
+
+
+def _same_id(found: int | str | None, wanted: int) -> bool:
+    return found == wanted or found == str(wanted)
+
+
+def _placed(items: list[msgspec.Raw], calls: Sequence[Call], first_id: int) -> list[Outcome]:
+    outcomes: list[Outcome | None] = [None] * len(calls)
+    refused: Answer | None = None
+    for item in items:
+        raw = bytes(item)
+        try:
+            answer = _read(raw, raw)
+        except DecodeError as error:
+            # Whose answer it was shows in its id, where that much of it is readable.
+            index = _index_of(raw, first_id)
+            if index is not None and 0 <= index < len(calls) and outcomes[index] is None:
+                outcomes[index] = error
+            continue
+        try:
+            index = int(answer.id) - first_id if answer.id is not None else -1
+        except ValueError:
+            index = -1
+        if 0 <= index < len(calls) and outcomes[index] is None:
+            outcomes[index] = _outcome(answer, calls[index], raw)
+        elif answer.id is None and answer.error is not None:
+            refused = answer
+    return [
+        outcome
+        if outcome is not None
+        else _outcome(refused, call, b"")
+        if refused is not None
+        else Missing(f"the batch answer leaves out {call.method}", subject=call.method)
+        for outcome, call in zip(outcomes, calls, strict=True)
+    ]
+
+
+class _IdOnly(msgspec.Struct):
+    id: int
+
+
+def _index_of(raw: bytes, first_id: int) -> int | None:
+    try:
+        return msgspec.json.decode(raw, type=_IdOnly).id - first_id
+    except (msgspec.DecodeError, ValueError, RecursionError):
+        return None
+
+
+def _outcome(answer: Answer, call: Call, raw: bytes) -> Outcome:
+    if answer.error is not None:
+        found = answer.error
+        error = ErrorObject(message=found) if isinstance(found, str) else found
+        return error_of(error.code, error.message, error.data, method=call.method)
+    if not bytes(answer.result):
+        return DecodeError(f"the answer to {call.method} has neither result nor error", raw=raw)
+    return answer.result

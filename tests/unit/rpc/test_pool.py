@@ -1,0 +1,449 @@
+"""A pool over nodes that lie, lag, limit, hang and refuse."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import timedelta
+from typing import Any
+
+import msgspec
+import pytest
+
+from probekit import errors
+from probekit.testing import reply
+from probekit.transports.rpc import SVM, Call, EndpointState, HealthPolicy, PoolPolicy
+from probekit.transports.rpc.family import result_of
+from tests.unit.rpc.nodes import Net, error, refused
+
+
+def reads(net: Net, name: str) -> int:
+    """Calls of the test's own that reached a node; looks at its chain and head left out."""
+    return net[name].seen.count("eth_gasPrice")
+
+
+async def price(net: Net, **options: Any) -> Any:
+    return result_of(await net.run(net.pool.call("eth_gasPrice", **options)))
+
+
+async def test_one_endpoint_costs_one_request_and_its_chain_is_asked_once() -> None:
+    net = Net("a")
+    for _ in range(3):
+        assert await price(net) == "0x7"
+    assert net["a"].seen == ["eth_chainId", "eth_gasPrice", "eth_gasPrice", "eth_gasPrice"]
+
+
+async def test_what_fails_on_one_is_asked_of_the_next() -> None:
+    net = Net("a", "b")
+    net["a"].fault = refused
+    assert await price(net) == "0x7"
+    (record,) = net.calls
+    assert [(attempt.endpoint, attempt.error_type) for attempt in record.attempts] == [("a", "connect"), ("b", None)]
+    assert record.error_type is None
+    assert record.chain == "testnet"
+
+
+async def test_an_answer_that_is_an_error_is_not_asked_again() -> None:
+    net = Net("a", "b")
+    net["a"].errors["eth_gasPrice"] = error(-32602, "invalid params")
+    with pytest.raises(errors.RpcError, match="invalid params") as caught:
+        await price(net)
+    assert (reads(net, "a"), reads(net, "b")) == (1, 0)
+    assert net.calls[0].rpc_code == caught.value.code == -32602
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [error(-32601, "the method does not exist"), error(-32000, "missing trie node"), error(-32005, "rate limit exceeded")],
+)
+async def test_what_a_node_does_not_serve_another_may(fault: dict[str, Any]) -> None:
+    net = Net("a", "b")
+    net["a"].errors["eth_gasPrice"] = fault
+    assert await price(net) == "0x7"
+    assert reads(net, "a") == 1
+
+
+@pytest.mark.parametrize("status", [429, 500, 502, 503])
+async def test_an_http_status_moves_on(status: int) -> None:
+    net = Net("a", "b")
+    net["a"].fault = lambda _: reply(status, b"busy", clock=net.clock)
+    assert await price(net) == "0x7"
+
+
+@pytest.mark.parametrize("body", [b"", b"<html>", b'{"jsonrpc":"2.0","id":1,"resu', b"[]"])
+async def test_an_answer_that_is_none_moves_on(body: bytes) -> None:
+    net = Net("a", "b")
+    net["a"].fault = lambda _: reply(200, body, clock=net.clock)
+    assert await price(net) == "0x7"
+
+
+async def test_all_of_them_down_is_the_last_error_with_what_was_tried() -> None:
+    net = Net("a", "b", policy=PoolPolicy(rounds=1))
+    for name in "ab":
+        net[name].fault = refused
+    with pytest.raises(errors.ConnectError) as caught:
+        await price(net)
+    assert [line.partition(":")[0] for line in caught.value.attempts] == ["a", "b"]
+
+
+async def test_a_second_round_after_a_wait() -> None:
+    net = Net("a", policy=PoolPolicy(rounds=3))
+    net["a"].fault = refused
+    task = asyncio.ensure_future(net.pool.call("eth_gasPrice"))
+    await net.clock.settle()
+    net["a"].fault = None
+    assert result_of(await net.run(task)) == "0x7"
+
+
+async def test_rounds_end() -> None:
+    net = Net("a", policy=PoolPolicy(rounds=3))
+    net["a"].fault = refused
+    with pytest.raises(errors.ConnectError):
+        await price(net)
+    assert net["a"].requests == 3
+    assert net.took_s < 2
+
+
+async def test_a_node_that_hangs_leaves_time_for_the_others() -> None:
+    net = Net("a", "b", policy=PoolPolicy(timeout=timedelta(seconds=4)))
+    assert await price(net) == "0x7"
+    net["a"].hangs = True
+    assert await price(net) == "0x7"
+    assert net.took_s <= 2.1
+
+
+async def test_the_deadline_holds_when_all_hang() -> None:
+    net = Net("a", "b", "c", policy=PoolPolicy(timeout=timedelta(seconds=3)))
+    for name in "abc":
+        net[name].hangs = True
+    with pytest.raises(errors.DeadlineExceeded):
+        await price(net)
+    assert net.took_s <= 3.1
+
+
+async def test_another_chain_is_found_before_its_answer_is_used_and_never_asked_again() -> None:
+    net = Net("a", "b")
+    net["a"].results["eth_chainId"] = "0x5"
+    net["a"].results["eth_gasPrice"] = "0xbad"
+    for _ in range(3):
+        assert await price(net) == "0x7"
+    assert reads(net, "a") == 0
+    net["a"].results["eth_chainId"] = "0x1"
+    asked = net["a"].requests
+    await net.clock.advance(timedelta(hours=1))
+    assert await price(net) == "0x7"
+    await net.run(net.pool.refresh())
+    assert net["a"].requests == asked
+    assert net.pool.standings()["a"].state is EndpointState.WRONG_CHAIN
+    assert [(change.endpoint, change.after) for change in net.changes] == [("a", EndpointState.WRONG_CHAIN)]
+
+
+async def test_no_endpoint_of_the_chain_is_an_error_that_says_which_it_is() -> None:
+    net = Net("a")
+    net["a"].results["eth_chainId"] = "0x5"
+    for _ in range(2):
+        with pytest.raises(errors.WrongChain, match="serves chain 5, expected 1") as caught:
+            await price(net)
+        assert (caught.value.expected, caught.value.found) == ("1", "5")
+    assert net["a"].requests == 1
+
+
+async def test_a_lagging_node_is_asked_last_until_it_has_caught_up() -> None:
+    net = Net("a", "b")
+    net["b"].head(200)
+    await net.run(net.pool.refresh())
+    assert net.pool.standings()["a"].state is EndpointState.LAGGING
+    await price(net)
+    assert (reads(net, "a"), reads(net, "b")) == (0, 1)
+    net["a"].head(199)
+    await net.run(net.pool.refresh())
+    assert net.pool.standings()["a"].state is EndpointState.ALIVE
+    assert [change.after for change in net.changes] == [EndpointState.LAGGING, EndpointState.ALIVE]
+
+
+async def test_the_last_endpoint_left_is_asked_whatever_its_state() -> None:
+    net = Net("a", policy=PoolPolicy(rounds=1), health=HealthPolicy(consecutive=1))
+    net["a"].fault = refused
+    with pytest.raises(errors.ConnectError):
+        await price(net)
+    assert net.pool.standings()["a"].state is EndpointState.UNREACHABLE
+    net["a"].fault = None
+    assert await price(net) == "0x7"
+    assert net.pool.standings()["a"].state is EndpointState.ALIVE
+
+
+async def test_an_open_breaker_is_passed_over() -> None:
+    net = Net("a", "b", policy=PoolPolicy(refresh=timedelta(hours=1)))
+    await net.run(net.pool.refresh())
+    net["a"].fault = refused
+    for _ in range(5):
+        assert await price(net) == "0x7"
+    requests = net["a"].requests
+    for _ in range(5):
+        assert await price(net) == "0x7"
+    assert net["a"].requests == requests
+
+
+async def test_after_its_time_a_look_brings_an_endpoint_back() -> None:
+    net = Net("a", "b", health=HealthPolicy(consecutive=1))
+    net["a"].fault = refused
+    assert await price(net) == "0x7"
+    assert net.pool.standings()["a"].state is EndpointState.UNREACHABLE
+    net["a"].fault = None
+    await net.clock.advance(timedelta(seconds=11))
+    await price(net)
+    await net.clock.settle()
+    assert net.pool.standings()["a"].state is EndpointState.ALIVE
+    await net.pool.aclose()
+
+
+async def test_a_limited_endpoint_rests_for_as_long_as_it_asked() -> None:
+    net = Net("a", "b", policy=PoolPolicy(refresh=timedelta(hours=1)))
+    net["a"].fault = lambda _: reply(429, b"", {"retry-after": "30"}, clock=net.clock)
+    await price(net)
+    net["a"].fault = None
+    standing = net.pool.standings()["a"]
+    assert standing.state is EndpointState.LIMITED
+    assert "30" in standing.reason
+    requests = net["a"].requests
+    await price(net)
+    assert net["a"].requests == requests
+    await net.clock.advance(timedelta(seconds=31))
+    assert net.pool.standings()["a"].state is EndpointState.ALIVE
+
+
+async def test_a_slow_node_is_hedged_after_its_p95() -> None:
+    net = Net("a", "b", policy=PoolPolicy(hedge_samples=5, refresh=timedelta(hours=1)))
+    for _ in range(10):
+        await price(net)
+    slow = next(name for name in "ab" if reads(net, name) == 10)
+    other = "b" if slow == "a" else "a"
+    net[slow].delay_ns = 3_000_000_000
+    assert await price(net) == "0x7"
+    assert net.took_s <= 0.2
+    attempts = net.calls[-1].attempts
+    assert {(attempt.endpoint, attempt.hedge, attempt.error_type) for attempt in attempts} == {
+        (slow, False, "cancelled"),
+        (other, True, None),
+    }
+
+
+async def test_the_faster_of_two_errors_does_not_win_over_an_answer() -> None:
+    net = Net("a", "b", policy=PoolPolicy(hedge_samples=5, refresh=timedelta(hours=1)))
+    for _ in range(10):
+        await price(net)
+    slow = next(name for name in "ab" if reads(net, name) == 10)
+    other = "b" if slow == "a" else "a"
+    net[slow].delay_ns = 500_000_000
+    net[other].fault = refused
+    assert await price(net) == "0x7"
+
+
+async def test_a_batch_is_answered_item_by_item() -> None:
+    net = Net("a", "b")
+    net["a"].errors["eth_gasPrice"] = error(-32000, "header not found")
+    net["b"].results["eth_gasPrice"] = "0x9"
+    calls = [Call("eth_blockNumber"), Call("eth_gasPrice"), Call("eth_nonsense")]
+    first, second, third = await net.run(net.pool.batch(calls))
+    assert (result_of(first), result_of(second)) == ("0x64", "0x9")
+    assert isinstance(third, errors.NotServed)
+    assert net.calls[-1].items == 3
+    assert net.calls[-1].failed_items == 1
+
+
+async def test_an_empty_batch_asks_nobody() -> None:
+    net = Net("a")
+    assert await net.pool.batch([]) == []
+    assert net["a"].requests == 0
+
+
+async def test_a_batch_above_the_limit_is_split() -> None:
+    net = Net("a", endpoint={"max_batch": 10})
+    outcomes = await net.run(net.pool.batch([Call("eth_gasPrice")] * 25))
+    assert [result_of(item) for item in outcomes] == ["0x7"] * 25
+    assert net["a"].requests == 1 + 3
+
+
+@pytest.mark.parametrize("kind", ["status", "body"])
+async def test_a_limit_told_by_the_server_is_learned(kind: str) -> None:
+    net = Net("a")
+
+    def fault(request: Any) -> Any:
+        items = msgspec.json.decode(request.body)
+        if isinstance(items, list) and len(items) > 7:
+            if kind == "status":
+                return reply(413, b"", clock=net.clock)
+            return reply(200, b'{"id":null,"error":{"code":-32600,"message":"batch size too large"}}', clock=net.clock)
+        answers = [{"id": item["id"], "result": "0x7"} for item in (items if isinstance(items, list) else [items])]
+        return reply(
+            200, msgspec.json.encode(answers if isinstance(items, list) else {**answers[0], "result": "0x1"}), clock=net.clock
+        )
+
+    net["a"].fault = fault
+    outcomes = await net.run(net.pool.batch([Call("eth_gasPrice")] * 20))
+    assert [result_of(item) for item in outcomes] == ["0x7"] * 20
+    asked = net["a"].requests
+    await net.run(net.pool.batch([Call("eth_gasPrice")] * 5))
+    assert net["a"].requests == asked + 1
+
+
+async def test_a_rate_limit_of_ours_waits_for_room() -> None:
+    net = Net("a", endpoint={"requests_per_second": 2.0, "burst": 1})
+    for _ in range(3):
+        await price(net)
+    assert net.took_s == pytest.approx(0.5, abs=0.05)
+    with pytest.raises(errors.DeadlineExceeded, match="rate limit"):
+        await price(net, timeout=timedelta(milliseconds=50))
+
+
+async def test_cancelling_a_call_leaves_no_task() -> None:
+    net = Net("a", "b", policy=PoolPolicy(hedge_samples=1))
+    await price(net)
+    for name in "ab":
+        net[name].hangs = True
+    task = asyncio.ensure_future(net.pool.call("eth_gasPrice"))
+    await net.clock.advance(timedelta(milliseconds=500))
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    await net.pool.aclose()
+    await net.clock.settle()
+    assert asyncio.all_tasks() == {asyncio.current_task()}
+    assert net.calls[-1].error_type == "cancelled"
+
+
+async def test_a_quorum_tells_the_value_and_who_dissents() -> None:
+    net = Net("a", "b", "c")
+    net["c"].results["eth_gasPrice"] = "0x99"
+    quorum = await net.run(net.pool.quorum(Call("eth_gasPrice")))
+    assert quorum.result == "0x7"
+    assert set(quorum.agreeing) == {"a", "b"}
+    assert quorum.dissenters == (("c", '"0x99"'),)
+
+
+async def test_no_quorum_is_an_error_that_names_the_answers() -> None:
+    net = Net("a", "b", "c")
+    net["a"].results["eth_gasPrice"] = "0x98"
+    net["b"].fault = refused
+    net["c"].results["eth_gasPrice"] = "0x99"
+    with pytest.raises(errors.NoAgreement, match='a gave "0x98", c gave "0x99"; b failed with connect') as caught:
+        await net.run(net.pool.quorum(Call("eth_gasPrice")))
+    assert caught.value.answers == (("a", '"0x98"'), ("c", '"0x99"'))
+    assert net.calls[-1].error_type == "no_agreement"
+
+
+async def test_a_quorum_does_not_wait_long_for_one_that_hangs() -> None:
+    net = Net("a", "b", "c")
+    net["c"].hangs = True
+    quorum = await net.run(net.pool.quorum(Call("eth_gasPrice")))
+    assert quorum.silent == ("c",)
+    assert net.took_s <= 0.3
+
+
+async def test_two_camps_of_one_size_are_no_quorum() -> None:
+    net = Net("a", "b", "c")
+    net["a"].results["eth_gasPrice"] = "0x1"
+    net["b"].results["eth_gasPrice"] = "0x2"
+    net["c"].results["eth_gasPrice"] = "0x3"
+    with pytest.raises(errors.NoAgreement):
+        await net.run(net.pool.quorum(Call("eth_gasPrice"), agree=1))
+
+
+# -- sends -------------------------------------------------------------------------------------------------------------------
+
+RAW = ["0x02aa"]
+
+
+def sends(net: Net) -> int:
+    return sum(node.seen.count("eth_sendRawTransaction") for node in net.nodes.values())
+
+
+async def test_a_send_goes_out_once_after_the_chain_is_proven() -> None:
+    net = Net("a", "b")
+    net["a"].results["eth_sendRawTransaction"] = "0xhash"
+    assert result_of(await net.run(net.pool.send("eth_sendRawTransaction", RAW))) == "0xhash"
+    assert net["a"].seen == ["eth_chainId", "eth_sendRawTransaction"]
+    assert sends(net) == 1
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        lambda net: refused,
+        lambda net: lambda _: reply(503, b"", clock=net.clock),
+        lambda net: lambda _: reply(429, b"", clock=net.clock),
+        lambda net: lambda _: reply(200, b"", clock=net.clock),
+        lambda net: lambda _: errors.ProtocolError("closed without an answer"),
+    ],
+)
+async def test_a_send_that_fails_is_never_sent_again(fault: Any) -> None:
+    net = Net("a", "b")
+    await price(net)
+    net["a"].fault = net["b"].fault = fault(net)
+    with pytest.raises(errors.ProbekitError):
+        await net.run(net.pool.send("eth_sendRawTransaction", RAW))
+    assert sends(net) == 1
+
+
+async def test_a_send_to_another_chain_is_refused_before_anything_leaves() -> None:
+    net = Net("a")
+    net["a"].results["eth_chainId"] = "0x5"
+    with pytest.raises(errors.SendRefused, match="nothing was sent"):
+        await net.run(net.pool.send("eth_sendRawTransaction", RAW))
+    assert sends(net) == 0
+
+
+async def test_a_send_moves_to_an_endpoint_that_proves_its_chain() -> None:
+    net = Net("a", "b")
+    net["a"].results["eth_chainId"] = "0x5"
+    net["b"].results["eth_sendRawTransaction"] = "0xhash"
+    assert result_of(await net.run(net.pool.send("eth_sendRawTransaction", RAW))) == "0xhash"
+    assert net["a"].seen == ["eth_chainId"]
+
+
+async def test_broadcast_sends_the_same_bytes_to_each_once() -> None:
+    net = Net("a", "b", "c")
+    net["a"].results["eth_sendRawTransaction"] = "0xhash"
+    net["b"].errors["eth_sendRawTransaction"] = error(-32000, "already known")
+    net["c"].results["eth_chainId"] = "0x5"
+    outcomes = dict(await net.run(net.pool.broadcast("eth_sendRawTransaction", RAW)))
+    assert result_of(outcomes["a"]) == "0xhash"
+    assert isinstance(outcomes["b"], errors.RpcError)
+    assert isinstance(outcomes["c"], errors.WrongChain)
+    assert sends(net) == 2
+
+
+async def test_reads_and_sends_do_not_pass_for_each_other() -> None:
+    net = Net("a")
+    with pytest.raises(ValueError, match=r"send\(\)"):
+        await net.pool.call("eth_sendRawTransaction", RAW)
+    with pytest.raises(ValueError, match="comparison"):
+        await net.pool.quorum(Call("eth_sendRawTransaction", RAW))
+    for method in (net.pool.send, net.pool.broadcast):
+        with pytest.raises(ValueError, match="is a read"):
+            await method("eth_gasPrice", [])
+    assert net["a"].requests == 0
+
+
+# -- set-up ------------------------------------------------------------------------------------------------------------------
+
+
+def test_two_endpoints_of_one_name_are_refused() -> None:
+    with pytest.raises(errors.ConfigError, match="one name"):
+        Net("a", "a")
+
+
+def test_no_endpoint_is_refused() -> None:
+    with pytest.raises(errors.ConfigError, match="no endpoint"):
+        Net()
+
+
+async def test_solana_is_the_same_pool() -> None:
+    genesis = "5eykt4UsFv8P8NJdTREpY1vzqKqZKvdpKuc147dw2N9d"
+    net = Net("a", "b", family=SVM, identity=genesis)
+    for name in "ab":
+        net[name].results |= {"getGenesisHash": genesis, "getSlot": 500, "getHealth": "ok", "getVersion": {"solana-core": "3"}}
+    net["a"].errors["getHealth"] = error(-32005, "Node is behind by 42 slots", {"numSlotsBehind": 42})
+    standings = await net.run(net.pool.refresh())
+    assert standings["a"].state is EndpointState.OUT_OF_SYNC
+    assert "42 slots" in standings["a"].reason
+    assert standings["b"].state is EndpointState.ALIVE
