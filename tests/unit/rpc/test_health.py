@@ -49,11 +49,11 @@ def test_failures_in_a_row_open_the_breaker_and_each_failed_trial_doubles_it() -
     assert state(subject, 0) is EndpointState.ALIVE
     subject.failed(errors.ConnectError("refused"), 0)
     assert state(subject, 5 * S - 1) is EndpointState.UNREACHABLE
-    assert state(subject, 5 * S) is EndpointState.ALIVE
+    assert subject.standing({}, 5 * S).reason == ""
     assert subject.on_trial
     subject.failed(errors.ConnectError("refused"), 5 * S)
     assert state(subject, 15 * S - 1) is EndpointState.UNREACHABLE
-    assert state(subject, 15 * S) is EndpointState.ALIVE
+    assert subject.standing({}, 15 * S).reason == ""
     subject.succeeded(1)
     assert not subject.on_trial
     assert "refused" in health_reason(subject)

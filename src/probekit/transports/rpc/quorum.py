@@ -86,7 +86,7 @@ async def settle(asks: Mapping[str, Coroutine[Any, Any, Any]], agree: int, grace
     try:
         while pending:
             done, _ = await asyncio.wait({*pending, timer} if timer else pending, return_when=asyncio.FIRST_COMPLETED)
-            for task in done & pending:
+            for task in [task for task in labels if task in done and task in pending]:
                 ballot.take(labels[task], task.result())
             pending -= done
             if timer is not None and timer in done:
