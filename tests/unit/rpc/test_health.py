@@ -55,7 +55,8 @@ def test_failures_in_a_row_open_the_breaker_and_each_failed_trial_doubles_it() -
     assert state(subject, 15 * S - 1) is EndpointState.UNREACHABLE
     assert subject.standing({}, 15 * S).reason == ""
     subject.succeeded(1)
-    assert not subject.on_trial
+    trial_over = not subject.on_trial
+    assert trial_over
     assert "refused" in health_reason(subject)
 
 

@@ -1,0 +1,290 @@
+"""JSON-RPC subscriptions over a WebSocket that stay alive: proven chain, resubscription, and a watchdog for silence.
+
+A TCP connection that is alive, answers pings and sends nothing is the worst failure of this kind of stream: a subscription
+that has told nothing for its ``silence`` is taken for dead, and the next endpoint is asked. What happened meanwhile is for the
+client to fetch: :class:`Connected` says since when nothing was seen.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import random
+from collections.abc import AsyncGenerator, Callable, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any, Final
+
+import msgspec
+
+from probekit.clock import Clock, reap, within
+from probekit.errors import DeadlineExceeded, DecodeError, ProbekitError, StreamClosed, WrongChain
+from probekit.transports.queue import BoundedQueue
+from probekit.transports.rpc.endpoint import Endpoint
+from probekit.transports.rpc.family import ChainFamily, result_of
+from probekit.transports.rpc.faults import error_of
+from probekit.transports.rpc.wire import Call, ErrorObject
+from probekit.transports.socket import Connector, Socket
+from probekit.units import NS_PER_S, Instant, format_ns, to_ns
+
+
+@dataclass(frozen=True, slots=True)
+class Subscription:
+    """One subscription by ``name``, opened by ``call``. ``silence``: how long it may tell nothing; ``None`` where silence is
+    normal (an account that rarely changes).
+    """
+
+    name: str
+    call: Call
+    silence: timedelta | None = timedelta(seconds=30)
+
+
+@dataclass(frozen=True, slots=True)
+class Connected:
+    """Every subscription is open on ``endpoint``. ``since`` is when the last notice came, ``None`` before the first connection:
+    what changed in between was not told.
+    """
+
+    endpoint: str
+    at: Instant
+    since: Instant | None
+
+
+@dataclass(frozen=True, slots=True)
+class Notice:
+    """One notification: its ``result``, still JSON text."""
+
+    name: str
+    result: msgspec.Raw
+    endpoint: str
+    at: Instant
+
+
+@dataclass(frozen=True, slots=True)
+class Lost:
+    """The connection to ``endpoint`` is gone, or could not be made; another is tried."""
+
+    endpoint: str
+    at: Instant
+    error: ProbekitError
+
+
+SubscriptionItem = Connected | Notice | Lost
+
+
+@dataclass(frozen=True, slots=True)
+class SubscriptionPolicy:
+    """``open_timeout`` covers the connection, the proof of its chain and every subscription. ``queue`` notices wait for a slow
+    consumer; then the oldest are dropped, counted.
+    """
+
+    open_timeout: timedelta = timedelta(seconds=10)
+    first_wait: timedelta = timedelta(milliseconds=500)
+    max_wait: timedelta = timedelta(seconds=30)
+    queue: int = 1024
+    max_message_bytes: int = 16 * 1024 * 1024
+
+
+class _Message(msgspec.Struct):
+    """An answer or a notification, whichever it is."""
+
+    id: int | None = None
+    result: msgspec.Raw = msgspec.Raw()
+    error: ErrorObject | None = None
+    method: str = ""
+    params: msgspec.Raw = msgspec.Raw()
+
+
+class _Params(msgspec.Struct):
+    subscription: int | str
+    result: msgspec.Raw = msgspec.Raw()
+
+
+_message: Final = msgspec.json.Decoder(_Message)
+_params: Final = msgspec.json.Decoder(_Params)
+
+
+class SubscriptionFeed:
+    """Iterate :meth:`items`; it connects, reconnects and resubscribes until closed.
+
+    Counters: ``connections``, ``silences`` (watchdog), ``malformed`` (messages that are none) and :attr:`dropped`.
+    """
+
+    def __init__(
+        self,
+        endpoints: Sequence[Endpoint],
+        subscriptions: Sequence[Subscription],
+        *,
+        family: ChainFamily,
+        identity: str,
+        connector: Connector,
+        clock: Clock,
+        policy: SubscriptionPolicy | None = None,
+        jitter: Callable[[], float] = random.random,
+    ) -> None:
+        if not endpoints or not subscriptions:
+            raise ValueError("a feed needs an endpoint and a subscription")
+        if len({subscription.name for subscription in subscriptions}) != len(subscriptions):
+            raise ValueError("each subscription has a name of its own")
+        self._endpoints = list(endpoints)
+        self._subscriptions = tuple(subscriptions)
+        self._family, self._identity = family, identity
+        self._connector = connector
+        self._clock = clock
+        self._policy = policy or SubscriptionPolicy()
+        self._jitter = jitter
+        self._queue: BoundedQueue[SubscriptionItem] = BoundedQueue(self._policy.queue)
+        self._last_notice: Instant | None = None
+        self._told_ns: dict[str, int] = {}
+        self.connections = 0
+        self.silences = 0
+        self.malformed = 0
+
+    @property
+    def dropped(self) -> int:
+        """Items a slow consumer never saw."""
+        return self._queue.dropped
+
+    async def items(self) -> AsyncGenerator[SubscriptionItem, None]:
+        """Everything that happens, in order, for ever. Close the generator to end it; no socket or task is left."""
+        keeper = asyncio.create_task(self._keep_open(), name="subscription feed")
+        try:
+            while True:
+                if keeper.done() and not len(self._queue):
+                    keeper.result()
+                yield await self._queue.get()
+        finally:
+            await reap(keeper)
+
+    async def _keep_open(self) -> None:
+        turn = failures = 0
+        while True:
+            endpoint = self._endpoints[turn % len(self._endpoints)]
+            before = self._last_notice
+            try:
+                await self._connection(endpoint)
+                error: ProbekitError = StreamClosed(f"{endpoint.label} ended", planned=False)
+            except ProbekitError as failed:
+                error = failed
+            self._queue.put(Lost(endpoint.label, self._clock.now(), error))
+            if isinstance(error, WrongChain) and len(self._endpoints) > 1:
+                # Not asked again. The last one is, slowly: an operator may mend it.
+                self._endpoints.remove(endpoint)
+            else:
+                turn += 1
+            failures = 0 if self._last_notice is not before else failures + 1
+            # The first change of endpoint is at once; only a full turn without any notice is waited for.
+            rounds = failures // len(self._endpoints)
+            if rounds:
+                wait_ns = min(to_ns(self._policy.first_wait) << min(rounds - 1, 10), to_ns(self._policy.max_wait))
+                wait_ns -= int(wait_ns * self._jitter() / 4)
+            else:
+                wait_ns = NS_PER_S // 20
+            await self._clock.sleep_until_ns(self._clock.monotonic_ns() + wait_ns)
+
+    async def _connection(self, endpoint: Endpoint) -> None:
+        """One connection until it ends. Raises what ended it."""
+        timeout_ns = to_ns(self._policy.open_timeout)
+        due_ns = self._clock.monotonic_ns() + timeout_ns
+        socket = await self._connector.connect(
+            endpoint.reveal_ws_url(),
+            headers=endpoint.headers,
+            timeout_ns=timeout_ns,
+            max_message_bytes=self._policy.max_message_bytes,
+        )
+        try:
+            held: list[_Message] = []
+            try:
+                names = await within(self._clock, due_ns, self._open(socket, endpoint, held))
+            except TimeoutError:
+                raise DeadlineExceeded(f"{endpoint.label}: subscriptions not open in time", phase="first_byte") from None
+            self.connections += 1
+            self._queue.put(Connected(endpoint.label, self._clock.now(), self._last_notice))
+            now_ns = self._clock.monotonic_ns()
+            self._told_ns = {subscription.name: now_ns for subscription in self._subscriptions}
+            for message in held:
+                self._notice(message, names, endpoint)
+            reader = asyncio.ensure_future(self._read(socket, names, endpoint))
+            watchdog = asyncio.ensure_future(self._watch(endpoint))
+            try:
+                await asyncio.wait({reader, watchdog}, return_when=asyncio.FIRST_COMPLETED)
+                (reader if reader.done() else watchdog).result()
+            finally:
+                await reap(reader, watchdog)
+        finally:
+            with contextlib.suppress(ProbekitError, OSError):
+                await socket.aclose()
+
+    async def _open(self, socket: Socket, endpoint: Endpoint, held: list[_Message]) -> dict[int | str, str]:
+        """Prove the chain, open every subscription; server's subscription id -> name. Notices that come early are held."""
+        calls = [self._family.identity_call, *(subscription.call for subscription in self._subscriptions)]
+        for number, call in enumerate(calls):
+            body = {"jsonrpc": "2.0", "id": number, "method": call.method, "params": call.params}
+            await socket.send(msgspec.json.encode(body).decode())
+        answers: dict[int, Any] = {}
+        while len(answers) < len(calls):
+            message = self._decoded(await socket.receive())
+            if message is None:
+                continue
+            if message.id is None or not 0 <= message.id < len(calls):
+                held.append(message)
+                continue
+            if message.error is not None:
+                fault = message.error
+                raise error_of(fault.code, fault.message, fault.data, method=calls[message.id].method)
+            answers[message.id] = result_of(message.result)
+            if message.id == 0 and (found := self._family.identity(answers[0])) != self._identity:
+                text = f"{endpoint.label} serves chain {found[:80]}, expected {self._identity}"
+                raise WrongChain(text, expected=self._identity, found=found)
+        names: dict[int | str, str] = {}
+        for number, subscription in enumerate(self._subscriptions, start=1):
+            key = answers[number]
+            if not isinstance(key, int | str) or isinstance(key, bool):
+                raise DecodeError(f"{subscription.call.method} answered no subscription id", raw=str(key)[:200])
+            names[key] = subscription.name
+        return names
+
+    def _decoded(self, text: bytes) -> _Message | None:
+        try:
+            return _message.decode(text)
+        except (msgspec.DecodeError, ValueError, RecursionError):
+            self.malformed += 1
+            return None
+
+    async def _read(self, socket: Socket, names: dict[int | str, str], endpoint: Endpoint) -> None:
+        while True:
+            message = self._decoded(await socket.receive())
+            if message is not None:
+                self._notice(message, names, endpoint)
+
+    def _notice(self, message: _Message, names: dict[int | str, str], endpoint: Endpoint) -> None:
+        if not message.method:
+            return
+        try:
+            params = _params.decode(message.params)
+        except (msgspec.DecodeError, ValueError, RecursionError):
+            self.malformed += 1
+            return
+        name = names.get(params.subscription)
+        if name is None:
+            return  # Of a subscription that is not ours (any more).
+        self._last_notice = self._clock.now()
+        self._told_ns[name] = self._clock.monotonic_ns()
+        self._queue.put(Notice(name, params.result, endpoint.label, self._last_notice))
+
+    async def _watch(self, endpoint: Endpoint) -> None:
+        limits = [
+            (subscription.name, to_ns(subscription.silence))
+            for subscription in self._subscriptions
+            if subscription.silence is not None
+        ]
+        if not limits:
+            await asyncio.get_running_loop().create_future()
+        while True:
+            now_ns = self._clock.monotonic_ns()
+            for name, silence_ns in limits:
+                if now_ns - self._told_ns[name] >= silence_ns:
+                    self.silences += 1
+                    text = f"{endpoint.label}: the subscription {name} has told nothing for {format_ns(silence_ns)}"
+                    raise DeadlineExceeded(text, phase="transfer")
+            await self._clock.sleep_until_ns(min(self._told_ns[name] + silence_ns for name, silence_ns in limits))
