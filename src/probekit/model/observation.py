@@ -78,6 +78,12 @@ class RequestRecord(msgspec.Struct, frozen=True, kw_only=True):
     """The response headers that matter to a reader (date, server, retry-after, content-type, ...), redacted."""
     excerpt: str = ""
     """First bytes of the body, redacted; empty for a stream."""
+    endpoint: str = ""
+    """The label of the endpoint that was asked, where a pool chose it."""
+    rpc_method: str = ""
+    """The JSON-RPC method, ``batch`` for several in one request; empty for what is no JSON-RPC."""
+    rpc_code: int | None = None
+    """Code of the JSON-RPC error in the answer; of a batch, of its first."""
 
 
 class Observation(msgspec.Struct, Generic[T], frozen=True, kw_only=False):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Final
 from urllib.parse import urlsplit
 
@@ -14,6 +15,7 @@ from probekit.units import NS_PER_S
 
 PHASES: Final = ("queue", "resolve", "connect", "tls", "first_byte", "transfer")
 _METHODS: Final = frozenset(("GET", "HEAD", "POST", "PUT", "DELETE", "CONNECT", "OPTIONS", "TRACE", "PATCH"))
+_RPC_METHOD: Final = re.compile(r"[a-zA-Z][a-zA-Z0-9_]{0,63}")
 _DIGEST: Final = 16
 _ORIGINS: Final = 4_096
 _STATUSES: Final = tuple(Status)
@@ -36,6 +38,13 @@ def error_type_of(record: RequestRecord) -> str | None:
 def method_of(record: RequestRecord) -> str:
     """``http.request.method``: what the conventions know, else ``_OTHER``."""
     return record.method if record.method in _METHODS else "_OTHER"
+
+
+def rpc_method_of(record: RequestRecord) -> str | None:
+    """``rpc.method``: a name as methods have them, else ``_OTHER``; none for what is no JSON-RPC."""
+    if not record.rpc_method:
+        return None
+    return record.rpc_method if _RPC_METHOD.fullmatch(record.rpc_method) else "_OTHER"
 
 
 def origin_of(url: str) -> tuple[str, int]:

@@ -19,7 +19,7 @@ from probekit._version import __version__
 from probekit.model import ProbeRun, RequestRecord, Status, TargetResult, Verdict
 from probekit.secret import redact, redact_url
 from probekit.telemetry.identity import span_id, trace_id
-from probekit.telemetry.measure import PHASES, error_type_of, method_of, origin_of
+from probekit.telemetry.measure import PHASES, error_type_of, method_of, origin_of, rpc_method_of
 from probekit.telemetry.names import VERDICT_EVENT
 from probekit.units import NS_PER_S
 
@@ -122,6 +122,10 @@ def _request_span(run: ProbeRun, record: RequestRecord, number: int, root: SpanC
         "network.peer.address": record.peer_address,
         "network.peer.port": record.peer_port,
         "error.type": error_type,
+        "rpc.system.name": "jsonrpc" if record.rpc_method else None,
+        "rpc.method": rpc_method_of(record),
+        "rpc.status_code": None if record.rpc_code is None else str(record.rpc_code),
+        "probekit.endpoint": record.endpoint,
         "probekit.engine": record.engine,
         "probekit.connection.reused": None if record.new_connection is None else not record.new_connection,
     }
@@ -129,7 +133,7 @@ def _request_span(run: ProbeRun, record: RequestRecord, number: int, root: SpanC
         ns = getattr(record.phases, f"{name}_ns")
         attributes[f"probekit.phase.{name}"] = None if ns is None else ns / NS_PER_S
     return ReadableSpan(
-        name=method if method != "_OTHER" else "HTTP",
+        name=attributes["rpc.method"] or (method if method != "_OTHER" else "HTTP"),
         context=_context(run.run_id, number),
         parent=root,
         resource=resource,

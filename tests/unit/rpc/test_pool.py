@@ -10,6 +10,7 @@ import msgspec
 import pytest
 
 from probekit import errors
+from probekit.model import RequestRecord
 from probekit.testing import reply
 from probekit.transports.rpc import SVM, Call, EndpointState, HealthPolicy, PoolPolicy
 from probekit.transports.rpc.family import result_of
@@ -346,6 +347,21 @@ async def test_two_camps_of_one_size_are_no_quorum() -> None:
     net["c"].results["eth_gasPrice"] = "0x3"
     with pytest.raises(errors.NoAgreement):
         await net.run(net.pool.quorum(Call("eth_gasPrice"), agree=1))
+
+
+async def test_every_http_attempt_is_a_record_with_its_method_and_code() -> None:
+    records: list[RequestRecord] = []
+    net = Net("a", "b", observer=records.append, policy=PoolPolicy(refresh=timedelta(hours=1)))
+    await net.run(net.pool.refresh())
+    records.clear()
+    net["a"].errors["eth_gasPrice"] = error(-32000, "header not found")
+    await price(net)
+    net["b"].fault = refused
+    await net.run(net.pool.batch([Call("eth_gasPrice"), Call("eth_blockNumber")]))
+    told = [(record.endpoint, record.rpc_method, record.rpc_code, record.error_type) for record in records]
+    assert told[:2] == [("a", "eth_gasPrice", -32000, "rpc_not_served"), ("b", "eth_gasPrice", None, None)]
+    assert ("b", "eth_gasPrice", None, "connect") in told
+    assert {record.rpc_method for record in records[2:]} == {"batch", "eth_gasPrice"}
 
 
 # -- sends -------------------------------------------------------------------------------------------------------------------

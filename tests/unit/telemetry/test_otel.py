@@ -106,6 +106,19 @@ def test_an_unknown_method_and_a_port_left_out(receiver: Receiver) -> None:
 
 
 @pytest.mark.parametrize(
+    ("method", "name"), [("eth_call", "eth_call"), ("batch", "batch"), ("<script>", "_OTHER"), ("e" * 65, "_OTHER")]
+)
+def test_a_json_rpc_request_is_named_by_its_method(receiver: Receiver, method: str, name: str) -> None:
+    request = make.request(method="POST", rpc_method=method, rpc_code=-32005, endpoint="a", error_type="rate_limited")
+    record(receiver, make.run(requests=(request,)))
+    span = receiver.spans()[1]
+    found = attributes(span)
+    assert span.name == name
+    assert (found["rpc.system.name"], found["rpc.method"], found["rpc.status_code"]) == ("jsonrpc", name, "-32005")
+    assert (found["probekit.endpoint"], found["error.type"]) == ("a", "rate_limited")
+
+
+@pytest.mark.parametrize(
     ("status", "severity", "code"),
     [(Status.WARNING, 13, 0), (Status.UNKNOWN, 14, 2), (Status.CRITICAL, 17, 2), (Status.SKIPPED, 9, 0)],
 )

@@ -6,6 +6,8 @@ import itertools
 from collections.abc import Sequence
 from typing import Final
 
+import msgspec
+
 from probekit.clock import Clock
 from probekit.errors import (
     BodyTooLarge,
@@ -13,9 +15,11 @@ from probekit.errors import (
     DecodeError,
     ProbekitError,
     RangeTooLarge,
+    RpcError,
     StatusError,
 )
-from probekit.transports.base import Engine, Limits, Observer, Request, Transport
+from probekit.model import RequestRecord
+from probekit.transports.base import Engine, Limits, Observer, Request, Response
 from probekit.transports.recording import Recording
 from probekit.transports.rpc.endpoint import Endpoint, Health
 from probekit.transports.rpc.wire import JSON_HEADERS, Call, Outcome, decode, encode
@@ -28,7 +32,8 @@ class Exchange:
     """JSON-RPC over HTTP POST on an engine. Every HTTP attempt is one record for ``observer``."""
 
     def __init__(self, engine: Engine, *, clock: Clock, observer: Observer | None, limits: Limits) -> None:
-        self._transport: Transport = engine if observer is None else Recording(engine, observer=observer, clock=clock)
+        self._observer = observer
+        self._engine = engine
         self._clock = clock
         self._limits = limits
         self._ids = itertools.count(1)
@@ -44,24 +49,25 @@ class Exchange:
         first_id = next(self._ids)
         for _ in calls[1:]:
             next(self._ids)
-        response = await self._transport.send(
-            Request(
-                "POST",
-                endpoint.reveal_url(),
-                headers=(*JSON_HEADERS, *endpoint.headers),
-                body=encode(calls, first_id=first_id),
-                deadline_ns=deadline_ns,
-                limits=self._limits,
-            )
+        request = Request(
+            "POST",
+            endpoint.reveal_url(),
+            headers=(*JSON_HEADERS, *endpoint.headers),
+            body=encode(calls, first_id=first_id),
+            deadline_ns=deadline_ns,
+            limits=self._limits,
         )
-        if not 200 <= response.status < 300:
-            if response.status not in (401, 403, 429) and response.body[:1] in (b"{", b"["):
-                try:
-                    return decode(response.body, calls, first_id=first_id)
-                except DecodeError:
-                    pass
-            raise_for_status(response)
-        return decode(response.body, calls, first_id=first_id)
+        if self._observer is None:
+            return _outcomes(await self._engine.send(request), calls, first_id)
+        records: list[RequestRecord] = []
+        outcomes: list[Outcome] = []
+        try:
+            response = await Recording(self._engine, observer=records.append, clock=self._clock).send(request)
+            outcomes = _outcomes(response, calls, first_id)
+        finally:
+            for record in records:
+                self._observer(_amended(record, endpoint, calls, outcomes))
+        return outcomes
 
     async def ask_many(self, health: Health, calls: Sequence[Call], deadline_ns: int) -> list[Outcome]:
         """The same, split to the endpoint's batch limit; the limit is halved when the endpoint says that a batch is too large.
@@ -87,6 +93,29 @@ class Exchange:
                 continue
             outcomes += answered
         return outcomes
+
+
+def _outcomes(response: Response, calls: Sequence[Call], first_id: int) -> list[Outcome]:
+    if not 200 <= response.status < 300:
+        if response.status not in (401, 403, 429) and response.body[:1] in (b"{", b"["):
+            try:
+                return decode(response.body, calls, first_id=first_id)
+            except DecodeError:
+                pass
+        raise_for_status(response)
+    return decode(response.body, calls, first_id=first_id)
+
+
+def _amended(record: RequestRecord, endpoint: Endpoint, calls: Sequence[Call], outcomes: list[Outcome]) -> RequestRecord:
+    """The record of an HTTP attempt with what only the caller of it knows: the method, and an error inside a 200."""
+    error = next((item for item in outcomes if isinstance(item, ProbekitError)), None)
+    return msgspec.structs.replace(
+        record,
+        endpoint=endpoint.label,
+        rpc_method=calls[0].method if len(calls) == 1 else "batch",
+        rpc_code=error.code if isinstance(error, RpcError) else None,
+        error_type=record.error_type or (error.error_type if error is not None else None),
+    )
 
 
 def _refuses_batch(error: ProbekitError) -> bool:
