@@ -26,6 +26,14 @@ demo: $(DEMO_STAMP) ## Watch prices from a sandbox, break eight things, see each
 test: $(DEV_STAMP) ## Run the test suite (no network beyond loopback, no root, under 5 minutes)
 	$(BIN)/python -m pytest -n auto -m "not system" --cov --cov-report=term:skip-covered $(ARGS)
 
+.PHONY: test-pythons
+test-pythons: ## The same on the other supported Pythons found here (3.12, 3.13), each in a venv of its own
+	@for version in 3.12 3.13; do \
+	  if python=$$(tests/packaging/find-python $$version); then \
+	    $(MAKE) --no-print-directory test PYTHON=$$python VENV=.venv-$$version || exit 1; \
+	  else echo "skipped: no Python $$version on this machine"; fi; \
+	done
+
 .PHONY: test-system
 test-system: $(DEV_STAMP) ## Run the system tier: real components, real time
 	$(BIN)/python -m pytest -m system $(ARGS) tests/system
@@ -71,7 +79,7 @@ lock: ## Recompile requirements/*.txt, with hashes and without registry addresse
 
 .PHONY: clean
 clean: ## Remove what the targets made
-	rm -rf $(VENV) build dist .coverage .coverage.* .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis
+	rm -rf $(VENV) .venv-3.12 .venv-3.13 build dist .coverage .coverage.* .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis
 
 # Another interpreter makes another venv: the old one's packages would be run by the old Python.
 $(VENV_STAMP):
@@ -79,12 +87,13 @@ $(VENV_STAMP):
 	else $(PYTHON) -m venv --clear $(VENV); fi
 	touch $@
 
+# The lock is the whole closure: nothing is left for a resolver to choose.
 define install
 	if command -v uv >/dev/null; then \
 	  uv pip install --quiet --python $(BIN)/python --require-hashes -r requirements/$(1).txt && \
 	  uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation -e .; \
 	else \
-	  $(BIN)/python -m pip install --quiet --require-hashes -r requirements/$(1).txt && \
+	  $(BIN)/python -m pip install --quiet --no-deps --require-hashes -r requirements/$(1).txt && \
 	  $(BIN)/python -m pip install --quiet --no-deps --no-build-isolation -e .; \
 	fi
 	rm -f $(VENV)/$(1)-????????????????
