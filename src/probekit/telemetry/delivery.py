@@ -270,6 +270,8 @@ class Delivery:
         return not self._late()
 
     def _abandon(self, items: int, reason: DropReason, message: str) -> None:
+        if self._closed:
+            return  # Counted by who closed, while this thread paused.
         self._in_flight = 0
         self._counters.drop(items, reason)
         self._complain(f"{items} items dropped ({reason}): {message}")

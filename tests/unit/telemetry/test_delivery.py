@@ -240,6 +240,19 @@ def test_closing_while_the_receiver_stays_away_drops_and_ends(make: Make) -> Non
     assert delivery.counters.reasons == {"closing": 1}
 
 
+def test_what_is_lost_between_two_attempts_at_the_end_counts_once(make: Make) -> None:
+    """The one who closes and the thread that pauses may both see the same request as lost."""
+    for _ in range(30):
+        sender = FakeSender(otherwise=DOWN)
+        delivery = make(sender, backoff=Backoff(first_s=60, longest_s=60))
+        delivery.put(b"a", 7)
+        until(lambda sender=sender: sender.sent, "a first attempt")
+        delivery.begin_close(time.monotonic())
+        delivery.finish_close()
+        delivery._thread.join(5)
+        assert delivery.counters.reasons == {"closing": 7}
+
+
 def test_a_defect_of_the_sender_drops_and_the_thread_lives(make: Make) -> None:
     class Broken(FakeSender):
         def send(self, payload: bytes, timeout_s: float) -> Outcome:
