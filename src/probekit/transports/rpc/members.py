@@ -60,7 +60,7 @@ class Members:
         *,
         chain: str,
         family: ChainFamily,
-        identity: str,
+        identity: str | None,
         policy: PoolPolicy,
         health: HealthPolicy,
         exchange: Exchange,
@@ -125,7 +125,7 @@ class Members:
             )
             if isinstance(identity, ProbekitError):
                 raise identity
-            health.identity_seen(family.identity(result_of(identity)), self.identity)
+            self._identity_seen(health, family.identity(result_of(identity)))
             if isinstance(head, ProbekitError):
                 raise head
             health.head_seen(family.head(result_of(head)), self.clock.monotonic_ns())
@@ -134,6 +134,11 @@ class Members:
             health.failed(error, self.clock.monotonic_ns())
         else:
             health.succeeded(self.clock.monotonic_ns() - started_ns)
+
+    def _identity_seen(self, health: Health, found: str) -> None:
+        if self.identity is None:
+            self.identity = found
+        health.identity_seen(found, self.identity)
 
     async def prove(self, member: Member, deadline_ns: int) -> None:
         """Raise unless this endpoint has said that it serves the chain. One look at a time for each endpoint."""
@@ -146,14 +151,14 @@ class Members:
                         (outcome,) = await self.exchange.ask(health.endpoint, [self.family.identity_call], deadline_ns)
                         if isinstance(outcome, ProbekitError):
                             raise outcome
-                        health.identity_seen(self.family.identity(result_of(outcome)), self.identity)
+                        self._identity_seen(health, self.family.identity(result_of(outcome)))
                     except ProbekitError as error:
                         health.failed(error, self.clock.monotonic_ns())
                         raise
         if health.wrong_chain:
             self._tell_changes()
             found = health.wrong_chain.removeprefix("serves chain ").partition(",")[0]
-            raise WrongChain(f"{member.label} {health.wrong_chain}", expected=self.identity, found=found)
+            raise WrongChain(f"{member.label} {health.wrong_chain}", expected=self.identity or "", found=found)
 
     async def asked(self, member: Member, calls: Sequence[Call], deadline_ns: int) -> list[Outcome]:
         """The outcomes of one endpoint, after its chain was proven and its rate allows; its health steps."""
@@ -209,7 +214,7 @@ class Members:
         """Why no endpoint may be asked at all."""
         reasons = "; ".join(f"{member.label} {member.health.wrong_chain}" for member in self._members)
         found = self._members[0].health.wrong_chain.removeprefix("serves chain ").partition(",")[0]
-        return WrongChain(f"no endpoint of {self.chain} is left: {reasons}", expected=self.identity, found=found)
+        return WrongChain(f"no endpoint of {self.chain} is left: {reasons}", expected=self.identity or "", found=found)
 
     def _heads(self) -> Heads:
         return {member.label: member.health.head for member in self if member.health.head is not None}

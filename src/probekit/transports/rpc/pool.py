@@ -30,7 +30,7 @@ from probekit.units import Instant, to_ns
 
 class EndpointPool:
     """Endpoints of one chain. ``chain`` names it in records; ``identity`` is what its nodes must answer (a decimal chain id, a
-    genesis hash).
+    genesis hash). With ``None`` the first answer binds the other endpoints, and nothing can be sent.
 
     ``transport`` is an engine of the caller's, not closed here. ``observer`` is told of every HTTP attempt, ``on_call`` of
     every call, ``on_change`` of every change of an endpoint's state; none may raise or block.
@@ -44,7 +44,7 @@ class EndpointPool:
         endpoints: str | Endpoint | Sequence[str | Endpoint],
         *,
         family: ChainFamily,
-        identity: str,
+        identity: str | None,
         chain: str = "",
         transport: Engine | None = None,
         policy: PoolPolicy | None = None,
@@ -56,7 +56,7 @@ class EndpointPool:
         on_change: ChangeObserver | None = None,
     ) -> None:
         given = [endpoints] if isinstance(endpoints, str | Endpoint) else list(endpoints)
-        self.family, self.identity, self.chain = family, identity, chain or f"{family.name}:{identity}"
+        self.family, self.chain = family, chain or f"{family.name}:{identity or 'any'}"
         self.policy = policy or PoolPolicy()
         self.clock = clock
         self._owned: Engine | None = None
@@ -66,6 +66,7 @@ class EndpointPool:
             transport = self._owned = HttpxTransport(clock=clock)
         self._exchange = Exchange(transport, clock=clock, observer=observer, limits=limits or Limits())
         self._on_call = on_call
+        self._identity = identity
         self.members = Members(
             [Endpoint(item) if isinstance(item, str) else item for item in given],
             chain=self.chain,
@@ -77,6 +78,11 @@ class EndpointPool:
             clock=clock,
             on_change=on_change,
         )
+
+    @property
+    def identity(self) -> str | None:
+        """The chain that was configured; ``None`` where none was."""
+        return self._identity
 
     async def __aenter__(self) -> Self:
         return self
@@ -174,6 +180,7 @@ class EndpointPool:
         """
         if method not in self.family.sends:
             raise ValueError(f"{method} is a read: see call()")
+        self._refuse_unproven()
         deadline_ns = self._deadline_ns(timeout)
         member = await self._proven(deadline_ns)
         return await self._sent(member, Call(method, params), deadline_ns)
@@ -188,6 +195,7 @@ class EndpointPool:
         """
         if method not in self.family.sends:
             raise ValueError(f"{method} is a read: see call()")
+        self._refuse_unproven()
         deadline_ns = self._deadline_ns(timeout)
 
         async def one(member: Member) -> tuple[str, Outcome]:
@@ -198,6 +206,10 @@ class EndpointPool:
                 return member.label, error
 
         return list(await asyncio.gather(*(one(member) for member in self.members)))
+
+    def _refuse_unproven(self) -> None:
+        if self._identity is None:
+            raise SendRefused(f"{self.chain}: no chain identity is configured, so none can be proven; nothing was sent")
 
     async def _proven(self, deadline_ns: int) -> Member:
         problems = []

@@ -1,0 +1,331 @@
+"""The Solana client over nodes that answer from a table."""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from probekit import errors
+from probekit.clients.solana import GENESIS, SolanaClient
+from probekit.codecs.solana.rpc import encode_account
+from probekit.codecs.solana.token import encode_mint, encode_token_account
+from probekit.model.pubkey import Pubkey, base58
+from probekit.model.solana import Account, Commitment, TokenAccount, TokenMint
+from probekit.testing import FakeClock, ReplyTransport, reply
+from probekit.transports.base import Request, Response
+from probekit.transports.rpc import PoolPolicy
+
+KEYS = [Pubkey(bytes([number // 256, number % 256]) + bytes(30)) for number in range(1, 400)]
+OWNER = Pubkey(bytes([9]) * 32)
+SIGNATURE = base58(bytes([7]) * 64)
+RAW = bytes([1]) + bytes(100)
+
+
+def account(key: Pubkey, data: bytes = b"data", lamports: int = 5) -> Account:
+    return Account(key, OWNER, lamports, data, False, 100)
+
+
+class Cluster:
+    """One node: accounts, and methods that answer from functions of their parameters."""
+
+    def __init__(self) -> None:
+        self.clock = FakeClock()
+        self.accounts: dict[str, Account] = {}
+        self.methods: dict[str, Callable[[list[Any]], Any]] = {
+            "getGenesisHash": lambda _: GENESIS["devnet"],
+            "getSlot": lambda _: 100,
+            "getBlockHeight": lambda _: 90,
+            "getHealth": lambda _: "ok",
+            "getAccountInfo": lambda params: self.contextual(self.shown(params[0])),
+            "getMultipleAccounts": self.multiple,
+            "getBalance": lambda params: self.contextual(self.lamports(params[0])),
+        }
+        self.requests: list[list[dict[str, Any]]] = []
+        self.transport = ReplyTransport(self.answer)
+        self.client = SolanaClient(
+            "http://node.test/",
+            genesis_hash=GENESIS["devnet"],
+            transport=self.transport,
+            clock=self.clock,
+            policy=PoolPolicy(rounds=1),
+        )
+
+    def lamports(self, key: str) -> int:
+        return self.accounts[key].lamports if key in self.accounts else 0
+
+    def shown(self, key: str) -> Any:
+        found = self.accounts.get(key)
+        return None if found is None else encode_account(found)
+
+    def contextual(self, value: Any) -> Any:
+        return {"context": {"slot": 100, "apiVersion": "3.0.1"}, "value": value}
+
+    def multiple(self, params: list[Any]) -> Any:
+        if len(params[0]) > 100:
+            return errors.RpcError("Too many inputs provided; max 100", code=-32602)
+        return self.contextual([self.shown(key) for key in params[0]])
+
+    def add(self, *accounts: Account) -> None:
+        self.accounts |= {str(one.key): one for one in accounts}
+
+    def answer(self, request: Request) -> Response:
+        asked = json.loads(request.body or b"")
+        items = asked if isinstance(asked, list) else [asked]
+        self.requests.append(items)
+        answers = []
+        for item in items:
+            head = {"jsonrpc": "2.0", "id": item["id"]}
+            try:
+                value = self.methods[item["method"]](item["params"])
+            except errors.RpcError as error:
+                value = error
+            if isinstance(value, errors.RpcError):
+                answers.append(head | {"error": {"code": value.code, "message": value.message, "data": value.data}})
+            else:
+                answers.append(head | {"result": value})
+        return reply(200, json.dumps(answers if isinstance(asked, list) else answers[0]), clock=self.clock)
+
+    def asked(self, method: str) -> list[list[Any]]:
+        return [item["params"] for items in self.requests for item in items if item["method"] == method]
+
+
+@pytest.fixture
+def cluster() -> Cluster:
+    return Cluster()
+
+
+async def test_the_chain(cluster: Cluster) -> None:
+    client = cluster.client
+    assert await client.slot() == 100
+    assert await client.block_height(Commitment.FINALIZED) == 90
+    assert await client.genesis_hash() == GENESIS["devnet"]
+    assert cluster.asked("getSlot") == [[{"commitment": "confirmed"}]]
+    assert cluster.asked("getBlockHeight") == [[{"commitment": "finalized"}]]
+
+
+async def test_health_in_both_of_its_shapes(cluster: Cluster) -> None:
+    assert (await cluster.client.health()).healthy
+    cluster.methods["getHealth"] = lambda _: errors.RpcError(
+        "Node is behind by 42 slots", code=-32005, data={"numSlotsBehind": 42}
+    )
+    health = await cluster.client.health()
+    assert (health.healthy, health.slots_behind) == (False, 42)
+
+
+async def test_an_account_and_none(cluster: Cluster) -> None:
+    cluster.add(account(KEYS[0]))
+    found = await cluster.client.account(str(KEYS[0]), min_slot=50)
+    assert found is not None
+    assert (found.key, found.data, found.slot) == (KEYS[0], b"data", 100)
+    assert cluster.asked("getAccountInfo")[0][1]["minContextSlot"] == 50
+    assert await cluster.client.account(KEYS[1]) is None
+    with pytest.raises(ValueError, match="base58"):
+        await cluster.client.account("not base58 0OIl")
+
+
+async def test_hundreds_of_accounts_are_one_request(cluster: Cluster) -> None:
+    cluster.add(*(account(key, data=bytes(key)) for key in KEYS[:250]))
+    found = await cluster.client.accounts(KEYS)
+    assert [one.data if isinstance(one, Account) else one for one in found] == [bytes(key) for key in KEYS[:250]] + [None] * 149
+    assert [len(params[0]) for params in cluster.asked("getMultipleAccounts")] == [100, 100, 100, 99]
+    assert len(cluster.requests) == 2  # the chain's identity once, then one batch
+    assert await cluster.client.accounts([]) == []
+
+
+async def test_a_malformed_account_loses_no_neighbour(cluster: Cluster) -> None:
+    cluster.add(*(account(key) for key in KEYS[:3]))
+    shown = cluster.shown
+
+    def broken(key: str) -> Any:
+        found = shown(key)
+        return found | {"data": ["%%%", "base64"]} if key == str(KEYS[1]) else found
+
+    cluster.shown = broken  # type: ignore[method-assign]
+    first, second, third = await cluster.client.accounts(KEYS[:3])
+    assert isinstance(first, Account)
+    assert isinstance(second, errors.DecodeError)
+    assert isinstance(third, Account)
+
+
+async def test_one_hundred_that_fail_are_errors_in_their_places(cluster: Cluster) -> None:
+    cluster.add(*(account(key) for key in KEYS))
+    multiple = cluster.multiple
+
+    def second_fails(params: list[Any]) -> Any:
+        return errors.RpcError("nope", code=-32000) if str(KEYS[100]) in params[0] else multiple(params)
+
+    cluster.methods["getMultipleAccounts"] = second_fails
+    found = await cluster.client.accounts(KEYS[:250])
+    kinds = [type(one) for one in found]
+    assert kinds[:100] == [Account] * 100
+    assert kinds[100:200] == [errors.RpcError] * 100
+    assert kinds[200:] == [Account] * 50
+
+
+async def test_program_accounts_with_filters(cluster: Cluster) -> None:
+    cluster.methods["getProgramAccounts"] = lambda _: cluster.contextual(
+        [{"pubkey": str(KEYS[0]), "account": encode_account(account(KEYS[0]))}, {"pubkey": "bad", "account": {}}]
+    )
+    found = await cluster.client.program_accounts(OWNER, data_size=165, memcmp=[(32, b"\x01\x02")], data_slice=(0, 8))
+    assert found.slot == 100
+    assert isinstance(found.items[0], Account)
+    assert isinstance(found.items[1], errors.DecodeError)
+    (params,) = cluster.asked("getProgramAccounts")
+    assert params[1]["filters"] == [{"memcmp": {"offset": 32, "bytes": base58(b"\x01\x02")}}, {"dataSize": 165}]
+    assert params[1]["dataSlice"] == {"offset": 0, "length": 8}
+    assert params[1]["withContext"] is True
+
+
+async def test_balances(cluster: Cluster) -> None:
+    cluster.add(account(KEYS[0], lamports=1_234_567_890))
+    balance = await cluster.client.balance(KEYS[0])
+    assert (balance.lamports, str(balance.sol), balance.slot) == (1_234_567_890, "1.234567890", 100)
+    mint = KEYS[1]
+    held = TokenAccount(mint=mint, owner=OWNER, amount=1_500_000)
+    cluster.add(account(KEYS[2], encode_token_account(held)))
+    cluster.add(account(mint, encode_mint(TokenMint(supply=10**12, decimals=6))))
+    amount = await cluster.client.token_balance(KEYS[2])
+    assert str(amount) == "1.500000"
+    with pytest.raises(errors.NotFound):
+        await cluster.client.token_balance(KEYS[3])
+    del cluster.accounts[str(mint)]
+    with pytest.raises(errors.NotFound, match="mint"):
+        await cluster.client.token_balance(KEYS[2])
+
+
+def prepare_send(cluster: Cluster, *, spent: int = 5_000, error: Any = None) -> Pubkey:
+    payer = KEYS[0]
+    cluster.add(account(payer, lamports=1_000_000))
+    left = encode_account(account(payer, lamports=1_000_000 - spent))
+    cluster.methods["simulateTransaction"] = lambda _: cluster.contextual(
+        {"err": error, "logs": ["Program log: why"], "accounts": [left], "unitsConsumed": 150}
+    )
+    cluster.methods["sendTransaction"] = lambda _: SIGNATURE
+    return payer
+
+
+async def test_a_send_is_simulated_and_goes_out_once(cluster: Cluster) -> None:
+    payer = prepare_send(cluster)
+    assert await cluster.client.send(RAW, payer=payer, cap_lamports=10_000) == SIGNATURE
+    ((raw, config),) = cluster.asked("sendTransaction")
+    assert base64.b64decode(raw) == RAW
+    assert config["maxRetries"] == 0
+
+
+@pytest.mark.parametrize(
+    ("options", "reason"),
+    [({"spent": 10_001}, "cap is 10000"), ({"error": {"InstructionError": [0, {"Custom": 1}]}}, "simulation fails")],
+)
+async def test_a_send_above_its_cap_or_that_fails_is_refused(cluster: Cluster, options: Any, reason: str) -> None:
+    payer = prepare_send(cluster, **options)
+    with pytest.raises(errors.SendRefused, match=reason):
+        await cluster.client.send(RAW, payer=payer, cap_lamports=10_000)
+    assert cluster.asked("sendTransaction") == []
+
+
+async def test_a_simulation_that_leaves_out_the_fee_does_not_slip_under_the_cap(cluster: Cluster) -> None:
+    payer = prepare_send(cluster, spent=0)
+    with pytest.raises(errors.SendRefused, match="5000 lamports"):
+        await cluster.client.send(RAW, payer=payer, cap_lamports=4_999)
+
+
+async def test_nothing_is_sent_to_a_chain_that_is_not_configured_or_is_another(cluster: Cluster) -> None:
+    payer = prepare_send(cluster)
+    for genesis_hash, error in ((None, errors.SendRefused), (GENESIS["mainnet-beta"], errors.WrongChain)):
+        client = SolanaClient("http://node.test/", genesis_hash=genesis_hash, transport=cluster.transport, clock=cluster.clock)
+        with pytest.raises(error):
+            await client.send(RAW, payer=payer, cap_lamports=10_000)
+    assert cluster.asked("sendTransaction") == []
+
+
+def statuses(cluster: Cluster, *rows: Any) -> None:
+    """The status of the transaction at each poll; the last one stays."""
+    told = list(rows)
+    cluster.methods["getSignatureStatuses"] = lambda params: cluster.contextual(
+        [told.pop(0) if len(told) > 1 else told[0]] * len(params[0])
+    )
+
+
+def status(level: str, err: Any = None) -> dict[str, Any]:
+    return {"slot": 5, "confirmations": 1, "err": err, "confirmationStatus": level}
+
+
+async def confirm(cluster: Cluster, **options: Any) -> Any:
+    import asyncio
+
+    work = cluster.client.confirm(SIGNATURE, **{"last_valid_block_height": 100} | options)
+    task = asyncio.ensure_future(work)
+    for _ in range(400):
+        if task.done():
+            break
+        await cluster.clock.advance(timedelta(milliseconds=500))
+    return task.result()
+
+
+async def test_a_transaction_lands(cluster: Cluster) -> None:
+    statuses(cluster, None, status("processed"), status("confirmed"))
+    found = await confirm(cluster)
+    assert (found.outcome, found.status.commitment) == ("landed", Commitment.CONFIRMED)
+    assert len(cluster.asked("getSignatureStatuses")) == 3
+
+
+async def test_a_transaction_fails(cluster: Cluster) -> None:
+    statuses(cluster, status("confirmed", {"InstructionError": [0, {"Custom": 6000}]}))
+    assert (await confirm(cluster)).outcome == "failed"
+
+
+async def test_a_transaction_expires_by_block_height_not_by_time(cluster: Cluster) -> None:
+    statuses(cluster, None)
+    heights = iter([90, 99, 100, 101, 102])
+    cluster.methods["getBlockHeight"] = lambda _: next(heights)
+    found = await confirm(cluster)
+    assert (found.outcome, found.block_height) == ("expired", 101)
+
+
+async def test_a_chain_that_stands_still_is_a_deadline(cluster: Cluster) -> None:
+    statuses(cluster, None)
+    with pytest.raises(errors.DeadlineExceeded, match="neither final nor expired"):
+        await confirm(cluster, timeout=timedelta(seconds=20))
+
+
+async def test_signatures(cluster: Cluster) -> None:
+    cluster.methods["getSignaturesForAddress"] = lambda _: [
+        {"signature": SIGNATURE, "slot": 5, "err": None, "memo": None, "blockTime": 1, "confirmationStatus": "finalized"},
+        {"slot": 4},
+    ]
+    first, second = await cluster.client.signatures_for(KEYS[0], limit=10, before="b", until="u")
+    assert not isinstance(first, errors.DecodeError)
+    assert first.signature == SIGNATURE
+    assert isinstance(second, errors.DecodeError)
+    (params,) = cluster.asked("getSignaturesForAddress")
+    assert params[1] == {"limit": 10, "commitment": "confirmed", "before": "b", "until": "u"}
+
+
+@pytest.mark.parametrize("junk", [None, 7, "x", [], {}, {"context": {"slot": -1}, "value": None}, {"value": []}])
+async def test_answers_that_are_none(cluster: Cluster, junk: Any) -> None:
+    for method in ("getAccountInfo", "getBalance", "getProgramAccounts", "getLatestBlockhash"):
+        cluster.methods[method] = lambda _: junk
+    for call in (
+        cluster.client.account(KEYS[0]),
+        cluster.client.balance(KEYS[0]),
+        cluster.client.program_accounts(OWNER),
+        cluster.client.blockhash(),
+    ):
+        with pytest.raises(errors.DecodeError):
+            await call
+    cluster.methods["getMultipleAccounts"] = lambda _: junk
+    assert all(isinstance(one, errors.DecodeError) for one in await cluster.client.accounts(KEYS[:2]))
+
+
+async def test_without_a_genesis_hash_the_first_answer_binds(cluster: Cluster) -> None:
+    client = SolanaClient("http://node.test/", transport=cluster.transport, clock=cluster.clock)
+    assert await client.slot() == 100
+    assert client.pool.identity is None
+    cluster.methods["getGenesisHash"] = lambda _: GENESIS["testnet"]
+    standings = await client.standings()
+    assert "serves chain 4uhc" in next(iter(standings.values())).reason
