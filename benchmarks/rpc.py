@@ -1,0 +1,201 @@
+"""What the endpoint pool costs: a contract read through it against the bare call on the same engine, and against web3's own.
+
+The node is a process of its own that answers from memory; what is measured is the client's CPU time per call.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import multiprocessing
+import socket
+import threading
+import time
+from collections.abc import Awaitable, Callable, Iterator
+from functools import lru_cache
+from typing import Any
+
+from benchmarks.row import Row
+from probekit.clock import SYSTEM_CLOCK
+from probekit.transports.base import Engine, Request
+from probekit.transports.rpc import EVM, Call, Endpoint, EndpointPool
+
+CALLS = 150
+CONTRACT = "0x4305FB66699C3B2702D4d05CF36551390A4c69C6"
+DATA = "0x96834ad3" + "e6" * 32
+RESULT = "0x" + "00" * 31 + "07" + "00" * 96
+BATCH = 100
+
+
+def _serve(listener: socket.socket) -> None:
+    def one(item: dict[str, Any]) -> dict[str, Any]:
+        result = {"eth_chainId": "0x1", "eth_blockNumber": "0x64", "eth_syncing": False}.get(item["method"], RESULT)
+        return {"jsonrpc": "2.0", "id": item["id"], "result": result}
+
+    def converse(connection: socket.socket) -> None:
+        with contextlib.suppress(OSError), connection, connection.makefile("rb") as reader:
+            while True:
+                length = 0
+                while (line := reader.readline()) not in (b"\r\n", b""):
+                    name, _, value = line.partition(b":")
+                    if name.lower() == b"content-length":
+                        length = int(value)
+                if not length:
+                    return
+                asked = json.loads(reader.read(length))
+                body = json.dumps([one(item) for item in asked] if isinstance(asked, list) else one(asked)).encode()
+                head = f"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: {len(body)}\r\n\r\n"
+                connection.sendall(head.encode() + body)
+
+    while True:
+        connection, _ = listener.accept()
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        threading.Thread(target=converse, args=(connection,), daemon=True).start()
+
+
+@lru_cache(maxsize=1)
+def node() -> str:
+    """URL of a node that answers every ``eth_call`` with the same words, in a process of its own."""
+    listener = socket.create_server(("127.0.0.1", 0))
+    process = multiprocessing.get_context("fork").Process(target=_serve, args=(listener,), daemon=True)
+    process.start()
+    return f"http://127.0.0.1:{listener.getsockname()[1]}/"
+
+
+def cpu_us(work: Callable[[], Awaitable[Any]], calls: int) -> float:
+    """CPU microseconds of this process for each of ``calls`` calls, after a tenth of them to warm up."""
+
+    async def run() -> float:
+        for _ in range(calls // 10):
+            await work()
+        began = time.process_time()
+        for _ in range(calls):
+            await work()
+        return (time.process_time() - began) / calls * 1e6
+
+    return asyncio.run(run())
+
+
+def engines() -> Iterator[tuple[str, Callable[[], Engine]]]:
+    """Both engines, as factories: each is used within one event loop."""
+    from probekit.transports.curl import CurlTransport
+    from probekit.transports.httpx import HttpxTransport
+
+    yield "httpx", lambda: HttpxTransport(clock=SYSTEM_CLOCK)
+    yield "libcurl", lambda: CurlTransport(clock=SYSTEM_CLOCK)
+
+
+def pooled(make: Callable[[], Engine], endpoints: int) -> float:
+    """One contract read at a time through a pool."""
+    held: list[EndpointPool] = []
+
+    async def one() -> None:
+        if not held:
+            members = [Endpoint(node(), name=f"node {number}") for number in range(endpoints)]
+            held.append(EndpointPool(members, family=EVM, identity="1", transport=make()))
+        result = await held[0].call("eth_call", [{"to": CONTRACT, "data": DATA}, "latest"])
+        assert bytes(result)[1:3] == b"0x"
+
+    return cpu_us(one, CALLS)
+
+
+def bare(make: Callable[[], Engine]) -> float:
+    """The same request, encoded and decoded by json, straight on the engine."""
+    held: list[Engine] = []
+    body = {"jsonrpc": "2.0", "id": 1, "method": "eth_call", "params": [{"to": CONTRACT, "data": DATA}, "latest"]}
+
+    async def one() -> None:
+        if not held:
+            held.append(make())
+        headers = (("content-type", "application/json"),)
+        response = await held[0].send(Request("POST", node(), headers=headers, body=json.dumps(body).encode()))
+        assert json.loads(response.body)["result"] == RESULT
+
+    return cpu_us(one, CALLS)
+
+
+def by_web3() -> float:
+    """AsyncWeb3's own provider and ``call()``."""
+    from web3 import AsyncHTTPProvider, AsyncWeb3
+
+    held: list[Any] = []
+
+    async def one() -> None:
+        if not held:
+            held.append(AsyncWeb3(AsyncHTTPProvider(node())))
+        result = await held[0].eth.call({"to": CONTRACT, "data": DATA})
+        assert len(result) == 128
+
+    async def run() -> float:
+        for _ in range(10):
+            await one()
+        began = time.process_time()
+        for _ in range(CALLS):
+            await one()
+        spent = (time.process_time() - began) / CALLS * 1e6
+        await held[0].provider.disconnect()
+        return spent
+
+    return asyncio.run(run())
+
+
+def batched() -> float:
+    """A hundred reads in one request, per read."""
+    held: list[EndpointPool] = []
+    calls = [Call("eth_call", [{"to": CONTRACT, "data": DATA}, "latest"])] * BATCH
+
+    async def one() -> None:
+        if not held:
+            held.append(EndpointPool(Endpoint(node(), name="node"), family=EVM, identity="1"))
+        assert len(await held[0].batch(calls)) == BATCH
+
+    return cpu_us(one, 10) / BATCH
+
+
+def rows() -> list[Row]:
+    """CPU per contract read."""
+    made = dict(engines())
+    found: list[Row] = [
+        {
+            "name": f"contract read through a pool, {name}",
+            "ours": lambda make=make: pooled(make, 1),
+            "peer": lambda make=make: bare(make),
+            "peer_name": "a bare JSON-RPC call on the same engine",
+            "target": 1 / 1.5,
+            "unit": "us CPU",
+            "measured": True,
+            "runs": 7,
+        }
+        for name, make in made.items()
+    ]
+    found.append(
+        {
+            "name": "contract read through a pool of three, httpx",
+            "ours": lambda: pooled(made["httpx"], 3),
+            "peer": lambda: bare(made["httpx"]),
+            "peer_name": "a bare JSON-RPC call on the same engine",
+            "target": None,
+            "unit": "us CPU",
+            "measured": True,
+            "runs": 5,
+        }
+    )
+    found += [
+        {
+            "name": name,
+            "ours": ours,
+            "peer": by_web3,
+            "peer_name": "AsyncWeb3.eth.call",
+            "target": target,
+            "unit": "us CPU",
+            "measured": True,
+            "runs": 5,
+        }
+        for name, ours, target in (
+            ("contract read through a pool, httpx", lambda: pooled(made["httpx"], 1), None),
+            ("contract read through a pool, libcurl", lambda: pooled(made["libcurl"], 1), 5),
+            ("contract read in a batch of 100, httpx", batched, None),
+        )
+    ]
+    return found
