@@ -1,0 +1,256 @@
+"""Slots, accounts and logs of a Solana cluster as they happen, over subscriptions that are watched and made whole again.
+
+After every reconnect what may have been missed is fetched: an account by a read, transactions by their signatures. Slots that
+were missed are told as a gap. Methods and messages: Solana RPC reference, WebSocket methods.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import AsyncGenerator, Sequence
+from datetime import timedelta
+from typing import Final, Generic, TypeVar
+
+import msgspec
+
+from probekit.clients.solana import SolanaClient
+from probekit.clock import SYSTEM_CLOCK, Clock
+from probekit.codecs.solana import subscriptions as codec
+from probekit.errors import DecodeError, ProbekitError
+from probekit.model.pubkey import Pubkey
+from probekit.model.solana import Account, Commitment, LogsEvent, SignatureInfo, SlotInfo
+from probekit.transports.rpc import SVM, Call, Endpoint
+from probekit.transports.rpc.family import result_of
+from probekit.transports.rpc.subscription import (
+    Connected,
+    Lost,
+    Notice,
+    Subscription,
+    SubscriptionFeed,
+    SubscriptionPolicy,
+)
+from probekit.transports.socket import Connector
+from probekit.units import Instant
+
+__all__ = ["Gap", "Seen", "SolanaStreams", "StreamItem", "Unreadable"]
+
+T = TypeVar("T")
+
+_REMEMBERED: Final = 4_096
+_BACKFILL_PAGES: Final = 10
+
+
+class Seen(msgspec.Struct, Generic[T], frozen=True):
+    """One value. ``backfilled``: fetched after a reconnect, not told when it happened."""
+
+    value: T
+    endpoint: str
+    at: Instant
+    backfilled: bool = False
+
+
+class Gap(msgspec.Struct, frozen=True):
+    """Something was missed and cannot be fetched: slots from ``first`` to ``last``, or more transactions than are kept. The
+    numbers are slots; ``reason`` says what happened.
+    """
+
+    first: int
+    last: int
+    reason: str
+
+
+class Unreadable(msgspec.Struct, frozen=True):
+    """One message that does not decode, or a backfill that failed. The stream goes on."""
+
+    error: ProbekitError
+    endpoint: str
+    at: Instant
+
+
+StreamItem = Seen[T] | Gap | Unreadable | Connected | Lost
+"""What a stream gives: values, and what happens to the stream itself."""
+
+
+class SolanaStreams:
+    """Streams of one cluster. ``client`` fetches what was missed; its genesis hash is proven on every socket too, where it has
+    one. ``silence`` is how long slots may not come before the subscription is taken for dead.
+
+    Needs the extra ``ws`` unless ``connector`` is given.
+    """
+
+    def __init__(
+        self,
+        client: SolanaClient,
+        endpoints: Sequence[Endpoint],
+        *,
+        genesis_hash: str,
+        connector: Connector | None = None,
+        policy: SubscriptionPolicy | None = None,
+        silence: timedelta = timedelta(seconds=10),
+        clock: Clock = SYSTEM_CLOCK,
+    ) -> None:
+        if connector is None:
+            from probekit.transports.websocket import WebsocketsConnector
+
+            connector = WebsocketsConnector()
+        self._client = client
+        self._endpoints = list(endpoints)
+        self._genesis_hash = genesis_hash
+        self._connector = connector
+        self._policy = policy
+        self._silence = silence
+        self._clock = clock
+
+    def _feed(self, *subscriptions: Subscription) -> SubscriptionFeed:
+        return SubscriptionFeed(
+            self._endpoints,
+            subscriptions,
+            family=SVM,
+            identity=self._genesis_hash,
+            connector=self._connector,
+            clock=self._clock,
+            policy=self._policy,
+        )
+
+    async def slots(self) -> AsyncGenerator[StreamItem[SlotInfo], None]:
+        """Every slot that a node processes, as told: forks go back. Those missed by a reconnect come as :class:`Gap`."""
+        newest: int | None = None
+        missed = False
+        items = self._feed(Subscription("slots", Call("slotSubscribe"), self._silence)).items()
+        try:
+            async for item in items:
+                if isinstance(item, Notice):
+                    try:
+                        slot = codec.decode_slot(result_of(item.result))
+                    except DecodeError as error:
+                        yield Unreadable(error, item.endpoint, item.at)
+                        continue
+                    # Within one connection a jump is skipped slots, which the parent tells; after a reconnect it is ours.
+                    if missed and newest is not None and slot.slot > newest + 1:
+                        yield Gap(newest + 1, slot.slot - 1, "not told while the stream was away")
+                    missed = False
+                    newest = slot.slot if newest is None else max(newest, slot.slot)
+                    yield Seen(slot, item.endpoint, item.at)
+                else:
+                    missed = missed or isinstance(item, Lost)
+                    yield item
+        finally:
+            await items.aclose()
+
+    async def account(
+        self, address: Pubkey | str, *, commitment: Commitment = Commitment.CONFIRMED
+    ) -> AsyncGenerator[StreamItem[Account], None]:
+        """An account, now and at every change. It is read after each (re)connect, so that no change is missed for longer than
+        the stream was away; states older than the newest one told are left out. Not existing tells nothing.
+        """
+        key = Pubkey(address)
+        config = {"encoding": "base64", "commitment": str(commitment)}
+        # Silence is normal here; the slots beside it prove that the connection is alive.
+        items = self._feed(
+            Subscription("account", Call("accountSubscribe", [str(key), config]), None),
+            Subscription("slots", Call("slotSubscribe"), self._silence),
+        ).items()
+        newest = -1
+        try:
+            async for item in items:
+                if isinstance(item, Connected):
+                    yield item
+                    try:
+                        found = await self._client.account(key, commitment=commitment)
+                    except ProbekitError as error:
+                        yield Unreadable(error, item.endpoint, self._clock.now())
+                        continue
+                    if found is not None and found.slot > newest:
+                        newest = found.slot
+                        yield Seen(found, item.endpoint, self._clock.now(), backfilled=True)
+                elif isinstance(item, Notice):
+                    if item.name != "account":
+                        continue
+                    try:
+                        changed = codec.decode_account(result_of(item.result), key)
+                    except DecodeError as error:
+                        yield Unreadable(error, item.endpoint, item.at)
+                        continue
+                    if changed.slot >= newest:
+                        newest = changed.slot
+                        yield Seen(changed, item.endpoint, item.at)
+                else:
+                    yield item
+        finally:
+            await items.aclose()
+
+    async def logs(
+        self, mentions: Pubkey | str, *, commitment: Commitment = Commitment.CONFIRMED
+    ) -> AsyncGenerator[StreamItem[LogsEvent], None]:
+        """Transactions that mention an address, each once. Those of the time that the stream was away come after the reconnect,
+        oldest first and without their log lines, which signatures do not carry; more than 10,000 of them leave a :class:`Gap`.
+        """
+        key = Pubkey(mentions)
+        params = [{"mentions": [str(key)]}, {"commitment": str(commitment)}]
+        items = self._feed(
+            Subscription("logs", Call("logsSubscribe", params), None),
+            Subscription("slots", Call("slotSubscribe"), self._silence),
+        ).items()
+        told: OrderedDict[str, int] = OrderedDict()
+        try:
+            async for item in items:
+                if isinstance(item, Connected):
+                    yield item
+                    async for one in self._missed(key, commitment, told, item.endpoint):
+                        yield one
+                elif isinstance(item, Notice):
+                    if item.name != "logs":
+                        continue
+                    try:
+                        event = codec.decode_logs(result_of(item.result))
+                    except DecodeError as error:
+                        yield Unreadable(error, item.endpoint, item.at)
+                        continue
+                    if _first_time(told, event.signature, event.slot):
+                        yield Seen(event, item.endpoint, item.at)
+                else:
+                    yield item
+        finally:
+            await items.aclose()
+
+    async def _missed(
+        self, key: Pubkey, commitment: Commitment, told: OrderedDict[str, int], endpoint: str
+    ) -> AsyncGenerator[StreamItem[LogsEvent], None]:
+        """The transactions since the last one told, oldest first. The first time: where to begin, and nothing told."""
+        if not told:
+            try:
+                for row in await self._client.signatures_for(key, limit=1, commitment=commitment):
+                    if not isinstance(row, DecodeError):
+                        told[row.signature] = row.slot
+            except ProbekitError as error:
+                yield Unreadable(error, endpoint, self._clock.now())
+            return
+        until, last_slot = next(reversed(told.items()))
+        rows: list[SignatureInfo] = []
+        before: str | None = None
+        for _ in range(_BACKFILL_PAGES):
+            try:
+                page = await self._client.signatures_for(key, before=before, until=until, commitment=commitment)
+            except ProbekitError as error:
+                yield Unreadable(error, endpoint, self._clock.now())
+                return
+            readable = [row for row in page if not isinstance(row, DecodeError)]
+            rows += readable
+            if len(page) < 1000 or not readable:
+                break
+            before = readable[-1].signature
+        else:
+            yield Gap(last_slot, rows[-1].slot, f"more than {len(rows)} transactions while the stream was away")
+        for row in reversed(rows):
+            if _first_time(told, row.signature, row.slot):
+                event = LogsEvent(row.signature, row.slot, (), row.error)
+                yield Seen(event, endpoint, self._clock.now(), backfilled=True)
+
+
+def _first_time(told: OrderedDict[str, int], signature: str, slot: int) -> bool:
+    if signature in told:
+        return False
+    told[signature] = slot
+    if len(told) > _REMEMBERED:
+        told.popitem(last=False)
+    return True

@@ -1,0 +1,219 @@
+"""Streams of a Solana cluster that lose their sockets and are made whole again."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from probekit import errors
+from probekit.clients.solana import GENESIS
+from probekit.clients.solana_stream import Gap, Seen, SolanaStreams, Unreadable
+from probekit.codecs.solana.rpc import encode_account
+from probekit.errors import StreamClosed
+from probekit.model.pubkey import base58
+from probekit.transports.rpc import Endpoint
+from tests.unit.clients.cluster import KEYS, Cluster, account
+from tests.unit.rpc.sockets import FakeConnector, FakeSocket
+
+KEY = KEYS[0]
+
+
+def signature(number: int) -> str:
+    return base58(bytes([number + 1]) * 64)
+
+
+class Rig:
+    """Streams over two fake nodes and a table of RPC answers."""
+
+    def __init__(self) -> None:
+        self.cluster = Cluster()
+        self.clock = self.cluster.clock
+        self.connector = FakeConnector(["a", "b"])
+        for node in self.connector.nodes.values():
+            node.genesis_hash = GENESIS["devnet"]
+        self.streams = SolanaStreams(
+            self.cluster.client,
+            [Endpoint(f"http://{name}.test", name=name) for name in "ab"],
+            genesis_hash=GENESIS["devnet"],
+            connector=self.connector,
+            clock=self.clock,
+        )
+        self.seen: list[Any] = []
+
+    @asynccontextmanager
+    async def running(self, items: Any) -> AsyncIterator[None]:
+        async def collect() -> None:
+            async for item in items:
+                self.seen.append(item)
+
+        task = asyncio.create_task(collect())
+        await self.clock.settle()
+        try:
+            yield
+        finally:
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+            await items.aclose()
+            await self.clock.settle()
+            assert asyncio.all_tasks() == {asyncio.current_task()}
+
+    def socket(self, name: str) -> FakeSocket:
+        return self.connector.nodes[name].socket
+
+    async def lose(self, name: str) -> None:
+        self.socket(name).tell(StreamClosed("gone", planned=False))
+        await self.clock.advance(timedelta(milliseconds=100))
+
+    def slot(self, name: str, number: int) -> None:
+        result = {"slot": number, "parent": number - 1, "root": number - 32}
+        self.notify(name, "slotNotification", "0xsub1", result)
+
+    def notify(self, name: str, method: str, subscription: str, result: Any) -> None:
+        self.socket(name).tell({"jsonrpc": "2.0", "method": method, "params": {"subscription": subscription, "result": result}})
+
+    def account(self, name: str, slot: int, data: bytes) -> None:
+        value = encode_account(account(KEY, data))
+        self.notify(name, "accountNotification", "0xsub1", {"context": {"slot": slot}, "value": value})
+
+    def logs(self, name: str, number: int, slot: int) -> None:
+        value = {"signature": signature(number), "err": None, "logs": ["line"]}
+        self.notify(name, "logsNotification", "0xsub1", {"context": {"slot": slot}, "value": value})
+
+    def values(self) -> list[Any]:
+        return [item for item in self.seen if isinstance(item, Seen | Gap | Unreadable)]
+
+
+@pytest.fixture
+def rig() -> Rig:
+    return Rig()
+
+
+async def test_slots_and_the_gap_of_a_reconnect(rig: Rig) -> None:
+    async with rig.running(rig.streams.slots()):
+        rig.slot("a", 100)
+        rig.slot("a", 103)
+        await rig.lose("a")
+        rig.slot("b", 110)
+        rig.slot("b", 111)
+        await rig.clock.settle()
+    told = [item.value.slot if isinstance(item, Seen) else item for item in rig.values()]
+    assert told == [100, 103, Gap(104, 109, "not told while the stream was away"), 110, 111]
+
+
+async def test_slots_that_stop_are_found(rig: Rig) -> None:
+    async with rig.running(rig.streams.slots()):
+        rig.slot("a", 100)
+        await rig.clock.advance(timedelta(seconds=11))
+        rig.slot("b", 130)
+        await rig.clock.settle()
+    assert [item.endpoint for item in rig.seen if isinstance(item, Seen)] == ["a", "b"]
+
+
+async def test_a_slot_that_does_not_decode_is_told_and_harms_nothing(rig: Rig) -> None:
+    async with rig.running(rig.streams.slots()):
+        rig.notify("a", "slotNotification", "0xsub1", {"slot": "x"})
+        rig.slot("a", 100)
+        await rig.clock.settle()
+    bad, good = rig.values()
+    assert isinstance(bad, Unreadable)
+    assert isinstance(bad.error, errors.DecodeError)
+    assert isinstance(good, Seen)
+
+
+async def test_an_account_is_read_first_and_after_each_reconnect(rig: Rig) -> None:
+    rig.cluster.add(account(KEY, b"one"))
+    async with rig.running(rig.streams.account(KEY)):
+        rig.account("a", 105, b"two")
+        await rig.clock.settle()
+        rig.cluster.contextual = lambda value: {"context": {"slot": 120}, "value": value}  # type: ignore[method-assign]
+        rig.cluster.add(account(KEY, b"three"))
+        await rig.lose("a")
+        rig.account("b", 119, b"late")
+        rig.account("b", 121, b"four")
+        await rig.clock.settle()
+    told = [(item.value.data, item.value.slot, item.backfilled) for item in rig.values()]
+    assert told == [(b"one", 100, True), (b"two", 105, False), (b"three", 120, True), (b"four", 121, False)]
+
+
+async def test_an_account_that_rests_is_no_silence_but_slots_that_stop_are(rig: Rig) -> None:
+    rig.cluster.add(account(KEY, b"one"))
+    async with rig.running(rig.streams.account(KEY)):
+        for number in range(5):
+            await rig.clock.advance(timedelta(seconds=9))
+            rig.notify("a", "slotNotification", "0xsub2", {"slot": number, "parent": number, "root": 0})
+        await rig.clock.settle()
+        assert len(rig.connector.nodes["b"].sockets) == 0
+        await rig.clock.advance(timedelta(seconds=11))
+        assert len(rig.connector.nodes["b"].sockets) == 1
+
+
+async def test_a_backfill_that_fails_is_told(rig: Rig) -> None:
+    rig.cluster.methods["getAccountInfo"] = lambda _: errors.RpcError("no", code=-32000)
+    async with rig.running(rig.streams.account(KEY)):
+        rig.account("a", 105, b"two")
+        await rig.clock.settle()
+    assert [type(item) for item in rig.values()] == [Unreadable, Seen]
+
+
+def row(number: int, slot: int) -> dict[str, Any]:
+    return {"signature": signature(number), "slot": slot, "err": None, "memo": None, "blockTime": None}
+
+
+async def test_transactions_come_once_and_those_missed_are_fetched(rig: Rig) -> None:
+    asked: list[Any] = []
+
+    def signatures(params: list[Any]) -> Any:
+        asked.append(params[1])
+        if params[1]["limit"] == 1:
+            return [row(0, 90)]
+        return [row(4, 104), row(3, 103), row(2, 102)]
+
+    rig.cluster.methods["getSignaturesForAddress"] = signatures
+    async with rig.running(rig.streams.logs(KEY)):
+        rig.logs("a", 1, 101)
+        rig.logs("a", 1, 101)
+        await rig.lose("a")
+        rig.logs("b", 4, 104)
+        rig.logs("b", 5, 105)
+        await rig.clock.settle()
+    told = [(item.value.signature, item.value.logs, item.backfilled) for item in rig.values()]
+    assert told == [
+        (signature(1), ("line",), False),
+        (signature(2), (), True),
+        (signature(3), (), True),
+        (signature(4), (), True),
+        (signature(5), ("line",), False),
+    ]
+    assert [options.get("until") for options in asked] == [None, signature(1)]
+
+
+async def test_what_is_missed_before_the_first_transaction_is_fetched_too(rig: Rig) -> None:
+    pages = {1: [row(0, 90)], 1000: [row(2, 102)]}
+    rig.cluster.methods["getSignaturesForAddress"] = lambda params: pages[params[1]["limit"]]
+    async with rig.running(rig.streams.logs(KEY)):
+        await rig.lose("a")
+    assert [(item.value.signature, item.backfilled) for item in rig.values()] == [(signature(2), True)]
+
+
+async def test_transactions_that_cannot_be_fetched_are_told(rig: Rig) -> None:
+    rig.cluster.methods["getSignaturesForAddress"] = lambda _: errors.RpcError("no", code=-32000)
+    async with rig.running(rig.streams.logs(KEY)):
+        rig.logs("a", 1, 101)
+        await rig.lose("a")
+    assert [type(item) for item in rig.values()] == [Unreadable, Seen, Unreadable]
+
+
+async def test_more_than_can_be_fetched_is_a_gap(rig: Rig) -> None:
+    page = [row(7, 200)] * 1000
+    rig.cluster.methods["getSignaturesForAddress"] = lambda _: page
+    async with rig.running(rig.streams.logs(KEY)):
+        rig.logs("a", 1, 101)
+        await rig.lose("a")
+        await rig.clock.settle(400)
+    gaps = [item for item in rig.values() if isinstance(item, Gap)]
+    assert gaps == [Gap(101, 200, "more than 10000 transactions while the stream was away")]
