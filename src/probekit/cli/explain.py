@@ -5,12 +5,18 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from probekit.cli import run
+from probekit.entry.streams import emit
+
+_HELP = """\
+usage: probekit explain NAME [--config FILE] [--set KEY=VALUE]
+
+Print what a probe asks, and its options with where each value comes from.
+"""
 
 
 def main(argv: Sequence[str]) -> int:
     """The probe's own ``--explain``."""
     if argv and argv[0] in ("-h", "--help"):
-        print("usage: probekit explain NAME [--config FILE] [--set KEY=VALUE]")
-        print("\nPrint what a probe asks, and its options with where each value comes from.")
+        emit(_HELP)
         return 0
-    return run.main([*argv, "--explain"])
+    return run.main([*argv, "--explain"] if argv else [], program="probekit explain")

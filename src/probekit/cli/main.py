@@ -25,25 +25,36 @@ def usage() -> str:
 def main(argv: Sequence[str] | None = None) -> int:
     """Run a subcommand; returns the exit code. An unknown one is a usage error: 3, with the nearest."""
     arguments = list(sys.argv[1:] if argv is None else argv)
-    if not arguments or arguments[0] in ("-h", "--help", "help"):
-        print(usage())
-        return 0 if arguments else 3
+    try:
+        from probekit.entry.guard import guarded
+
+        program = f"probekit {arguments[0]}" if arguments and arguments[0] in COMMANDS else "probekit"
+        return guarded(program, lambda: _dispatch(arguments))
+    except KeyboardInterrupt:
+        # While the guard itself was imported, or was saying so.
+        return 130
+
+
+def _dispatch(arguments: Sequence[str]) -> int:
+    from probekit.entry.streams import emit
+    from probekit.errors import ConfigError
+
+    if not arguments:
+        raise ConfigError(f"no command given; commands: {', '.join(COMMANDS)}")
     name, rest = arguments[0], arguments[1:]
+    if name in ("-h", "--help", "help"):
+        emit(usage() + "\n")
+        return 0
     if name in ("version", "--version"):
         from probekit._version import __version__
 
-        print(f"probekit {__version__}")
+        emit(f"probekit {__version__}\n")
         return 0
     if name not in COMMANDS:
         import difflib
 
         near = difflib.get_close_matches(name, COMMANDS, n=1)
-        hint = f"; did you mean {near[0]!r}?" if near else ""
-        print(f"probekit: {name!r} is no command{hint} (error.type=config)\n\n{usage()}", file=sys.stderr)
-        return 3
-    command = importlib.import_module(f"probekit.cli.{name}")
-    try:
-        code: int = command.main(rest)
-    except KeyboardInterrupt:
-        return 130
+        hint = f"did you mean {near[0]!r}?" if near else f"commands: {', '.join(COMMANDS)}"
+        raise ConfigError(f"{name[:80]!r} is no command; {hint}")
+    code: int = importlib.import_module(f"probekit.cli.{name}").main(rest)
     return code

@@ -6,16 +6,19 @@ import binascii
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Final
 
 from probekit.codecs.hermes import decode_prices
 from probekit.entry.command import Parser
-from probekit.errors import DecodeError, ProbekitError
-from probekit.model import PriceMessage, TrustRoot
+from probekit.entry.streams import emit, say
+from probekit.errors import ConfigError, DecodeError, ProbekitError
+from probekit.model import PriceMessage, Status, TrustRoot
 from probekit.model.price import Price
 from probekit.runner.failures import status_of
 from probekit.trust import BETA, MAINNET, PRO_STAGING, claim_of, verify
 from probekit.units import Instant
 
+_MAX_BYTES: Final = 16 * 1024 * 1024
 _NETWORKS = {"mainnet": MAINNET, "staging": PRO_STAGING, "beta": BETA}
 
 
@@ -37,7 +40,7 @@ def read_updates(text: bytes) -> tuple[bytes, ...]:
 
 
 def main(argv: Sequence[str]) -> int:
-    """Verify every update of the input; the exit code is that of the worst."""
+    """Verify every update of the input; the exit code is that of the worst. Raises ``ConfigError`` for what cannot be read."""
     parser = Parser(prog="probekit verify", description="Verify a signed price update and say who signed it.")
     parser.add_argument("file", help="hex, base64, raw bytes or the JSON of a Hermes answer; - reads standard input")
     parser.add_argument("--network", choices=sorted(_NETWORKS), default="mainnet", help="whose signers (default: %(default)s)")
@@ -51,31 +54,48 @@ def main(argv: Sequence[str]) -> int:
     try:
         moment = Instant.now() if arguments.at is None or replay else Instant.parse(arguments.at)
     except ValueError as error:
-        parser.error(f"--at: {error}")
+        raise ConfigError(f"--at: {error}") from None
     try:
-        data = sys.stdin.buffer.read() if arguments.file == "-" else Path(arguments.file).read_bytes()
-    except OSError as error:
-        parser.error(f"{arguments.file}: {error}")
-    worst = 0
+        data = _read(arguments.file)
+    except (OSError, ValueError) as error:
+        raise ConfigError(f"{arguments.file}: {getattr(error, 'strerror', None) or error}") from None
+    worst = Status.OK
     try:
         updates = read_updates(data)
     except ProbekitError as error:
-        print(f"{error.message} (error.type={error.error_type})", file=sys.stderr)
+        say(f"{error.message} (error.type={error.error_type})")
         return status_of(error).exit_code
+    if not updates:
+        # An answer without one proves nothing, and must not pass.
+        say("there is no update in it (error.type=missing)")
+        return Status.CRITICAL.exit_code
     for update in updates:
         try:
             at = claim_of(update, trust).time if replay else moment
             proven = verify(update, trust, at=at, accept_superseded=replay)
         except ProbekitError as error:
-            print(f"{error.message} (error.type={error.error_type})", file=sys.stderr)
-            worst = max(worst, status_of(error).exit_code)
+            say(f"{error.message} (error.type={error.error_type})")
+            worst = max(worst, status_of(error), key=lambda status: status.severity)
             continue
-        print(
+        emit(
             f"signed by {len(proven.signers)} of {proven.root} set {proven.set_index} (quorum {proven.quorum}): "
-            f"{', '.join(map(str, proven.signers))}; slot {proven.slot}, {proven.vaa_time}"
+            f"{', '.join(map(str, proven.signers))}; slot {proven.slot}, {proven.vaa_time}\n"
         )
         for message in proven.messages:
             if isinstance(message, PriceMessage):
                 price, conf = Price(message.price, message.expo), Price(message.conf, message.expo)
-                print(f"  {message.feed_id} {price} +- {conf} at {Instant.from_seconds(message.publish_time)}")
-    return worst
+                emit(f"  {message.feed_id} {price} +- {conf} at {Instant.from_seconds(message.publish_time)}\n")
+    return worst.exit_code
+
+
+def _read(where: str) -> bytes:
+    if where == "-":
+        if sys.stdin is None:
+            raise ValueError("standard input is closed")
+        data = sys.stdin.buffer.read(_MAX_BYTES + 1)
+    else:
+        with Path(where).open("rb") as file:
+            data = file.read(_MAX_BYTES + 1)
+    if len(data) > _MAX_BYTES:
+        raise ValueError(f"more than {_MAX_BYTES} bytes: no answer of Hermes")
+    return data

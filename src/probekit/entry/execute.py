@@ -8,18 +8,21 @@ import contextlib
 import os
 import signal
 import socket
-import sys
 from collections.abc import Callable
 from contextlib import aclosing
+from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 from probekit._version import __version__
 from probekit.entry.explain import explain
 from probekit.entry.output import Printer, junit
+from probekit.entry.streams import emit, emit_bytes
 from probekit.errors import ConfigError
 from probekit.manifest.discovery import Found, source_digest
-from probekit.manifest.read import Manifest, read_manifest
+from probekit.manifest.options import value_text
+from probekit.manifest.read import Manifest, Origin, read_manifest
 from probekit.model import ProbeRun, Status, Vantage
 from probekit.probe import Probe
 from probekit.runner import Recorder, RunSettings, config_digest, run_once, watch
@@ -30,8 +33,9 @@ def execute(probe: Probe[Any], path: Path, arguments: argparse.Namespace) -> int
     """Read the configuration, run or explain, and return the exit code. Raises ``ConfigError``."""
     manifest = _manifest(probe, path, arguments)
     if arguments.explain:
-        print(explain(probe, manifest))
+        emit(explain(probe, manifest) + "\n")
         return 0
+    _check_junit(arguments.junit)
     settings = _settings(path, manifest, arguments)
     recorders: list[Recorder] = []
     from probekit.telemetry import recorder_from_env
@@ -68,23 +72,32 @@ def _manifest(probe: Probe[Any], path: Path, arguments: argparse.Namespace) -> M
     overrides: dict[str, str] = {}
     for item in arguments.set:
         key, separator, value = item.partition("=")
-        if not separator:
-            raise ConfigError(f"--set {key}: write it as KEY=VALUE")
+        if not separator or not key.strip():
+            # Without a key all of it may be a value, and that a secret.
+            raise ConfigError(f"--set {key.strip() if separator and key.strip() else '...'}: write it as KEY=VALUE")
         overrides[key] = value
-    file = Path(arguments.config) if arguments.config else Found(probe.name, path, "").manifest
-    return read_manifest(probe, file, overrides)
+    file = Found(probe.name, path, "").manifest if arguments.config is None else Path(arguments.config)
+    manifest = read_manifest(probe, file, overrides)
+    return manifest if arguments.interval is None else _with_interval(manifest, arguments.interval)
+
+
+def _with_interval(manifest: Manifest[Any], text: str) -> Manifest[Any]:
+    """``manifest`` at another interval; a deadline above it comes down with it."""
+    try:
+        interval = parse_duration(text[:100])
+    except (ValueError, ArithmeticError) as error:
+        raise ConfigError(f"--interval: {error}") from None
+    if interval <= timedelta(0):
+        raise ConfigError("--interval: must be positive")
+    origins = {**manifest.origins, "interval": Origin(value_text(interval), "--interval")}
+    deadline = manifest.deadline
+    if deadline is not None and deadline > interval:
+        deadline = interval
+        origins["deadline"] = Origin(value_text(deadline), "--interval")
+    return replace(manifest, interval=interval, deadline=deadline, origins=origins)
 
 
 def _settings(path: Path, manifest: Manifest[Any], arguments: argparse.Namespace) -> RunSettings:
-    interval, deadline = manifest.interval, manifest.deadline
-    if arguments.interval:
-        try:
-            interval = parse_duration(arguments.interval)
-        except ValueError as error:
-            raise ConfigError(f"--interval: {error}") from None
-        deadline = None if deadline is None else min(deadline, interval)
-    if interval.total_seconds() <= 0:
-        raise ConfigError("--interval: must be positive")
     given = manifest.vantage
     vantage = Vantage(
         host=given.get("host") or socket.gethostname(),
@@ -94,8 +107,8 @@ def _settings(path: Path, manifest: Manifest[Any], arguments: argparse.Namespace
     )
     return RunSettings(
         vantage=vantage,
-        interval=interval,
-        deadline=deadline,
+        interval=manifest.interval,
+        deadline=manifest.deadline,
         connectivity=manifest.connectivity,
         probe_version=__version__,
         source_digest=source_digest(path),
@@ -139,25 +152,44 @@ async def _loop(
                     return
 
     task = asyncio.ensure_future(consume())
+    stopped = False
+
+    def stop() -> None:
+        nonlocal stopped
+        stopped = True
+        task.cancel()
+
     with contextlib.suppress(NotImplementedError):
-        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
+        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop)
     try:
         await task
     except asyncio.CancelledError:
-        if not task.cancelled():
+        # SIGINT cancels from outside, and must reach the runner to become 130.
+        if not stopped:
             raise
     return last
 
 
+def _check_junit(where: str | None) -> None:
+    """Before the run: a report that cannot be written is not worth one."""
+    if where is None or where == "-":
+        return
+    path = Path(where)
+    if path.is_dir():
+        raise ConfigError(f"--junit {where}: Is a directory")
+    if not path.parent.is_dir():
+        raise ConfigError(f"--junit {where}: there is no folder {path.parent}")
+
+
 def _write_junit(where: str, run: ProbeRun) -> None:
-    report = junit(run)
+    report = junit(run).encode("utf-8", "backslashreplace")
     if where == "-":
-        sys.stdout.write(report)
+        emit_bytes(report)
         return
     try:
-        Path(where).write_text(report, encoding="utf-8")
+        Path(where).write_bytes(report)
     except OSError as error:
-        raise ConfigError(f"--junit {where}: {error}") from None
+        raise ConfigError(f"--junit {where}: {error.strerror}") from None
 
 
 @contextlib.contextmanager

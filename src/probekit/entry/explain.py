@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from probekit.entry.command import first_line
 from probekit.manifest.options import describe
 from probekit.manifest.read import Manifest
 from probekit.probe import Probe
@@ -12,7 +13,7 @@ from probekit.probe import Probe
 def explain(probe: Probe[Any], manifest: Manifest[Any]) -> str:
     """Text for a terminal. A secret shows only where it comes from."""
     lines = [
-        f"{probe.name}: {probe.question.strip().splitlines()[0]}",
+        f"{probe.name}: {first_line(probe.question)}",
         "",
         f"kind      {probe.mode}",
         f"interval  {manifest.origins['interval'].value}  ({manifest.origins['interval'].source})",

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import sys
-from typing import IO, Any
+from typing import IO, Any, cast
 from xml.sax.saxutils import escape, quoteattr
 
+from probekit.entry.streams import emit, emit_bytes
 from probekit.model import ProbeRun, Status, TargetResult, Verdict
 from probekit.runner import summary
 from probekit.runner.encode import encode_run
@@ -24,30 +25,58 @@ class Printer:
     """Shows runs on a terminal with rich where it is installed, as plain text where not, or as JSON lines."""
 
     def __init__(self, *, as_json: bool = False, quiet: bool = False, out: IO[str] | None = None) -> None:
-        self._out = out or sys.stdout
+        self._out = sys.stdout if out is None else out
         self._json = as_json
         self._quiet = quiet
-        self._console = None if as_json or quiet or not self._out.isatty() else _console(self._out)
+        plain = as_json or quiet or self._out is None or not self._out.isatty()
+        self._page = _Page(self._out)
+        self._console = None if plain else _console(self._page)
 
     def show(self, run: ProbeRun) -> None:
-        """Print one run."""
+        """Print one run. Raises ``ConfigError`` when it cannot be written."""
         if self._quiet:
             return
         if self._json:
-            self._out.write(encode_run(run).decode() + "\n")
+            emit_bytes(encode_run(run) + b"\n", self._out)
         elif self._console is not None:
             self._console.print(rich_table(run))
+            emit(self._page.taken(), self._out)
         else:
-            self._out.write(plain_table(run))
-        self._out.flush()
+            emit(plain_table(run), self._out)
 
 
-def _console(out: IO[str]) -> Any:
+class _Page:
+    """What rich draws for ``out``, kept back: writing by itself, it would end the program with a code of its own when the
+    reader has gone.
+    """
+
+    def __init__(self, out: IO[str] | None) -> None:
+        self.encoding = getattr(out, "encoding", None) or "utf-8"
+        self._parts: list[str] = []
+
+    def isatty(self) -> bool:
+        return True
+
+    def write(self, text: str) -> int:
+        self._parts.append(text)
+        return len(text)
+
+    def flush(self) -> None:
+        """Nothing waits here."""
+
+    def taken(self) -> str:
+        """Everything drawn since the last time."""
+        text = "".join(self._parts)
+        self._parts.clear()
+        return text
+
+
+def _console(page: _Page) -> Any:
     try:
         from rich.console import Console
     except ModuleNotFoundError:
         return None
-    return Console(file=out)
+    return Console(file=cast(IO[str], page))
 
 
 def headline(run: ProbeRun) -> str:

@@ -8,13 +8,16 @@ from datetime import timedelta
 from pathlib import Path as FilePath
 from typing import Any, Final, Generic
 
-from probekit.errors import ConfigError
 from probekit.manifest import options as option_reader
+from probekit.manifest.convert import convert, convert_value
 from probekit.manifest.options import unknown_key, value_text
-from probekit.manifest.tree import Mark, Problems, Tree, parse
+from probekit.manifest.problems import Mark, Problems, one_line
+from probekit.manifest.tree import BROKEN, Tree, parse
 from probekit.probe import O, Probe
 from probekit.secret import Secret
-from probekit.units import parse_duration
+
+MAX_BYTES: Final = 1024 * 1024
+"""A manifest of two thousand feeds has a tenth of this; what is larger is another file, given by mistake."""
 
 _KEYS: Final = ("probe", "name", "interval", "deadline", "vantage", "connectivity", "options")
 _VANTAGE_KEYS: Final = ("region", "provider", "host", "unit")
@@ -45,30 +48,98 @@ def read_manifest(probe: Probe[O], path: FilePath | None, overrides: Mapping[str
     """Read ``path`` (nothing: an empty manifest) with ``overrides`` (``key=value`` of options, from the command line) on top.
 
     Raises ``ConfigError`` whose ``problems`` name file, line, column, key and, for an unknown key, the nearest; all in one
-    pass.
+    pass. A file that is no YAML at all has one.
     """
-    source = "(no manifest)" if path is None else str(path)
-    problems = Problems(source)
-    text = ""
-    if path is not None:
-        try:
-            text = path.read_text(encoding="utf-8")
-        except (OSError, UnicodeDecodeError) as error:
-            raise ConfigError(f"{path}: cannot be read: {error}") from None
-    tree = parse(text, problems)
-    if problems.found:
-        _raise(problems)
+    problems = Problems("(no manifest)" if path is None else one_line(str(path)))
+    tree = Tree({}) if path is None else parse(_text(path, problems), problems)
+    if tree.value is BROKEN:
+        problems.refuse()
+    if tree.value is None:
+        tree.value = {}
     if not isinstance(tree.value, dict):
-        problems.add(None, (), "expected a mapping with probe and options")
-        _raise(problems)
+        problems.add(tree.mark(()), (), f"expected a mapping with {', '.join(_KEYS)}")
+        problems.refuse()
+    # A key with nothing after it, as when all its lines are comments, is a key that is not there.
+    for key in _KEYS:
+        if tree.value.get(key, BROKEN) is None:
+            del tree.value[key]
     flagged = _apply(tree, overrides or {}, problems)
-    _check_keys(tree, problems)
+    for key in tree.value:
+        if key not in _KEYS:
+            problems.add(tree.mark((key,)), (key,), unknown_key(key, _KEYS))
+    _check_probe(probe, tree, problems)
+    name = _name(tree, ("name",), problems) or probe.name
+    interval, deadline = _schedule(probe, tree, problems)
+    vantage = _vantage(tree, problems)
+    connectivity = _addresses(tree, problems)
+    tree.value.setdefault("options", {})
+    options = convert(probe.options, tree, ("options",), problems)
+    if len(problems) or options is None:
+        problems.refuse()
+    origins = _origins(probe, options, tree, problems.source, flagged, interval, deadline)
+    return Manifest(options, name, interval, deadline, vantage, connectivity, origins)
+
+
+def _text(path: FilePath, problems: Problems) -> str:
+    try:
+        with path.open("rb") as file:
+            data = file.read(MAX_BYTES + 1)
+    except (OSError, ValueError) as error:
+        problems.add(None, (), f"cannot be read: {getattr(error, 'strerror', None) or error}")
+        problems.refuse()
+    if len(data) > MAX_BYTES:
+        problems.add(None, (), f"more than {MAX_BYTES} bytes: no manifest")
+        problems.refuse()
+    try:
+        return data.decode("utf-8")
+    except UnicodeDecodeError as error:
+        before = data[: error.start]
+        place = Mark(before.count(b"\n") + 1, error.start - before.rfind(b"\n"))
+        problems.add(place, (), f"not UTF-8: the byte 0x{data[error.start]:02x}")
+        problems.refuse()
+
+
+def _apply(tree: Tree, overrides: Mapping[str, str], problems: Problems) -> set[str]:
+    """Lay ``--set`` values over the file's; each is parsed as YAML would parse it. A secret is a reference here as there."""
+    options = tree.value.setdefault("options", {}) if overrides else None
+    for key, text in overrides.items():
+        path = ("options", key)
+        given = parse(text, problems, at=path, flag=f"--set {key}")
+        if isinstance(options, dict):
+            options[key] = given.value
+            tree.graft(path, given)
+    return set(overrides)
+
+
+def _check_probe(probe: Probe[Any], tree: Tree, problems: Problems) -> None:
     named = tree.value.get("probe", probe.name)
-    if named != probe.name:
-        problems.add(tree.mark(("probe",)), ("probe",), f"this manifest is for {named!r}, not for {probe.name!r}")
+    if named is not BROKEN and named != probe.name:
+        shown = tree.texts.get(("probe",)) or repr(named)[:80]
+        problems.add(tree.mark(("probe",)), ("probe",), f"this manifest is for {shown}, not for {probe.name!r}")
+
+
+def _name(tree: Tree, path: tuple[str, ...], problems: Problems) -> str | None:
+    """A text that becomes a resource attribute: of one line, and not empty."""
+    value = tree.value
+    for part in path:
+        if not isinstance(value, dict) or part not in value:
+            return None
+        value = value[part]
+    made = convert_value(str, value, tree, path, problems)
+    if not isinstance(made, str):
+        return None
+    if not made.strip() or not made.isprintable() or len(made) > 255:
+        problems.add(tree.mark(path), path, f"expected text of 1 to 255 printable characters, got {made[:60]!r}")
+        return None
+    return made
+
+
+def _schedule(probe: Probe[Any], tree: Tree, problems: Problems) -> tuple[timedelta, timedelta | None]:
+    before = len(problems)
     interval = _duration(tree, "interval", problems) or probe.interval
     deadline = _duration(tree, "deadline", problems) or probe.deadline
-    if deadline is not None and deadline > interval:
+    # Against a value that is itself at fault, the comparison would be one with a default nobody wrote.
+    if deadline is not None and deadline > interval and len(problems) == before:
         at = "deadline" if "deadline" in tree.value else "interval"
         problems.add(
             tree.mark((at,)),
@@ -76,87 +147,51 @@ def read_manifest(probe: Probe[O], path: FilePath | None, overrides: Mapping[str
             f"the deadline {value_text(deadline)} is longer than the interval {value_text(interval)}; "
             "raise the interval or lower the deadline",
         )
-    vantage = _text_mapping(tree, "vantage", _VANTAGE_KEYS, problems)
-    connectivity = _addresses(tree, problems)
-    tree.value.setdefault("options", {})
-    options = option_reader.convert(probe.options, tree, ("options",), problems)
-    if problems.found or options is None:
-        _raise(problems)
-    assert options is not None
-    return Manifest(
-        options,
-        str(tree.value.get("name", probe.name)),
-        interval,
-        deadline,
-        vantage,
-        connectivity,
-        _origins(probe, options, tree, source, flagged, interval, deadline),
-    )
-
-
-def _raise(problems: Problems) -> None:
-    raise ConfigError("\n".join(problems.found), problems=tuple(problems.found))
-
-
-def _apply(tree: Tree, overrides: Mapping[str, str], problems: Problems) -> set[str]:
-    """Lay ``--set`` values over the file's; each is parsed as YAML would parse it. A secret is a reference here as there."""
-    options = tree.value.setdefault("options", {})
-    for key, text in overrides.items():
-        flag = Problems(f"--set {key}")
-        value = parse(text, flag).value
-        problems.found.extend(flag.found)
-        if isinstance(options, dict):
-            options[key] = value
-            tree.marks.pop(("options", key), None)
-    return set(overrides)
-
-
-def _check_keys(tree: Tree, problems: Problems) -> None:
-    for key in tree.value:
-        if key not in _KEYS:
-            problems.add(tree.mark((key,)), (key,), unknown_key(key, _KEYS))
+    return interval, deadline
 
 
 def _duration(tree: Tree, key: str, problems: Problems) -> timedelta | None:
-    value = tree.value.get(key)
-    if value is None:
+    if key not in tree.value:
         return None
-    try:
-        if not isinstance(value, str):
-            raise ValueError(f"{value!r} has no unit; write a duration as 500ms, 10s or 1m30s")
-        duration = parse_duration(value)
-        if duration <= timedelta(0):
-            raise ValueError("must be positive")
-    except ValueError as error:
-        problems.add(tree.mark((key,)), (key,), str(error))
-        return None
-    return duration
+    duration = convert_value(timedelta, tree.value[key], tree, (key,), problems)
+    if isinstance(duration, timedelta) and duration <= timedelta(0):
+        problems.add(tree.mark((key,)), (key,), "must be positive")
+    return duration if isinstance(duration, timedelta) else None
 
 
-def _text_mapping(tree: Tree, key: str, known: tuple[str, ...], problems: Problems) -> dict[str, str]:
-    value = tree.value.get(key, {})
-    if not isinstance(value, dict):
-        problems.add(tree.mark((key,)), (key,), f"expected a mapping with {', '.join(known)}")
+def _vantage(tree: Tree, problems: Problems) -> dict[str, str]:
+    given = tree.value.get("vantage", {})
+    if given is BROKEN:
         return {}
-    for name, one in value.items():
-        if name not in known:
-            problems.add(tree.mark((key, name)), (key, name), unknown_key(name, known))
-        elif not isinstance(one, str):
-            problems.add(tree.mark((key, name)), (key, name), f"expected text, got {one!r}")
-    return {name: one for name, one in value.items() if isinstance(one, str)}
+    if not isinstance(given, dict):
+        problems.add(tree.mark(("vantage",)), ("vantage",), f"expected a mapping with {', '.join(_VANTAGE_KEYS)}")
+        return {}
+    made: dict[str, str] = {}
+    for key in given:
+        if key not in _VANTAGE_KEYS:
+            problems.add(tree.mark(("vantage", key)), ("vantage", key), unknown_key(key, _VANTAGE_KEYS))
+            continue
+        text = _name(tree, ("vantage", key), problems)
+        if text is not None:
+            made[key] = text
+    return made
 
 
 def _addresses(tree: Tree, problems: Problems) -> tuple[str, ...]:
-    value = tree.value.get("connectivity", [])
-    if not isinstance(value, list):
-        problems.add(tree.mark(("connectivity",)), ("connectivity",), "expected a list of host:port")
+    given = tree.value.get("connectivity", [])
+    if not isinstance(given, list):
+        convert_value(list[str], given, tree, ("connectivity",), problems)
         return ()
-    for number, one in enumerate(value):
-        port = str(one).rpartition(":")[2]
-        if not isinstance(one, str) or ":" not in one or not (port.isascii() and port.isdigit() and int(port) < 65_536):
-            path = ("connectivity", number)
-            problems.add(tree.mark(path), path, f"{one!r} is not host:port")
-    return tuple(str(one) for one in value)
+    for number, item in enumerate(given):
+        path = ("connectivity", number)
+        address = convert_value(str, item, tree, path, problems)
+        if not isinstance(address, str):
+            continue
+        host, _, port = address.rpartition(":")
+        known = port.isascii() and port.isdigit() and len(port) <= 5 and 0 < int(port) < 65_536
+        if not host or not known or any(letter in "/@ \t" for letter in host):
+            problems.add(tree.mark(path), path, f"{address[:80]!r} is not host:port")
+    return tuple(str(item) for item in given)
 
 
 def _origins(

@@ -7,6 +7,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterator
+from functools import partial
 
 import pytest
 
@@ -246,7 +247,7 @@ def test_what_is_lost_between_two_attempts_at_the_end_counts_once(make: Make) ->
         sender = FakeSender(otherwise=DOWN)
         delivery = make(sender, backoff=Backoff(first_s=60, longest_s=60))
         delivery.put(b"a", 7)
-        until(lambda sender=sender: sender.sent, "a first attempt")
+        until(partial(list, sender.sent), "a first attempt")
         delivery.begin_close(time.monotonic())
         delivery.finish_close()
         delivery._thread.join(5)

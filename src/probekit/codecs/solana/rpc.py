@@ -17,6 +17,7 @@ from typing import Any, Final, TypeVar
 import msgspec
 
 from probekit.codecs.solana.values import (
+    COUNT,
     U63,
     Contextual,
     account,
@@ -103,13 +104,13 @@ def decode_count(result: object) -> int:
     """``getSlot``, ``getBlockHeight``, ``getFirstAvailableBlock``, ``getMinimumBalanceForRentExemption``. Raises
     ``DecodeError``.
     """
-    return convert(result, U63, "a count")
+    return convert(result, COUNT, "a count")
 
 
 def decode_balance(result: object) -> LamportBalance:
     """``getBalance``. Raises ``DecodeError``."""
     answer = convert(result, Contextual, "getBalance")
-    return LamportBalance(convert(answer.value, U63, "getBalance"), answer.context.slot)
+    return LamportBalance(convert(answer.value, COUNT, "getBalance"), answer.context.slot)
 
 
 class _TokenAmountFields(msgspec.Struct):

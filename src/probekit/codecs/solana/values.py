@@ -16,6 +16,8 @@ from probekit.model.solana import Account
 T = TypeVar("T")
 
 U63 = Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
+COUNT: Final[type[int]] = U63  # pyright: ignore[reportAssignmentType]
+"""The same where a type is wanted, which an annotation is not to every type checker."""
 """Slots, heights and lamports: u64 on the chain, and never anywhere near its upper half."""
 
 
