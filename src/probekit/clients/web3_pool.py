@@ -1,0 +1,118 @@
+"""AsyncWeb3 over an endpoint pool: contracts and ABIs as web3's users know them, on our wire. Needs the extra ``evm``.
+
+web3's own providers retry sends and ask for the chain id around each call; none of that happens here. What is left of its
+middleware changes values, not requests.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Final, cast
+
+import msgspec
+
+from probekit.errors import ConfigError, ProbekitError, RpcError
+from probekit.transports.rpc import Call, EndpointPool, Outcome
+
+try:
+    from web3 import AsyncWeb3
+    from web3.middleware import AttributeDictMiddleware, BufferedGasEstimateMiddleware, GasPriceStrategyMiddleware
+    from web3.providers.async_base import AsyncJSONBaseProvider
+    from web3.types import RPCEndpoint, RPCResponse
+except ModuleNotFoundError as error:  # pragma: no cover - the extras' own test installs without it
+    raise ConfigError("AsyncWeb3 needs the extra: pip install 'probekit[evm]'") from error
+
+_OF_ONE_NODE: Final = frozenset(
+    (
+        "eth_newFilter",
+        "eth_newBlockFilter",
+        "eth_newPendingTransactionFilter",
+        "eth_getFilterChanges",
+        "eth_getFilterLogs",
+        "eth_uninstallFilter",
+        "eth_subscribe",
+        "eth_unsubscribe",
+    )
+)
+"""Methods whose meaning lives on the node that was asked first: a pool cannot carry them."""
+
+
+class PoolProvider(AsyncJSONBaseProvider):
+    """A web3 provider whose every request goes through ``pool``, which stays the caller's to close.
+
+    A JSON-RPC error becomes web3's own exception (``ContractLogicError``, ``Web3RPCError``, ...); everything else that a pool
+    raises (:class:`~probekit.errors.TransportError`, ``WrongChain``, ...) passes through as it is. Sends go out once.
+    Off-chain look-ups by contracts (EIP-3668) are off: they would leave the pool.
+    """
+
+    global_ccip_read_enabled = False
+
+    def __init__(self, pool: EndpointPool) -> None:
+        super().__init__()
+        self.pool = pool
+
+    async def make_request(self, method: RPCEndpoint, params: Any) -> RPCResponse:
+        """One request. Raises ``ValueError`` for filters and subscriptions."""
+        call = _call(method, params)
+        if call.method in self.pool.family.sends:
+            try:
+                return _response(await self.pool.send(call.method, cast("list[Any]", call.params)))
+            except RpcError as error:
+                return _response(error)
+        (outcome,) = await self.pool.batch([call])
+        return _response(outcome)
+
+    async def make_batch_request(self, requests: list[tuple[RPCEndpoint, Any]]) -> list[RPCResponse]:
+        """Several in as few HTTP requests as the limits allow; a send is refused with ``ValueError``."""
+        return [_response(outcome) for outcome in await self.pool.batch([_call(method, params) for method, params in requests])]
+
+    async def is_connected(self, show_traceback: bool = False) -> bool:
+        """Whether an endpoint of the right chain answers."""
+        try:
+            await self.pool.call("eth_chainId")
+        except ProbekitError:
+            if show_traceback:
+                raise
+            return False
+        return True
+
+
+def web3_over(pool: EndpointPool) -> AsyncWeb3[PoolProvider]:
+    """An AsyncWeb3 on ``pool``, without web3's validation and name look-up middleware: each sends requests of its own."""
+    middleware = [
+        (GasPriceStrategyMiddleware, "gas_price_strategy"),
+        (AttributeDictMiddleware, "attrdict"),
+        (BufferedGasEstimateMiddleware, "gas_estimate"),
+    ]
+    return AsyncWeb3(PoolProvider(pool), middleware=cast("Any", middleware))
+
+
+def _call(method: str, params: Any) -> Call:
+    if method in _OF_ONE_NODE:
+        raise ValueError(f"{method} lives on one node, and a pool asks several: read logs by their block range instead")
+    return Call(str(method), _plain(params) if params is not None else [])
+
+
+def _plain(value: Any) -> Any:
+    """What web3 hands over, as plain JSON values."""
+    if isinstance(value, Mapping):
+        return {str(key): _plain(item) for key, item in value.items()}
+    if isinstance(value, bytes | bytearray):
+        return "0x" + value.hex()
+    if isinstance(value, list | tuple):
+        return [_plain(item) for item in value]
+    return value
+
+
+def _response(outcome: Outcome) -> RPCResponse:
+    """An outcome in the shape that web3 reads. Raises what is not about the request."""
+    if isinstance(outcome, RpcError):
+        # web3 tells errors apart by the node's own words, which end ours.
+        message = outcome.message.removeprefix(f"{outcome.method}: ").rpartition(" (code ")[0]
+        error = {"code": outcome.code, "message": message}
+        if outcome.data is not None:
+            error["data"] = cast("Any", outcome.data)
+        return cast("RPCResponse", {"jsonrpc": "2.0", "id": 0, "error": error})
+    if isinstance(outcome, ProbekitError):
+        raise outcome
+    return cast("RPCResponse", {"jsonrpc": "2.0", "id": 0, "result": msgspec.json.decode(outcome)})

@@ -1,0 +1,101 @@
+"""AsyncWeb3 on our pool: what its users expect, and no request of its own making."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from web3.exceptions import ContractCustomError, Web3RPCError
+
+from probekit import errors
+from probekit.clients.web3_pool import web3_over
+from probekit.transports.rpc import PoolPolicy
+from tests.unit.rpc.nodes import Net, error, refused
+
+CONTRACT = "0x4305FB66699C3B2702D4d05CF36551390A4c69C6"
+ABI = [
+    {
+        "type": "function",
+        "name": "getValidTimePeriod",
+        "stateMutability": "view",
+        "inputs": [],
+        "outputs": [{"name": "", "type": "uint256"}],
+    }
+]
+WORD = "0x" + "00" * 31 + "3c"
+
+
+def net(*names: str) -> tuple[Net, Any]:
+    made = Net(*(names or ("a",)), policy=PoolPolicy(rounds=1))
+    return made, web3_over(made.pool)
+
+
+async def test_values_and_contracts_as_web3_users_know_them() -> None:
+    made, w3 = net()
+    made["a"].results |= {"eth_getBalance": "0xde0b6b3a7640000", "eth_call": WORD, "eth_getBlockByNumber": {"number": "0x7"}}
+    assert await made.run(w3.eth.gas_price) == 7
+    assert await made.run(w3.eth.get_balance(CONTRACT)) == 10**18
+    contract = w3.eth.contract(address=CONTRACT, abi=ABI)
+    assert await made.run(contract.functions.getValidTimePeriod().call()) == 60
+    assert (await made.run(w3.eth.get_block("latest"))).number == 7
+    # The chain is proven once, by us; web3 adds nothing.
+    assert made["a"].seen.count("eth_chainId") == 1
+    assert made["a"].seen.count("eth_call") == 1
+    assert len(made["a"].seen) == 5
+
+
+async def test_a_revert_is_web3s_own_exception() -> None:
+    made, w3 = net("a", "b")
+    for name in "ab":
+        made[name].errors["eth_call"] = error(3, "execution reverted", "0x19abf40e")
+    contract = w3.eth.contract(address=CONTRACT, abi=ABI)
+    with pytest.raises(ContractCustomError, match="0x19abf40e"):
+        await made.run(contract.functions.getValidTimePeriod().call())
+    assert {"eth_call", "eth_sendRawTransaction"}.isdisjoint(made["b"].seen)
+
+
+async def test_a_node_that_fails_is_passed_over() -> None:
+    made, w3 = net("a", "b")
+    made["a"].fault = refused
+    assert await made.run(w3.eth.gas_price) == 7
+
+
+async def test_what_is_not_about_the_request_stays_ours() -> None:
+    made, w3 = net()
+    made["a"].fault = refused
+    with pytest.raises(errors.ConnectError):
+        await made.run(w3.eth.gas_price)
+    assert await made.run(w3.is_connected()) is False
+    made["a"].fault = None
+    made["a"].results["eth_chainId"] = "0x5"
+    with pytest.raises(errors.WrongChain):
+        await made.run(w3.eth.gas_price)
+
+
+async def test_a_raw_transaction_goes_out_once() -> None:
+    made, w3 = net("a", "b")
+    made["a"].errors["eth_sendRawTransaction"] = error(-32000, "nonce too low")
+    with pytest.raises(Web3RPCError, match="nonce too low"):
+        await made.run(w3.eth.send_raw_transaction(b"\x02\xaa"))
+    made["a"].fault = refused
+    with pytest.raises(errors.ConnectError):
+        await made.run(w3.eth.send_raw_transaction(b"\x02\xaa"))
+    assert made["a"].seen.count("eth_sendRawTransaction") == 2
+    assert {"eth_call", "eth_sendRawTransaction"}.isdisjoint(made["b"].seen)
+
+
+async def test_a_batch_is_one_request() -> None:
+    made, w3 = net()
+    made["a"].results["eth_getBalance"] = "0x5"
+    async with w3.batch_requests() as batch:
+        batch.add(w3.eth.get_balance(CONTRACT))
+        batch.add(w3.eth.get_balance(CONTRACT))
+        assert await made.run(batch.async_execute()) == [5, 5]
+    assert made["a"].requests == 2
+
+
+async def test_filters_are_refused() -> None:
+    made, w3 = net()
+    with pytest.raises(ValueError, match="lives on one node"):
+        await made.run(w3.eth.filter("latest"))
+    assert made["a"].seen == []
