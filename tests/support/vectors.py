@@ -17,6 +17,12 @@ KNOWN_KINDS = frozenset(
         "guardian_set_vaa",
         "hermes_latest_json",
         "market_schedule",
+        "pythnet_account_header",
+        "pythnet_mapping_account",
+        "pythnet_price_account",
+        "pythnet_price_component",
+        "pythnet_price_info",
+        "pythnet_product_account",
         "solana_price_update_v2",
         "solana_push_feed_pda",
     }
@@ -25,9 +31,7 @@ KNOWN_KINDS = frozenset(
 
 LATER_KINDS = frozenset(
     {
-        "pythnet_price_account", "pythnet_product_account", "pythnet_mapping_account", "pythnet_price_component",
-        "pythnet_price_info", "pythnet_account_header", "lazer_payload",
-        "lazer_evm_update", "lazer_le_ecdsa_update", "lazer_solana_update", "lazer_json", "lazer_symbol_json",
+        "lazer_payload", "lazer_evm_update", "lazer_le_ecdsa_update", "lazer_solana_update", "lazer_json", "lazer_symbol_json",
         "lazer_solana_storage", "governance_payload", "governance_vaa", "evm_log_price_feed_update",
     }
 )  # fmt: skip

@@ -18,6 +18,7 @@ class BoundedQueue(Generic[T]):
         self._items: deque[T] = deque()
         self._capacity = capacity
         self._ready = asyncio.Event()
+        self._failure: BaseException | None = None
         self.dropped = 0
 
     def put(self, item: T) -> None:
@@ -27,8 +28,21 @@ class BoundedQueue(Generic[T]):
         self._items.append(item)
         self._ready.set()
 
+    def watch(self, producer: asyncio.Task[None]) -> None:
+        """Let the consumer see it when ``producer`` dies of a defect: a queue that is never filled again looks like silence."""
+
+        def ended(task: asyncio.Task[None]) -> None:
+            if not task.cancelled() and (error := task.exception()) is not None:
+                self._failure = error
+                self._ready.set()
+
+        producer.add_done_callback(ended)
+
     async def get(self) -> T:
+        """The oldest item. Raises what the producer died of, after its last item."""
         while not self._items:
+            if self._failure is not None:
+                raise self._failure
             self._ready.clear()
             await self._ready.wait()
         return self._items.popleft()

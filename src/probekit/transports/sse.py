@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import random
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Final
 
-from probekit.clock import Clock
+from probekit.clock import Clock, reap
 from probekit.codecs.sse import DEFAULT_MAX_EVENT_BYTES, SseEvent, SseSplitter
 from probekit.errors import DeadlineExceeded, DecodeError, ProbekitError, ProtocolError, RateLimited, StatusError, StreamClosed
 from probekit.transports.base import Request, Response, Transport
@@ -98,13 +97,12 @@ class EventStream:
     async def items(self) -> AsyncGenerator[StreamItem, None]:
         """Everything that happens on the stream, in order, for ever. Close the generator to end it."""
         keeper = asyncio.create_task(self._keep_open(), name="event stream")
+        self._queue.watch(keeper)
         try:
             while True:
                 yield await self._queue.get()
         finally:
-            keeper.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await keeper
+            await reap(keeper)
 
     async def _keep_open(self) -> None:
         failures = 0
@@ -214,13 +212,13 @@ async def merged(streams: Sequence[EventStream], queue: int) -> AsyncGenerator[S
             waiting.put(item)
 
     pumps = [asyncio.create_task(pump(stream), name="event stream pump") for stream in streams]
+    for task in pumps:
+        waiting.watch(task)
     try:
         while True:
             yield await waiting.get()
     finally:
-        for task in pumps:
-            task.cancel()
-        await asyncio.gather(*pumps, return_exceptions=True)
+        await reap(*pumps)
 
 
 class _Ended(Exception):

@@ -148,10 +148,9 @@ class SubscriptionFeed:
     async def items(self) -> AsyncGenerator[SubscriptionItem, None]:
         """Everything that happens, in order, for ever. Close the generator to end it; no socket or task is left."""
         keeper = asyncio.create_task(self._keep_open(), name="subscription feed")
+        self._queue.watch(keeper)
         try:
             while True:
-                if keeper.done() and not len(self._queue):
-                    keeper.result()
                 yield await self._queue.get()
         finally:
             await reap(keeper)
