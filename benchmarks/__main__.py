@@ -16,7 +16,7 @@ from pathlib import Path
 
 from benchmarks.row import Row
 
-MODULES = ("hermes_decode", "verification", "pythnet_decode", "telemetry", "transports", "rpc", "startup")
+MODULES = ("hermes_decode", "verification", "pythnet_decode", "telemetry", "transports", "rpc", "pythnet_refresh", "startup")
 RUNS = 41
 
 
