@@ -29,6 +29,7 @@ from probekit.secret import Secret
 from probekit.transports.authorities import system_ca_file
 from probekit.transports.base import Capabilities, Request, Response
 from probekit.transports.content import ACCEPTED, BoundedBody
+from probekit.transports.sendable import refuse_unsendable
 from probekit.units import NS_PER_MS, NS_PER_US, Instant
 
 try:
@@ -118,6 +119,7 @@ class CurlTransport:
         )
 
     async def send(self, request: Request) -> Response:
+        refuse_unsendable(request)
         clock = self._clock
         asked_ns = clock.monotonic_ns()
         deadline_ns = request.deadline_ns
@@ -125,7 +127,11 @@ class CurlTransport:
             raise _deadline(request.shown_url, "queue", clock.monotonic_ns() - asked_ns)
         if deadline_ns is None:
             await self._gate.acquire()
-        attempt = _Attempt(self, request, clock, clock.monotonic_ns() - asked_ns)
+        try:
+            attempt = _Attempt(self, request, clock, clock.monotonic_ns() - asked_ns)
+        except BaseException:
+            self._gate.release()
+            raise
         try:
             self._add(attempt)
             await attempt.wait(None if deadline_ns is None else deadline_ns - clock.monotonic_ns())
@@ -366,6 +372,11 @@ class _Attempt:
         return status < 200 or (300 <= status < 400 and self._request.max_redirects > 0)
 
     def _on_body(self, data: bytes) -> int | None:
+        if self._waiting >= _PAUSE_AT:
+            # Before anything is made of it: libcurl keeps what is refused, and hands it over once more.
+            self._paused = True
+            paused: int = pycurl.WRITEFUNC_PAUSE
+            return paused
         try:
             if self._body is None:
                 encoding = next((value for name, value in self._headers if name == "content-encoding"), None)
@@ -378,10 +389,6 @@ class _Attempt:
         if not self._request.stream:
             self._parts.append(decoded)
             return None
-        if self._waiting >= _PAUSE_AT:
-            self._paused = True
-            paused: int = pycurl.WRITEFUNC_PAUSE
-            return paused
         self._stream.append(decoded)
         self._waiting += len(decoded)
         self._arrived.set()

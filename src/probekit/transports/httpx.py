@@ -29,6 +29,7 @@ from probekit.secret import Secret, redact_url
 from probekit.transports.authorities import system_ca_file
 from probekit.transports.base import Capabilities, Request, Response
 from probekit.transports.content import ACCEPTED, BoundedBody
+from probekit.transports.sendable import refuse_unsendable
 from probekit.units import NS_PER_S, format_ns
 
 R = TypeVar("R")
@@ -153,6 +154,7 @@ class HttpxTransport:
         return self._made
 
     async def send(self, request: Request) -> Response:
+        refuse_unsendable(request)
         clock, shown = self._clock, request.shown_url
         started_at, started_ns = clock.now(), clock.monotonic_ns()
         trace = _Trace(clock)

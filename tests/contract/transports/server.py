@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gzip
+import random
 import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
@@ -114,6 +115,21 @@ async def events(request: bytes, writer: asyncio.StreamWriter) -> None:
     writer.write(b"0\r\n\r\n")
 
 
+def flood_text() -> bytes:
+    """Eight MiB that hardly compress, the same every time."""
+    return random.Random(7).randbytes(4 << 20).hex().encode()
+
+
+async def flood(request: bytes, writer: asyncio.StreamWriter) -> None:
+    writer.write(b"HTTP/1.1 200 OK\r\ncontent-encoding: gzip\r\ntransfer-encoding: chunked\r\n\r\n")
+    data = gzip.compress(flood_text(), 1)
+    for start in range(0, len(data), 1 << 16):
+        part = data[start : start + (1 << 16)]
+        writer.write(f"{len(part):x}\r\n".encode() + part + b"\r\n")
+        await writer.drain()
+    writer.write(b"0\r\n\r\n")
+
+
 ROUTES: dict[bytes, Handler] = {
     b"/ok": ok,
     b"/503": status_503,
@@ -132,6 +148,7 @@ ROUTES: dict[bytes, Handler] = {
     b"/events": events,
     b"/broken": events,
     b"/held": events,
+    b"/flood": flood,
 }
 
 

@@ -7,6 +7,7 @@ import os
 import ssl
 import time
 from collections.abc import AsyncIterator, Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +29,7 @@ from probekit.secret import Secret
 from probekit.transports.base import Engine, Limits, Request, Response
 from probekit.transports.curl import ERRORS, CurlTransport
 from probekit.transports.httpx import HttpxTransport
-from tests.contract.transports.server import Server, serving
+from tests.contract.transports.server import Server, flood_text, serving
 
 S = 10**9
 Make = Callable[..., Engine]
@@ -142,9 +143,36 @@ async def test_nobody_there(engine: Engine) -> None:
     assert isinstance(await failure(engine, get("http://no-such-host.onion/")), ResolveError)
 
 
-@pytest.mark.parametrize("url", ["ftp://127.0.0.1/", "file:///etc/hostname", "gopher://x/"])
+@pytest.mark.parametrize(
+    "url",
+    [
+        "ftp://127.0.0.1/", "file:///etc/hostname", "gopher://x/", "notaurl", "", "http://", "http://127.0.0.1:99999/",
+        "http://127.0.0.1:0/", "http://[::1/", "http://127.0.0.1:9/\u00e9", "http://127.0.0.1:9/ x", "http://127.0.0.1:9/\x00",
+    ],
+)  # fmt: skip
 async def test_http_and_https_only(engine: Engine, url: str) -> None:
     assert isinstance(await failure(engine, get(url)), ProtocolError)
+
+
+@pytest.mark.parametrize(
+    "header",
+    [("x", "a\r\ny: b"), ("x", "a\ny"), ("x", "\u00e9"), ("x\r\ny", "b"), ("x y", "b"), ("", "b"), ("x", Secret("k\r\ny: b"))],
+)
+async def test_a_header_that_http_does_not_carry_is_refused_unseen(engine: Engine, server: Server, header: Any) -> None:
+    error = await failure(engine, replace(get(server.url("/ok")), headers=(header,)))
+    assert isinstance(error, ProtocolError)
+    assert "y: b" not in str(error)
+    assert server.requests == []
+
+
+async def test_requests_that_cannot_be_sent_take_no_place(make: Make, server: Server) -> None:
+    """An engine that may do two things at once does a hundred that are refused, and then one that is not."""
+    engine = make(max_concurrency=2) if make is not HttpxTransport else make()
+    for _ in range(100):
+        await failure(engine, replace(get(server.url("/ok")), headers=(("x", "a\nb"),)))
+        await failure(engine, get("http://127.0.0.1:99999/"))
+    assert (await engine.send(get(server.url("/ok"), 2))).status == 200
+    await engine.aclose()
 
 
 async def test_proxies_of_the_environment_are_ignored(make: Make, server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -202,6 +230,16 @@ async def test_a_stream_comes_as_it_is_sent(engine: Engine, server: Server) -> N
     assert response.header("content-type") == "text/event-stream"
     assert await read(response) == b"data:0\n\ndata:1\n\ndata:2\n\n"
     await response.aclose()
+    await response.aclose()
+
+
+async def test_a_reader_that_rests_holds_up_the_server_and_loses_nothing(engine: Engine, server: Server) -> None:
+    response = await engine.send(get(server.url("/flood"), stream=True))
+    assert response.chunks is not None
+    found = await anext(response.chunks)
+    # Long enough for megabytes to pile up, were they taken.
+    await asyncio.sleep(0.2)
+    assert found + await read(response) == flood_text()
     await response.aclose()
 
 
