@@ -10,13 +10,15 @@ import base64
 import os
 import re
 import weakref
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Final, Self
 from urllib.parse import quote, quote_plus
 
 MASK: Final = "[redacted]"
 
-_live: weakref.WeakSet[Secret] = weakref.WeakSet()
+# By identity: of two equal secrets one may die while the other is still in use.
+_live: weakref.WeakValueDictionary[int, Secret] = weakref.WeakValueDictionary()
 
 
 class Secret:
@@ -35,7 +37,7 @@ class Secret:
         self._value = stripped
         self._origin = origin
         self._forms = _spellings(stripped)
-        _live.add(self)
+        _live[id(self)] = self
 
     @classmethod
     def env(cls, name: str) -> Self:
@@ -122,22 +124,28 @@ def _spellings(value: str) -> tuple[str, ...]:
     return tuple(sorted((form for form in forms if form), key=len, reverse=True))
 
 
+def _live_forms() -> Iterator[str]:
+    # A list of references is taken at once, so that other threads may make secrets meanwhile.
+    for reference in _live.valuerefs():
+        secret = reference()
+        if secret is not None:
+            yield from secret._forms
+
+
 def redact(text: str) -> str:
     """``text`` without any live secret, in any spelling this module knows."""
-    for secret in tuple(_live):
-        for form in secret._forms:
-            if form in text:
-                text = text.replace(form, MASK)
+    for form in _live_forms():
+        if form in text:
+            text = text.replace(form, MASK)
     return text
 
 
 def redact_bytes(data: bytes) -> bytes:
     """:func:`redact` for bytes of any content."""
-    for secret in tuple(_live):
-        for form in secret._forms:
-            encoded = form.encode()
-            if encoded in data:
-                data = data.replace(encoded, MASK.encode())
+    for form in _live_forms():
+        encoded = form.encode()
+        if encoded in data:
+            data = data.replace(encoded, MASK.encode())
     return data
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import gc
 import pickle
 from pathlib import Path
 from urllib.parse import quote
@@ -110,3 +111,15 @@ def test_an_empty_secret_is_an_error() -> None:
 def test_decode_error_keeps_a_bounded_raw() -> None:
     error = DecodeError("not that", raw=b"x" * 200_000, offset=7)
     assert (len(error.raw), error.raw_length, error.offset) == (65_536, 200_000, 7)
+
+
+def test_of_two_equal_secrets_the_survivor_is_still_redacted() -> None:
+    first = Secret("one-and-the-same-key")
+    second = Secret("one-and-the-same-key")
+    assert first == second
+    del first
+    gc.collect()
+    assert redact("key=one-and-the-same-key") == f"key={MASK}"
+    del second
+    gc.collect()
+    assert redact("key=one-and-the-same-key") == "key=one-and-the-same-key"
