@@ -4,13 +4,26 @@ from __future__ import annotations
 
 import base64
 import difflib
+import hashlib
 from pathlib import Path
 from typing import Literal
 
 import msgspec
 
 from probekit.clock import Clock
-from probekit.errors import ConfigError, TransportError
+from probekit.errors import (
+    BodyTooLarge,
+    ConfigError,
+    ConnectError,
+    DeadlineExceeded,
+    ErrorType,
+    HeadersTooLarge,
+    Phase,
+    ProtocolError,
+    ResolveError,
+    TlsError,
+    TransportError,
+)
 from probekit.model import Phases
 from probekit.secret import redact, redact_bytes, redact_url
 from probekit.transports.base import Capabilities, Engine, Request, Response
@@ -19,14 +32,21 @@ _KEPT_HEADERS = frozenset(("content-type", "date", "retry-after"))
 
 
 class Exchange(msgspec.Struct, frozen=True, kw_only=True):
-    """One line of a cassette: the request's redacted identity and the whole answer, or the error it ended in."""
+    """One line of a cassette: the request's redacted identity and the whole answer, or the error it ended in.
+
+    ``content_digest`` tells requests apart that differ by their body only; the body itself is not kept.
+    """
 
     method: str
     url: str
+    content_digest: str = ""
     status: int = 0
     headers: tuple[tuple[str, str], ...] = ()
     body_base64: str = ""
     error: str = ""
+    error_type: ErrorType = "transport"
+    error_phase: Phase | None = None
+    limit_bytes: int = 0
 
 
 class Cassette:
@@ -61,12 +81,29 @@ class Cassette:
         try:
             response = await self._engine.send(request)
         except TransportError as error:
-            self._append(Exchange(method=request.method, url=_identity(request), error=error.message))
+            self._append(
+                Exchange(
+                    method=request.method,
+                    url=_identity(request),
+                    content_digest=_digest(request),
+                    error=error.message,
+                    error_type=error.error_type,
+                    error_phase=error.phase if isinstance(error, DeadlineExceeded) else None,
+                    limit_bytes=error.limit_bytes if isinstance(error, BodyTooLarge | HeadersTooLarge) else 0,
+                )
+            )
             raise
         body = base64.b64encode(redact_bytes(response.body)).decode()
         headers = tuple((name, redact(value)) for name, value in response.headers if name in _KEPT_HEADERS)
         self._append(
-            Exchange(method=request.method, url=_identity(request), status=response.status, headers=headers, body_base64=body)
+            Exchange(
+                method=request.method,
+                url=_identity(request),
+                content_digest=_digest(request),
+                status=response.status,
+                headers=headers,
+                body_base64=body,
+            )
         )
         return response
 
@@ -89,9 +126,12 @@ class Cassette:
                 + (f"; nearest in it: {near[0]}" if near else ""),
                 url=shown,
             )
+        if exchange.content_digest != _digest(request):
+            text = f"{self._path.name} knows {exchange.method} {exchange.url} next, with another body"
+            raise TransportError(text, url=shown)
         self._position += 1
         if exchange.error:
-            raise TransportError(exchange.error, url=shown)
+            raise _error_of(exchange, shown)
         now = self._clock.now()
         body = base64.b64decode(exchange.body_base64)
         return Response(exchange.status, exchange.headers, body, Phases(), 0, now, now, url=shown)
@@ -103,6 +143,23 @@ class Cassette:
 
 def _identity(request: Request) -> str:
     return redact_url(request.url)
+
+
+def _digest(request: Request) -> str:
+    return "" if request.body is None else hashlib.sha256(redact_bytes(request.body)).hexdigest()[:16]
+
+
+def _error_of(exchange: Exchange, shown: str) -> TransportError:
+    """The recorded error, as the class that it was."""
+    for kind in (BodyTooLarge, HeadersTooLarge):
+        if exchange.error_type == kind.error_type:
+            return kind(exchange.error, limit_bytes=exchange.limit_bytes, url=shown)
+    if exchange.error_type.startswith("deadline"):
+        return DeadlineExceeded(exchange.error, phase=exchange.error_phase, url=shown)
+    for plain in (ResolveError, ConnectError, TlsError, ProtocolError):
+        if exchange.error_type == plain.error_type:
+            return plain(exchange.error, url=shown)
+    return TransportError(exchange.error, url=shown)
 
 
 def _read(path: Path) -> list[Exchange]:

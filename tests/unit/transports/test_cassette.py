@@ -6,7 +6,17 @@ from pathlib import Path
 
 import pytest
 
-from probekit.errors import ConfigError, ConnectError, TransportError
+from probekit.errors import (
+    BodyTooLarge,
+    ConfigError,
+    ConnectError,
+    DeadlineExceeded,
+    HeadersTooLarge,
+    ProtocolError,
+    ResolveError,
+    TlsError,
+    TransportError,
+)
 from probekit.secret import Secret
 from probekit.testing import FakeClock, ReplyTransport, reply
 from probekit.transports.base import Request, Response
@@ -37,7 +47,7 @@ async def test_a_recording_plays_back_in_order(tmp_path: Path) -> None:
     first = await player.send(get())
     assert (first.status, first.body, first.headers) == (200, b"first", (("date", "d"),))
     assert (await player.send(get("/b"))).status == 503
-    with pytest.raises(TransportError, match="refused"):
+    with pytest.raises(ConnectError, match="refused"):
         await player.send(get())
     with pytest.raises(TransportError, match="has ended"):
         await player.send(get())
@@ -82,3 +92,46 @@ def test_what_is_no_cassette(tmp_path: Path) -> None:
             Cassette(tmp_path / name, "play", clock=FakeClock())
     with pytest.raises(ConfigError, match="needs an engine"):
         Cassette(tmp_path / "x", "record", clock=FakeClock())
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        DeadlineExceeded("late", phase="tls"),
+        DeadlineExceeded("late"),
+        ConnectError("x"),
+        ResolveError("x"),
+        TlsError("x"),
+        ProtocolError("x"),
+        BodyTooLarge("x", limit_bytes=7),
+        HeadersTooLarge("x", limit_bytes=8),
+        TransportError("x"),
+    ],
+    ids=lambda error: f"{type(error).__name__}",
+)
+async def test_an_error_plays_back_as_what_it_was(tmp_path: Path, error: TransportError) -> None:
+    path = tmp_path / "tape.jsonl"
+    recorder = Cassette(path, "record", clock=FakeClock(), engine=ReplyTransport(lambda _: error))
+    with pytest.raises(TransportError):
+        await recorder.send(get())
+    with pytest.raises(TransportError) as caught:
+        await Cassette(path, "play", clock=FakeClock()).send(get())
+    again = caught.value
+    assert type(again) is type(error)
+    assert (again.error_type, again.message) == (error.error_type, error.message)
+    assert getattr(again, "limit_bytes", None) == getattr(error, "limit_bytes", None)
+    assert getattr(again, "phase", None) == getattr(error, "phase", None)
+
+
+async def test_requests_that_differ_by_their_body_are_different(tmp_path: Path) -> None:
+    def post(body: bytes) -> Request:
+        return Request("POST", "http://one/rpc", body=body)
+
+    path = tmp_path / "tape.jsonl"
+    recorder = Cassette(path, "record", clock=FakeClock(), engine=ReplyTransport(lambda _: reply(200, b"{}")))
+    await recorder.send(post(b'{"method":"eth_chainId"}'))
+    player = Cassette(path, "play", clock=FakeClock())
+    with pytest.raises(TransportError, match="another body"):
+        await player.send(post(b'{"method":"eth_blockNumber"}'))
+    assert (await player.send(post(b'{"method":"eth_chainId"}'))).status == 200
+    assert b"eth_chainId" not in path.read_bytes()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -418,3 +419,16 @@ async def test_errors_of_ours_stay_ours() -> None:
     clock = FakeClock()
     stream = stream_of(Script(clock, ProbekitError("odd")), clock)
     assert (await gather(stream, clock, 1))[0] == "closed:internal"
+
+
+async def test_a_post_that_fails_is_not_sent_to_another_endpoint() -> None:
+    asked: list[str] = []
+
+    def handler(request: Request) -> Response | Exception:
+        asked.append(request.url)
+        return ConnectError("refused")
+
+    fallback = Fallback(ReplyTransport(handler), ["http://one", "http://two"], clock=FakeClock())
+    with pytest.raises(ConnectError):
+        await fallback.send(replace(get(), method="POST", body=b"{}"))
+    assert asked == ["http://one/x"]
