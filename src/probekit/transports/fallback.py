@@ -16,8 +16,8 @@ from probekit.units import to_ns
 class Fallback:
     """Middleware: rewrites a request's origin to each endpoint in turn while the error says ``retry_other``.
 
-    A POST goes to the first of them only. An endpoint that failed is asked last for ``cool_down``. The request's URL is made for
-    the first endpoint; each try has an equal part of the time left, so that one that hangs leaves time for the others.
+    A POST goes to the first of them only. An endpoint that failed is asked last for ``cool_down``. The request's URL is made
+    for the first endpoint; each try has an equal part of the time left, so that one that hangs leaves time for the others.
     """
 
     def __init__(
