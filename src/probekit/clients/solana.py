@@ -282,7 +282,13 @@ class SolanaClient:
         spent = max(spent, 5_000 * raw[0]) if raw else spent
         if spent > cap_lamports:
             raise SendRefused(f"it takes {spent} lamports from {key}, the cap is {cap_lamports}")
-        config = {"encoding": "base64", "skipPreflight": not preflight, "maxRetries": 0}
+        config = {
+            "encoding": "base64",
+            "skipPreflight": not preflight,
+            # A node's own default is finalized, to which a blockhash of a younger block is unknown.
+            "preflightCommitment": str(self.commitment),
+            "maxRetries": 0,
+        }
         outcome = await self.pool.send("sendTransaction", [base64.b64encode(raw).decode(), config])
         return codec.decode_signature(result_of(outcome))
 

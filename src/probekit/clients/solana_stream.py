@@ -7,7 +7,7 @@ were missed are told as a gap. Methods and messages: Solana RPC reference, WebSo
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator
 from datetime import timedelta
 from typing import Final, Generic, TypeVar
 
@@ -19,7 +19,7 @@ from probekit.codecs.solana import subscriptions as codec
 from probekit.errors import DecodeError, ProbekitError
 from probekit.model.pubkey import Pubkey
 from probekit.model.solana import Account, Commitment, LogsEvent, SignatureInfo, SlotInfo
-from probekit.transports.rpc import SVM, Call, Endpoint
+from probekit.transports.rpc import SVM, Call
 from probekit.transports.rpc.family import result_of
 from probekit.transports.rpc.subscription import (
     Connected,
@@ -72,8 +72,11 @@ StreamItem = Seen[T] | Gap | Unreadable | Connected | Lost
 
 
 class SolanaStreams:
-    """Streams of one cluster. ``client`` fetches what was missed; its genesis hash is proven on every socket too, where it has
-    one. ``silence`` is how long slots may not come before the subscription is taken for dead.
+    """Streams of one cluster, over the sockets of ``client``'s endpoints; ``client`` also fetches what was missed.
+
+    A node's socket serves subscriptions and nothing else, so that its chain is proven over HTTP before it is connected to: an
+    endpoint's ``url`` and ``ws_url`` must be of one node or one provider. ``silence`` is how long slots may not come before the
+    subscription is taken for dead.
 
     Needs the extra ``ws`` unless ``connector`` is given.
     """
@@ -81,9 +84,7 @@ class SolanaStreams:
     def __init__(
         self,
         client: SolanaClient,
-        endpoints: Sequence[Endpoint],
         *,
-        genesis_hash: str,
         connector: Connector | None = None,
         policy: SubscriptionPolicy | None = None,
         silence: timedelta = timedelta(seconds=10),
@@ -94,22 +95,22 @@ class SolanaStreams:
 
             connector = WebsocketsConnector()
         self._client = client
-        self._endpoints = list(endpoints)
-        self._genesis_hash = genesis_hash
         self._connector = connector
         self._policy = policy
         self._silence = silence
         self._clock = clock
 
     def _feed(self, *subscriptions: Subscription) -> SubscriptionFeed:
+        pool = self._client.pool
         return SubscriptionFeed(
-            self._endpoints,
+            pool.endpoints,
             subscriptions,
             family=SVM,
-            identity=self._genesis_hash,
+            identity=pool.identity,
             connector=self._connector,
             clock=self._clock,
             policy=self._policy,
+            prove=pool.prove,
         )
 
     async def slots(self) -> AsyncGenerator[StreamItem[SlotInfo], None]:

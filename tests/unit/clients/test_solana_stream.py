@@ -11,12 +11,12 @@ from typing import Any
 import pytest
 
 from probekit import errors
-from probekit.clients.solana import GENESIS
+from probekit.clients.solana import GENESIS, SolanaClient
 from probekit.clients.solana_stream import Gap, Seen, SolanaStreams, Unreadable
 from probekit.codecs.solana.rpc import encode_account
 from probekit.errors import StreamClosed
 from probekit.model.pubkey import base58
-from probekit.transports.rpc import Endpoint
+from probekit.transports.rpc import Endpoint, PoolPolicy
 from tests.unit.clients.cluster import KEYS, Cluster, account
 from tests.unit.rpc.sockets import FakeConnector, FakeSocket
 
@@ -35,14 +35,16 @@ class Rig:
         self.clock = self.cluster.clock
         self.connector = FakeConnector(["a", "b"])
         for node in self.connector.nodes.values():
-            node.genesis_hash = GENESIS["devnet"]
-        self.streams = SolanaStreams(
-            self.cluster.client,
+            node.subscriptions_only = True
+        client = SolanaClient(
             [Endpoint(f"http://{name}.test", name=name) for name in "ab"],
             genesis_hash=GENESIS["devnet"],
-            connector=self.connector,
+            transport=self.cluster.transport,
             clock=self.clock,
+            policy=PoolPolicy(rounds=1, refresh=timedelta(hours=1)),
         )
+        self.streams = SolanaStreams(client, connector=self.connector, clock=self.clock)
+        self.client = client
         self.seen: list[Any] = []
 
     @asynccontextmanager
@@ -59,6 +61,7 @@ class Rig:
             task.cancel()
             await asyncio.gather(task, return_exceptions=True)
             await items.aclose()
+            await self.client.aclose()
             await self.clock.settle()
             assert asyncio.all_tasks() == {asyncio.current_task()}
 
@@ -71,18 +74,18 @@ class Rig:
 
     def slot(self, name: str, number: int) -> None:
         result = {"slot": number, "parent": number - 1, "root": number - 32}
-        self.notify(name, "slotNotification", "0xsub1", result)
+        self.notify(name, "slotNotification", "0xsub0", result)
 
     def notify(self, name: str, method: str, subscription: str, result: Any) -> None:
         self.socket(name).tell({"jsonrpc": "2.0", "method": method, "params": {"subscription": subscription, "result": result}})
 
     def account(self, name: str, slot: int, data: bytes) -> None:
         value = encode_account(account(KEY, data))
-        self.notify(name, "accountNotification", "0xsub1", {"context": {"slot": slot}, "value": value})
+        self.notify(name, "accountNotification", "0xsub0", {"context": {"slot": slot}, "value": value})
 
     def logs(self, name: str, number: int, slot: int) -> None:
         value = {"signature": signature(number), "err": None, "logs": ["line"]}
-        self.notify(name, "logsNotification", "0xsub1", {"context": {"slot": slot}, "value": value})
+        self.notify(name, "logsNotification", "0xsub0", {"context": {"slot": slot}, "value": value})
 
     def values(self) -> list[Any]:
         return [item for item in self.seen if isinstance(item, Seen | Gap | Unreadable)]
@@ -116,7 +119,7 @@ async def test_slots_that_stop_are_found(rig: Rig) -> None:
 
 async def test_a_slot_that_does_not_decode_is_told_and_harms_nothing(rig: Rig) -> None:
     async with rig.running(rig.streams.slots()):
-        rig.notify("a", "slotNotification", "0xsub1", {"slot": "x"})
+        rig.notify("a", "slotNotification", "0xsub0", {"slot": "x"})
         rig.slot("a", 100)
         await rig.clock.settle()
     bad, good = rig.values()
@@ -145,7 +148,7 @@ async def test_an_account_that_rests_is_no_silence_but_slots_that_stop_are(rig: 
     async with rig.running(rig.streams.account(KEY)):
         for number in range(5):
             await rig.clock.advance(timedelta(seconds=9))
-            rig.notify("a", "slotNotification", "0xsub2", {"slot": number, "parent": number, "root": 0})
+            rig.notify("a", "slotNotification", "0xsub1", {"slot": number, "parent": number, "root": 0})
         await rig.clock.settle()
         assert len(rig.connector.nodes["b"].sockets) == 0
         await rig.clock.advance(timedelta(seconds=11))
@@ -217,3 +220,11 @@ async def test_more_than_can_be_fetched_is_a_gap(rig: Rig) -> None:
         await rig.clock.settle(400)
     gaps = [item for item in rig.values() if isinstance(item, Gap)]
     assert gaps == [Gap(101, 200, "more than 10000 transactions while the stream was away")]
+
+
+async def test_a_socket_of_another_chain_is_never_opened(rig: Rig) -> None:
+    rig.cluster.methods["getGenesisHash"] = lambda _: GENESIS["testnet"]
+    async with rig.running(rig.streams.slots()):
+        await rig.clock.advance(timedelta(seconds=60))
+    assert all(not node.sockets for node in rig.connector.nodes.values())
+    assert {type(item.error) for item in rig.seen} == {errors.WrongChain}

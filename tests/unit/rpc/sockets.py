@@ -27,8 +27,8 @@ class FakeSocket:
         head = {"jsonrpc": "2.0", "id": request["id"]}
         if request["method"] == "eth_chainId":
             self.tell(head | {"result": hex(self.node.chain_id)})
-        elif request["method"] == "getGenesisHash":
-            self.tell(head | {"result": self.node.genesis_hash})
+        elif self.node.subscriptions_only and not request["method"].endswith("Subscribe"):
+            self.tell(head | {"error": {"code": -32601, "message": "Method not found"}})
         elif self.node.refuses:
             self.tell(head | {"error": {"code": -32601, "message": "method eth_subscribe not supported"}})
         else:
@@ -53,7 +53,7 @@ class FakeSocket:
 class FakeNode:
     def __init__(self) -> None:
         self.chain_id = 1
-        self.genesis_hash = ""
+        self.subscriptions_only = False
         self.refuses = self.mute = self.down = False
         self.sockets: list[FakeSocket] = []
 

@@ -91,6 +91,18 @@ class Members:
         """Those not known to serve another chain, in the order given."""
         return (member for member in self._members if not member.health.wrong_chain)
 
+    @property
+    def endpoints(self) -> tuple[Endpoint, ...]:
+        """All of them, in the order given."""
+        return tuple(member.health.endpoint for member in self._members)
+
+    def of(self, endpoint: Endpoint) -> Member:
+        """What is known of ``endpoint``. Raises ``ValueError`` for one of another pool."""
+        for member in self._members:
+            if member.health.endpoint is endpoint:
+                return member
+        raise ValueError(f"{endpoint.label} is not an endpoint of {self.chain}")
+
     async def aclose(self) -> None:
         """End the look that runs in the background, if one does."""
         if self._refreshing is not None:

@@ -274,6 +274,18 @@ class EndpointPool:
             )
         )
 
+    @property
+    def endpoints(self) -> tuple[Endpoint, ...]:
+        """Every endpoint, in the order given."""
+        return self.members.endpoints
+
+    async def prove(self, endpoint: Endpoint, *, timeout: timedelta | None = None) -> None:
+        """Return once ``endpoint`` has said over HTTP that it serves this chain; at once if it has before.
+
+        Raises ``WrongChain``, or what asking it ended in; ``ValueError`` for an endpoint of another pool.
+        """
+        await self.members.prove(self.members.of(endpoint), self._deadline_ns(timeout))
+
     def standings(self) -> dict[str, Standing]:
         """Each endpoint's state with its reason, by label, in the order given."""
         return self.members.standings()

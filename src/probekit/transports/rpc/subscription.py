@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import random
-from collections.abc import AsyncGenerator, Callable, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, Final
@@ -107,6 +107,9 @@ _params: Final = msgspec.json.Decoder(_Params)
 class SubscriptionFeed:
     """Iterate :meth:`items`; it connects, reconnects and resubscribes until closed.
 
+    Which chain a socket serves is asked over it, by the family's identity call. Where sockets do not answer that (Solana's
+    serve subscriptions alone), ``prove`` is asked before each connection: it returns, or raises why the endpoint is not used.
+
     Counters: ``connections``, ``silences`` (watchdog), ``malformed`` (messages that are none) and :attr:`dropped`.
     """
 
@@ -116,12 +119,15 @@ class SubscriptionFeed:
         subscriptions: Sequence[Subscription],
         *,
         family: ChainFamily,
-        identity: str,
+        identity: str | None,
         connector: Connector,
         clock: Clock,
         policy: SubscriptionPolicy | None = None,
+        prove: Callable[[Endpoint], Awaitable[None]] | None = None,
         jitter: Callable[[], float] = random.random,
     ) -> None:
+        if identity is None and prove is None:
+            raise ValueError("a feed needs to know its chain: an identity to ask for, or a proof of its own")
         if not endpoints or not subscriptions:
             raise ValueError("a feed needs an endpoint and a subscription")
         if len({subscription.name for subscription in subscriptions}) != len(subscriptions):
@@ -130,6 +136,7 @@ class SubscriptionFeed:
         self._subscriptions = tuple(subscriptions)
         self._family, self._identity = family, identity
         self._connector = connector
+        self._prove = prove
         self._clock = clock
         self._policy = policy or SubscriptionPolicy()
         self._jitter = jitter
@@ -183,6 +190,8 @@ class SubscriptionFeed:
 
     async def _connection(self, endpoint: Endpoint) -> None:
         """One connection until it ends. Raises what ended it."""
+        if self._prove is not None:
+            await self._prove(endpoint)
         timeout_ns = to_ns(self._policy.open_timeout)
         due_ns = self._clock.monotonic_ns() + timeout_ns
         socket = await self._connector.connect(
@@ -216,7 +225,8 @@ class SubscriptionFeed:
 
     async def _open(self, socket: Socket, endpoint: Endpoint, held: list[_Message]) -> dict[int | str, str]:
         """Prove the chain, open every subscription; server's subscription id -> name. Notices that come early are held."""
-        calls = [self._family.identity_call, *(subscription.call for subscription in self._subscriptions)]
+        first = [self._family.identity_call] if self._prove is None else []
+        calls = [*first, *(subscription.call for subscription in self._subscriptions)]
         for number, call in enumerate(calls):
             body = {"jsonrpc": "2.0", "id": number, "method": call.method, "params": call.params}
             await socket.send(msgspec.json.encode(body).decode())
@@ -232,11 +242,11 @@ class SubscriptionFeed:
                 fault = message.error
                 raise error_of(fault.code, fault.message, fault.data, method=calls[message.id].method)
             answers[message.id] = result_of(message.result)
-            if message.id == 0 and (found := self._family.identity(answers[0])) != self._identity:
+            if first and message.id == 0 and (found := self._family.identity(answers[0])) != self._identity:
                 text = f"{endpoint.label} serves chain {found[:80]}, expected {self._identity}"
-                raise WrongChain(text, expected=self._identity, found=found)
+                raise WrongChain(text, expected=str(self._identity), found=found)
         names: dict[int | str, str] = {}
-        for number, subscription in enumerate(self._subscriptions, start=1):
+        for number, subscription in enumerate(self._subscriptions, start=len(first)):
             key = answers[number]
             if not isinstance(key, int | str) or isinstance(key, bool):
                 raise DecodeError(f"{subscription.call.method} answered no subscription id", raw=str(key)[:200])
