@@ -15,6 +15,10 @@ if TYPE_CHECKING:
     from probekit.clients.batch import Batch
     from probekit.clients.feedbook import FeedBook
     from probekit.clients.hermes import HermesClient, StreamChange
+    from probekit.clients.pythnet import PythnetClient
+    from probekit.clients.receiver import ReceiverClient
+    from probekit.clients.solana import SolanaClient
+    from probekit.clients.wormhole import WormholeClient
     from probekit.entry import main
     from probekit.model import (
         Comparison,
@@ -33,9 +37,11 @@ if TYPE_CHECKING:
         Verdict,
         Verified,
     )
+    from probekit.model.pubkey import Pubkey
     from probekit.probe import Context, Options, Probe, doc
     from probekit.runner import RunSettings, run_once, watch
     from probekit.secret import Secret
+    from probekit.transports.rpc import Endpoint, EndpointPool
     from probekit.trust import verify
     from probekit.units import Bps, ByteSize, Instant
 
@@ -45,6 +51,8 @@ _WHERE = {
     "ByteSize": "units",
     "Comparison": "model",
     "Context": "probe",
+    "Endpoint": "transports.rpc",
+    "EndpointPool": "transports.rpc",
     "Failure": "model",
     "Feed": "model",
     "FeedBook": "clients.feedbook",
@@ -58,8 +66,12 @@ _WHERE = {
     "PriceUpdate": "model",
     "Probe": "probe",
     "ProbeRun": "model",
+    "Pubkey": "model.pubkey",
+    "PythnetClient": "clients.pythnet",
+    "ReceiverClient": "clients.receiver",
     "RunSettings": "runner",
     "Secret": "secret",
+    "SolanaClient": "clients.solana",
     "Status": "model",
     "StreamChange": "clients.hermes",
     "Target": "model",
@@ -67,6 +79,7 @@ _WHERE = {
     "Vantage": "model",
     "Verdict": "model",
     "Verified": "model",
+    "WormholeClient": "clients.wormhole",
     "doc": "probe",
     "main": "entry",
     "run_once": "runner",
@@ -81,6 +94,8 @@ __all__ = [
     "ByteSize",
     "Comparison",
     "Context",
+    "Endpoint",
+    "EndpointPool",
     "Failure",
     "Feed",
     "FeedBook",
@@ -94,8 +109,12 @@ __all__ = [
     "PriceUpdate",
     "Probe",
     "ProbeRun",
+    "Pubkey",
+    "PythnetClient",
+    "ReceiverClient",
     "RunSettings",
     "Secret",
+    "SolanaClient",
     "Status",
     "StreamChange",
     "Target",
@@ -103,6 +122,7 @@ __all__ = [
     "Vantage",
     "Verdict",
     "Verified",
+    "WormholeClient",
     "__version__",
     "checks",
     "doc",

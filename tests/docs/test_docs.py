@@ -12,13 +12,24 @@ import pytest
 
 from probekit.cli.main import COMMANDS
 from probekit.cli.reference import markdown
+from probekit.clients.pythnet import DEPLOYMENTS
+from probekit.clients.solana import SolanaClient
+from probekit.codecs.pythnet import encode_mapping, encode_price, encode_product
+from probekit.codecs.solana.addresses import PRO
+from probekit.codecs.solana.receiver import encode_price_update
 from probekit.dev.network import SandboxNetwork
 from probekit.dev.sandbox import Sandbox
 from probekit.dev.server import serve
+from probekit.dev.svm.ledger import Ledger
+from probekit.dev.svm.node import Node
+from probekit.dev.svm.server import serve as serve_solana
 from probekit.entry.command import build_parser
 from probekit.manifest import list_probes, load_probe
 from probekit.manifest.discovery import catalogue, find_probe
-from probekit.model import Status
+from probekit.model import FeedId, PriceMessage, Status
+from probekit.model.pubkey import Pubkey
+from probekit.model.pythnet import MappingAccount, PriceAccount, PriceInfo, ProductAccount, Quote
+from probekit.model.receiver import FULL, PriceUpdateAccount
 from probekit.runner import run_once
 
 ROOT = Path(__file__).parents[2]
@@ -47,6 +58,36 @@ async def test_examples_run_against_the_sandbox(code: str, capsys: pytest.Captur
     assert capsys.readouterr().out
 
 
+@pytest.mark.parametrize("code", examples("solana"))
+async def test_examples_run_against_the_local_solana_node(code: str, capsys: pytest.CaptureFixture[str]) -> None:
+    ledger = Ledger()
+    product, price_key = Pubkey(bytes([1]) * 32), Pubkey(bytes([2]) * 32)
+    feed_id = FeedId(bytes(price_key))
+    program, mapping = DEPLOYMENTS["pythnet"].program, DEPLOYMENTS["pythnet"].mapping
+    listed = {mapping: encode_mapping(MappingAccount((product,)))}
+    listed[product] = encode_product(ProductAccount({"symbol": "Crypto.BTC/USD"}, price_key))
+    quote = Quote.of(bytes([3]) * 32, PriceInfo(700, 5, 1, 0, 1))
+    price = PriceAccount(expo=-2, num_components=1, product_key=bytes(product), agg_price=700, agg_conf=5, quotes=(quote,))
+    listed[price_key] = encode_price(price)
+    for key, data in listed.items():
+        ledger.set_account(key, data, owner=program, since_genesis=True)
+    push_feed = PRO.push_feed(feed_id)
+    update = PriceUpdateAccount(push_feed, FULL, PriceMessage(feed_id, 700, 5, -2, 100, 99, 700, 5), 7)
+    ledger.set_account(push_feed, encode_price_update(update), owner=PRO.receiver, since_genesis=True)
+    wallet = Pubkey(bytes([4]) * 32)
+    ledger.set_account(wallet, lamports=1_500_000_000, since_genesis=True)
+    async with serve_solana(Node(ledger)) as served, SolanaClient(served.http) as solana:
+        names = {
+            "url": served.http,
+            "genesis_hash": await solana.genesis_hash(),
+            "wallet": wallet,
+            "nobody": Pubkey(bytes([5]) * 32),
+            "feed_id": feed_id,
+        }
+        await eval(compile(code, "example", "exec", flags=ast.PyCF_ALLOW_TOP_LEVEL_AWAIT), names)
+    assert capsys.readouterr().out
+
+
 @pytest.mark.parametrize("code", examples("probe"))
 async def test_example_probes_run(code: str, tmp_path: Path) -> None:
     path = tmp_path / "example_probe.py"
@@ -61,6 +102,7 @@ async def test_example_probes_run(code: str, tmp_path: Path) -> None:
 
 def test_there_are_examples_of_both_kinds() -> None:
     assert examples("sandbox")
+    assert examples("solana")
     assert examples("probe")
 
 
