@@ -9,11 +9,11 @@ import pytest
 import probekit as pk
 
 PINNED = [
-    "Batch", "Bps", "ByteSize", "Comparison", "Context", "Endpoint", "EndpointPool", "Failure", "Feed", "FeedBook", "FeedId", "HermesClient", "Instant",
-    "MarketHours", "Observation", "Options", "Price", "PriceUpdate", "Probe", "ProbeRun", "Pubkey", "PythnetClient",
-    "ReceiverClient", "RunSettings", "Secret", "SolanaClient", "Status", "StreamChange", "Target", "TrustRoot", "Vantage", "Verdict", "Verified",
-    "WormholeClient", "__version__", "checks", "doc", "errors", "main",
-    "run_once", "trust", "verify", "watch",
+    "Batch", "Bps", "ByteSize", "Comparison", "Context", "Endpoint", "EndpointPool", "Failure", "Feed", "FeedBook",
+    "FeedId", "HermesClient", "Instant", "MarketHours", "Observation", "Options", "Price", "PriceUpdate", "Probe",
+    "ProbeRun", "Pubkey", "PythnetClient", "ReceiverClient", "RunSettings", "Secret", "SolanaClient", "Status",
+    "StreamChange", "Target", "TrustRoot", "Vantage", "Verdict", "Verified", "WormholeClient", "__version__", "checks",
+    "doc", "errors", "main", "run_once", "trust", "verify", "watch",
 ]  # fmt: skip
 
 
