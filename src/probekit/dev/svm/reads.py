@@ -202,12 +202,13 @@ def get_token_account_balance(node: Node, key: Any, config: Any) -> Any:
 
 def get_token_accounts_by_owner(node: Node, owner: Any, by: Any, config: Any) -> Any:
     wanted = params.pubkey(owner)
+    only: Pubkey | None = None
+    programs: Pubkey = tokens.TOKEN
     match by:
         case {"mint": mint}:
-            only: Pubkey | None = params.pubkey(mint)
+            only = params.pubkey(mint)
         case {"programId": program}:
-            only = None
-            programs: Pubkey = params.pubkey(program)
+            programs = params.pubkey(program)
         case _:
             params.variant(next(iter(by)) if isinstance(by, dict) and by else by, ("mint", "programId"))
             raise AssertionError("unreachable")
