@@ -12,6 +12,10 @@ VENV_STAMP := $(VENV)/venv-$(shell $(PYTHON) -VV | sha256sum | cut -c1-16)
 DEV_STAMP := $(VENV)/dev-$(call key,dev)
 DEMO_STAMP := $(VENV)/demo-$(call key,demo)
 
+# The JavaScript clients that the local Solana node must satisfy.
+NODE_SVM := build/node-svm
+NODE_SVM_STAMP := $(NODE_SVM)/installed-$(shell sha256sum tests/system/svm/node/package-lock.json | cut -c1-16)
+
 .DEFAULT_GOAL := help
 
 .PHONY: help
@@ -35,8 +39,11 @@ test-pythons: ## The same on the other supported Pythons found here (3.12, 3.13)
 	done
 
 .PHONY: test-system
-test-system: $(DEV_STAMP) ## Run the system tier: real components, real time
+test-system: $(DEV_STAMP) $(if $(shell command -v npm),$(NODE_SVM_STAMP)) ## Run the system tier: real components, real time
 	$(BIN)/python -m pytest -m system $(ARGS) tests/system
+
+.PHONY: node-svm
+node-svm: $(NODE_SVM_STAMP) ## Install the JavaScript clients of the system tier (needs npm)
 
 .PHONY: lint
 lint: $(DEV_STAMP) ## Ruff: lint and format check
@@ -85,6 +92,13 @@ clean: ## Remove what the targets made
 $(VENV_STAMP):
 	if command -v uv >/dev/null; then uv venv --quiet --seed --clear --python $(PYTHON) $(VENV); \
 	else $(PYTHON) -m venv --clear $(VENV); fi
+	touch $@
+
+$(NODE_SVM_STAMP):
+	mkdir -p $(NODE_SVM)
+	cp tests/system/svm/node/package.json tests/system/svm/node/package-lock.json $(NODE_SVM)/
+	npm ci --prefix $(NODE_SVM) --ignore-scripts --no-audit --no-fund --omit-lockfile-registry-resolved=true
+	rm -f $(NODE_SVM)/installed-*
 	touch $@
 
 # The lock is the whole closure: nothing is left for a resolver to choose.

@@ -6,6 +6,7 @@ middleware changes values, not requests.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping
 from typing import Any, Final, cast
 
@@ -14,6 +15,9 @@ import msgspec
 from probekit.errors import ConfigError, ProbekitError, RpcError
 from probekit.transports.rpc import Call, EndpointPool, Outcome
 
+# py_ecc, which web3 imports, raises the interpreter's recursion limit a hundredfold for all: with that, JSON nested deep enough
+# overflows the C stack of whichever decoder reads it, and an answer of brackets alone ends the process.
+_limit = sys.getrecursionlimit()
 try:
     from web3 import AsyncWeb3
     from web3.middleware import AttributeDictMiddleware, BufferedGasEstimateMiddleware, GasPriceStrategyMiddleware
@@ -21,6 +25,8 @@ try:
     from web3.types import RPCEndpoint, RPCResponse
 except ModuleNotFoundError as error:  # pragma: no cover - the extras' own test installs without it
     raise ConfigError("AsyncWeb3 needs the extra: pip install 'probekit[evm]'") from error
+finally:
+    sys.setrecursionlimit(_limit)
 
 _OF_ONE_NODE: Final = frozenset(
     (

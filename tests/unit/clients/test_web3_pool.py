@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from typing import Any
 
 import pytest
@@ -99,3 +101,17 @@ async def test_filters_are_refused() -> None:
     with pytest.raises(ValueError, match="lives on one node"):
         await made.run(w3.eth.filter("latest"))
     assert made["a"].seen == []
+
+
+def test_importing_it_leaves_the_recursion_limit_alone() -> None:
+    """With web3's own limit an answer of brackets alone would end the process, not the call."""
+    program = (
+        "import sys, msgspec; before = sys.getrecursionlimit(); import probekit.clients.web3_pool\n"
+        "assert sys.getrecursionlimit() == before\n"
+        "from probekit.errors import DecodeError\n"
+        "from probekit.transports.rpc.wire import Call, decode\n"
+        "try:\n    decode(b'[' * 1_000_000, [Call('a')])\n"
+        "except DecodeError:\n    print('refused')\n"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (0, "refused\n"), done.stderr

@@ -12,6 +12,8 @@ from hypothesis import strategies as st
 
 from probekit import errors
 from probekit.errors import DecodeError, Missing, ProbekitError
+from probekit.model.evm import Address
+from probekit.model.pubkey import Pubkey
 from probekit.transports.rpc.faults import error_of
 from probekit.transports.rpc.wire import Call, decode, encode
 from tests.support.mutation import mutations
@@ -28,6 +30,13 @@ def value(outcome: Any) -> Any:
 def test_one_call_is_an_object_and_several_are_a_batch() -> None:
     assert json.loads(encode(ONE, first_id=7)) == {"jsonrpc": "2.0", "id": 7, "method": "eth_chainId", "params": []}
     assert [item["id"] for item in json.loads(encode(TWO, first_id=7))] == [7, 8]
+
+
+def test_keys_and_addresses_of_ours_go_out_as_they_print() -> None:
+    key, address = Pubkey(bytes([1]) * 32), Address("0x" + "ab" * 20)
+    assert json.loads(encode([Call("m", [key, {"to": address}])]))["params"] == [str(key), {"to": str(address)}]
+    with pytest.raises(TypeError, match="object is no JSON value"):
+        encode([Call("m", [object()])])
 
 
 @given(st.permutations(range(6)))

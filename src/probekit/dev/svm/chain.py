@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Final, Literal, get_args
 
 from solders.hash import Hash
 from solders.pubkey import Pubkey
@@ -11,6 +11,7 @@ from solders.pubkey import Pubkey
 from probekit.dev.svm.execution import Landed
 
 Commitment = Literal["processed", "confirmed", "finalized"]
+COMMITMENTS: Final[tuple[Commitment, ...]] = get_args(Commitment)
 AnyKey = Pubkey | bytes | str
 
 

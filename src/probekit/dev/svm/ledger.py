@@ -29,7 +29,7 @@ from solders.sysvar import CLOCK
 from solders.transaction import VersionedTransaction
 
 from probekit.dev.svm import tokens
-from probekit.dev.svm.chain import AnyKey, Block, Commitment, Event, Reached, Rooted, SlotBegan, as_key
+from probekit.dev.svm.chain import COMMITMENTS, AnyKey, Block, Commitment, Event, Reached, Rooted, SlotBegan, as_key
 from probekit.dev.svm.execution import Keys, Landed, Outcome, account_keys
 from probekit.dev.svm.versions import Versions
 from probekit.units import NS_PER_S, Instant
@@ -93,10 +93,9 @@ class Ledger:
         self._listeners: list[Callable[[Event], None]] = []
         self.faucet = Keypair.from_seed(hashlib.sha256(b"probekit svm faucet " + seed).digest())
         self._svm.set_account(self.faucet.pubkey(), Account(_FAUCET_LAMPORTS, b"", SYSTEM_PROGRAM))
-        if finalized_after:
-            self.advance_slot(finalized_after)
-        else:
-            self._turn_clock(first)
+        self._turn_clock(first)
+        for _ in range(finalized_after):
+            self.advance_slot()
 
     # -- what is there
 
@@ -107,8 +106,7 @@ class Ledger:
 
     def block_at(self, commitment: Commitment, *, behind: int = 0) -> Block:
         """The newest block of a commitment level, seen by a node that is ``behind`` blocks late."""
-        after = {"processed": 0, "confirmed": self.confirmed_after, "finalized": self.finalized_after}[commitment]
-        return self._blocks[max(len(self._blocks) - 1 - after - behind, 0)]
+        return self._blocks[max(len(self._blocks) - 1 - self._after(commitment) - behind, 0)]
 
     def block(self, slot: int) -> Block | None:
         """The block of a slot: None when it was skipped, is not made yet, or is no longer remembered."""
@@ -142,9 +140,8 @@ class Ledger:
 
     def keys_of(self, transaction: VersionedTransaction) -> tuple[Pubkey, ...]:
         """The accounts of a transaction, lookups resolved by the newest tables."""
-        message = transaction.message
-        assert isinstance(message, Message | MessageV0)
-        return account_keys(message, self._svm.get_account).all
+        assert isinstance(transaction.message, Message | MessageV0)
+        return account_keys(transaction.message, self._svm.get_account).all
 
     def landed(self, signature: Signature) -> Landed | None:
         """A remembered transaction that is in a block, with success or failure."""
@@ -296,9 +293,9 @@ class Ledger:
 
         Accounts are put as they were at that block for the while; sysvars and programs are the newest.
         """
-        signature, message = transaction.signatures[0], transaction.message
+        message = transaction.message
         assert isinstance(message, Message | MessageV0)
-        known = self._landed.get(signature)
+        known = self._landed.get(transaction.signatures[0])
         if known is not None and known.slot <= block.slot:
             return Outcome.refused("AlreadyProcessed")
         fresh = any_blockhash or self.last_valid_height(message.recent_blockhash, block) is not None
@@ -314,6 +311,9 @@ class Ledger:
             self._svm.with_sigverify(True).with_blockhash_check(True)
 
     # -- inside
+
+    def _after(self, commitment: Commitment) -> int:
+        return {"processed": 0, "confirmed": self.confirmed_after, "finalized": self.finalized_after}[commitment]
 
     @contextmanager
     def _as_of(self, keys: Sequence[Pubkey], slot: int) -> Iterator[None]:
@@ -358,13 +358,8 @@ class Ledger:
         work = self._work.setdefault(slot, _Work())
         work.accounts.update(dict.fromkeys(accounts))
         work.landed += landed
-        levels: tuple[tuple[Commitment, int], ...] = (
-            ("processed", 0),
-            ("confirmed", self.confirmed_after),
-            ("finalized", self.finalized_after),
-        )
-        for level, after in levels:
-            if after == 0:
+        for level in COMMITMENTS:
+            if self._after(level) == 0:
                 self._tell(Reached(level, slot, accounts, landed))
 
     def _promote(self, level: Commitment, old: int) -> None:

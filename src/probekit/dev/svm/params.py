@@ -5,18 +5,17 @@ from __future__ import annotations
 import base64
 import binascii
 from collections.abc import Sequence
-from typing import Any, Final, TypeVar, cast, get_args
+from typing import Any, Final, TypeVar, cast
 
 from solders.hash import Hash
 from solders.pubkey import Pubkey
 from solders.signature import Signature
 
-from probekit.dev.svm.chain import Commitment
+from probekit.dev.svm.chain import COMMITMENTS, Commitment
 from probekit.dev.svm.words import invalid_params
 
 T = TypeVar("T", Pubkey, Signature, Hash)
 
-_COMMITMENTS: Final[tuple[str, ...]] = get_args(Commitment)
 _ALPHABET: Final = "123456789ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz"
 _DIGITS: Final = {letter: digit for digit, letter in enumerate(_ALPHABET)}
 
@@ -155,7 +154,7 @@ class Config:
     def commitment(self, key: str = "commitment", default: Commitment = "finalized") -> Commitment:
         """A commitment level; what is not asked for is finalized."""
         value = self.get(key)
-        return default if value is None else cast(Commitment, variant(value, _COMMITMENTS))
+        return default if value is None else cast(Commitment, variant(value, COMMITMENTS))
 
     def flag(self, key: str) -> bool:
         """A boolean, by default false."""

@@ -12,6 +12,7 @@ from typing import Any, Final
 import msgspec
 
 from probekit.errors import DecodeError, Missing, ProbekitError
+from probekit.model.pubkey import Pubkey
 from probekit.transports.rpc.faults import error_of
 
 JSON_HEADERS: Final = (("content-type", "application/json"), ("accept", "application/json"))
@@ -49,7 +50,14 @@ class _Single(msgspec.Struct):
     jsonrpc: str = "2.0"
 
 
-_encoder: Final = msgspec.json.Encoder()
+def _plain(value: Any) -> Any:
+    """A text or key of our own, as it prints."""
+    if isinstance(value, str | Pubkey):
+        return str.__str__(value) if isinstance(value, str) else str(value)
+    raise TypeError(f"{type(value).__name__} is no JSON value")
+
+
+_encoder: Final = msgspec.json.Encoder(enc_hook=_plain)
 _answer: Final = msgspec.json.Decoder(Answer)
 _answers: Final = msgspec.json.Decoder(list[msgspec.Raw])
 

@@ -1,0 +1,266 @@
+"""EVM chains: typed reads and sends over a pool of RPC endpoints.
+
+Methods and shapes: ethereum/execution-apis. Amounts are integers in wei or base units.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any, Literal, Self, TypeVar
+
+import msgspec
+
+from probekit.clock import SYSTEM_CLOCK, Clock
+from probekit.codecs import evm_rpc as codec
+from probekit.errors import DeadlineExceeded, DecodeError, NotFound, RangeTooLarge, SendRefused
+from probekit.model.evm import Address, Block, FeeHistory, Log, Receipt
+from probekit.transports.base import Engine, Observer
+from probekit.transports.rpc import EVM, Endpoint, EndpointPool, HealthPolicy, PoolPolicy, Standing
+from probekit.transports.rpc.family import result_of
+from probekit.transports.rpc.record import CallObserver, ChangeObserver
+from probekit.units import to_ns
+
+if TYPE_CHECKING:
+    from web3 import AsyncWeb3
+
+__all__ = ["BlockTag", "EvmClient", "Landing"]
+
+T = TypeVar("T")
+
+BlockTag = int | Literal["latest", "safe", "finalized", "pending", "earliest"]
+
+
+class Landing(msgspec.Struct, frozen=True):
+    """How waiting for a receipt ended: the receipt that stayed, and how many blocks were on top when it was taken for good.
+
+    ``reorganised`` counts the blocks that held the transaction and left the chain meanwhile.
+    """
+
+    receipt: Receipt
+    confirmations: int
+    reorganised: int = 0
+
+
+class EvmClient:
+    """A client of one chain. ``chain_id`` is what every endpoint must serve; an endpoint of another chain is never used.
+
+    ``pool`` is one of the caller's, not closed here; without it, one is made of ``endpoints``. :attr:`w3` is AsyncWeb3 on the
+    same pool. Raises what :class:`~probekit.transports.rpc.EndpointPool` raises, and ``DecodeError`` for answers that are none.
+    """
+
+    def __init__(
+        self,
+        endpoints: str | Endpoint | Sequence[str | Endpoint] = (),
+        *,
+        chain_id: int,
+        pool: EndpointPool | None = None,
+        chain: str = "",
+        transport: Engine | None = None,
+        policy: PoolPolicy | None = None,
+        health: HealthPolicy | None = None,
+        observer: Observer | None = None,
+        on_call: CallObserver | None = None,
+        on_change: ChangeObserver | None = None,
+        clock: Clock = SYSTEM_CLOCK,
+    ) -> None:
+        self.chain_id = chain_id
+        self._owned = pool is None
+        self.pool = pool or EndpointPool(
+            endpoints,
+            family=EVM,
+            identity=str(chain_id),
+            chain=chain or f"evm:{chain_id}",
+            transport=transport,
+            policy=policy,
+            health=health,
+            clock=clock,
+            observer=observer,
+            on_call=on_call,
+            on_change=on_change,
+        )
+        if self.pool.identity != str(chain_id):
+            raise ValueError(f"the pool is of chain {self.pool.identity}, not {chain_id}")
+        self._clock = clock
+        self._w3: AsyncWeb3[Any] | None = None
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.aclose()
+
+    async def aclose(self) -> None:
+        """Close the pool, if it was made here."""
+        if self._owned:
+            await self.pool.aclose()
+
+    @property
+    def w3(self) -> AsyncWeb3[Any]:
+        """AsyncWeb3 on the same pool, for contracts and ABIs. Needs the extra ``evm``; importing it takes a second."""
+        if self._w3 is None:
+            from probekit.clients.web3_pool import web3_over
+
+            self._w3 = web3_over(self.pool)
+        return self._w3
+
+    # -- the chain -----------------------------------------------------------------------------------------------------------
+
+    async def standings(self) -> dict[str, Standing]:
+        """Ask every endpoint for its chain, head and sync state now; each one's state, by label."""
+        return await self.pool.refresh()
+
+    async def block_number(self) -> int:
+        """Number of the newest block."""
+        return await self._read(codec.quantity, "eth_blockNumber")
+
+    async def block(self, at: BlockTag = "latest") -> Block:
+        """A block by number or tag, without its transactions. Raises ``NotFound`` where there is none."""
+        found = result_of(await self.pool.call("eth_getBlockByNumber", [_tag(at), False]))
+        if found is None:
+            raise NotFound(f"no block {at} on {self.pool.chain}", subject=str(at))
+        return codec.decode_block(found)
+
+    async def fee_history(
+        self, blocks: int, *, newest: BlockTag = "latest", percentiles: Sequence[int] = (10, 50, 90)
+    ) -> FeeHistory:
+        """Base fees, fullness and priority fees of the last blocks."""
+        return await self._read(codec.decode_fee_history, "eth_feeHistory", [hex(blocks), _tag(newest), list(percentiles)])
+
+    # -- accounts and contracts ----------------------------------------------------------------------------------------------
+
+    async def balance(self, address: str, at: BlockTag = "latest") -> int:
+        """Wei of an account."""
+        return await self._read(codec.quantity, "eth_getBalance", [Address(address), _tag(at)])
+
+    async def nonce(self, address: str, at: BlockTag = "pending") -> int:
+        """Transactions sent by an account; with ``pending`` those that wait are counted."""
+        return await self._read(codec.quantity, "eth_getTransactionCount", [Address(address), _tag(at)])
+
+    async def code(self, address: str, at: BlockTag = "latest") -> bytes:
+        """A contract's code, empty where there is none."""
+        return await self._read(codec.data, "eth_getCode", [Address(address), _tag(at)])
+
+    async def storage(self, address: str, slot: int, at: BlockTag = "latest") -> bytes:
+        """The 32 bytes of a storage slot."""
+        found = await self._read(codec.data, "eth_getStorageAt", [Address(address), hex(slot), _tag(at)])
+        return found.rjust(32, b"\0")
+
+    async def call(self, to: str, data: bytes, at: BlockTag = "latest", *, value: int = 0, sender: str | None = None) -> bytes:
+        """What a contract answers. Raises ``Reverted`` with what it gave back, ``NotFound`` where an empty answer comes from an
+        address without code (a call of such an address succeeds on every node).
+        """
+        transaction: dict[str, Any] = {"to": Address(to), "data": "0x" + data.hex()}
+        if value:
+            transaction["value"] = hex(value)
+        if sender is not None:
+            transaction["from"] = Address(sender)
+        found = await self._read(codec.data, "eth_call", [transaction, _tag(at)])
+        if not found and not await self.code(to, at):
+            raise NotFound(f"no contract at {to} on {self.pool.chain}", subject=to)
+        return found
+
+    async def logs(
+        self,
+        *,
+        from_block: int,
+        to_block: int,
+        address: str | Sequence[str] | None = None,
+        topics: Sequence[bytes | Sequence[bytes] | None] = (),
+    ) -> list[Log | DecodeError]:
+        """The events of a range of blocks, both ends included, in order. A range that a provider finds too large is halved as
+        often as it takes. An event that does not decode is its own error.
+        """
+        query: dict[str, Any] = {"topics": [_topic(topic) for topic in topics]}
+        if address is not None:
+            query["address"] = Address(address) if isinstance(address, str) else [Address(one) for one in address]
+        found: list[Log | DecodeError] = []
+        first, size = from_block, to_block - from_block + 1
+        while first <= to_block:
+            last = min(first + size - 1, to_block)
+            try:
+                asked = query | {"fromBlock": hex(first), "toBlock": hex(last)}
+                found += await self._read(codec.decode_logs, "eth_getLogs", [asked])
+            except RangeTooLarge:
+                if last == first:
+                    raise
+                size = (last - first + 1) // 2
+                continue
+            first = last + 1
+        return found
+
+    # -- transactions --------------------------------------------------------------------------------------------------------
+
+    async def send(self, raw: bytes, *, cap_wei: int) -> str:
+        """Send a signed transaction, once; its hash.
+
+        Refused before anything leaves when it is of another chain (or of every chain), when gas limit times fee plus value is
+        above ``cap_wei``, or when no endpoint proves the chain. A rollup's data fee comes beside that. After any other error
+        nobody knows whether it was taken: :meth:`wait` finds out. Raises ``SendRefused``, ``DecodeError``.
+        """
+        said = codec.decode_signed_transaction(raw)
+        if said.chain_id != self.chain_id:
+            of = "every chain" if said.chain_id is None else f"chain {said.chain_id}"
+            raise SendRefused(f"the transaction is of {of}, this is {self.pool.chain}")
+        if said.most > cap_wei:
+            raise SendRefused(f"it may take {said.most} wei, the cap is {cap_wei}")
+        found = result_of(await self.pool.send("eth_sendRawTransaction", ["0x" + raw.hex()]))
+        if not isinstance(found, str):
+            raise DecodeError("the answer to a sent transaction is no hash", raw=str(found))
+        return found
+
+    async def receipt(self, transaction_hash: str) -> Receipt | None:
+        """What became of a transaction; ``None`` while it is in no block that the node knows."""
+        return await self._read(codec.decode_receipt, "eth_getTransactionReceipt", [transaction_hash])
+
+    async def wait(
+        self,
+        transaction_hash: str,
+        *,
+        confirmations: int = 1,
+        poll: timedelta = timedelta(seconds=1),
+        timeout: timedelta = timedelta(minutes=3),
+    ) -> Landing:
+        """Wait until the transaction is in a block with ``confirmations`` - 1 blocks on top that is still the chain's.
+
+        A block that leaves the chain is noticed by its hash, and the wait goes on. Whether the transaction succeeded is in the
+        receipt. Raises ``DeadlineExceeded`` when ``timeout`` passes first.
+        """
+        due_ns = self._clock.monotonic_ns() + to_ns(timeout)
+        held: str | None = None
+        reorganised = 0
+        while True:
+            found = await self.receipt(transaction_hash)
+            if held is not None and (found is None or found.block_hash != held):
+                reorganised += 1
+            held = None if found is None else found.block_hash
+            if found is not None:
+                # The block of that number now: a node may keep the receipt of a block that is no longer the chain's.
+                on_top = await self.block_number() - found.block_number + 1
+                if on_top >= confirmations and (await self.block(found.block_number)).hash == found.block_hash:
+                    return Landing(found, on_top, reorganised)
+            wake_ns = self._clock.monotonic_ns() + to_ns(poll)
+            if wake_ns >= due_ns:
+                raise DeadlineExceeded(f"{transaction_hash} has not {confirmations} confirmations in time")
+            await self._clock.sleep_until_ns(wake_ns)
+
+    # -- the wire ------------------------------------------------------------------------------------------------------------
+
+    async def _read(self, decode: Callable[[Any], T], method: str, params: Sequence[Any] = ()) -> T:
+        return decode(result_of(await self.pool.call(method, params)))
+
+
+def _tag(at: BlockTag) -> str:
+    if isinstance(at, str):
+        return at
+    if at < 0:
+        raise ValueError(f"no block has the number {at}")
+    return hex(at)
+
+
+def _topic(topic: bytes | Sequence[bytes] | None) -> Any:
+    if topic is None:
+        return None
+    if isinstance(topic, bytes):
+        return "0x" + topic.hex()
+    return ["0x" + one.hex() for one in topic]

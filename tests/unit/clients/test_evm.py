@@ -1,0 +1,196 @@
+"""The EVM client over nodes that answer from a table."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from eth_account import Account
+from eth_utils.address import to_checksum_address
+
+from probekit import errors
+from probekit.clients.evm import EvmClient
+from probekit.testing import FakeClock, ReplyTransport, reply
+from probekit.transports.base import Request, Response
+from probekit.transports.rpc import PoolPolicy
+from tests.unit.codecs.test_evm_rpc import BLOCK, HASH, KEY, LOG, RECEIPT, TO
+
+RAW = {"nonce": 0, "gas": 21_000, "to": TO, "value": 77, "maxFeePerGas": 30, "maxPriorityFeePerGas": 2, "type": 2}
+
+
+class Chain:
+    """One node: methods that answer from functions of their parameters, or raise an ``RpcError``."""
+
+    def __init__(self) -> None:
+        self.clock = FakeClock()
+        self.methods: dict[str, Callable[[list[Any]], Any]] = {
+            "eth_chainId": lambda _: "0x5",
+            "eth_blockNumber": lambda _: "0x10",
+            "eth_getBlockByNumber": lambda _: BLOCK,
+            "eth_getBalance": lambda _: "0xde0b6b3a7640000",
+            "eth_getCode": lambda _: "0x",
+        }
+        self.seen: list[tuple[str, list[Any]]] = []
+        self.client = EvmClient(
+            "http://node.test/",
+            chain_id=5,
+            transport=ReplyTransport(self.answer),
+            clock=self.clock,
+            policy=PoolPolicy(rounds=1),
+        )
+
+    def answer(self, request: Request) -> Response:
+        item = json.loads(request.body or b"")
+        self.seen.append((item["method"], item["params"]))
+        head = {"jsonrpc": "2.0", "id": item["id"]}
+        try:
+            body = head | {"result": self.methods[item["method"]](item["params"])}
+        except errors.RpcError as error:
+            body = head | {"error": {"code": error.code, "message": error.message, "data": error.data}}
+        return reply(200, json.dumps(body), clock=self.clock)
+
+    def asked(self, method: str) -> list[list[Any]]:
+        return [params for name, params in self.seen if name == method]
+
+    async def run(self, work: Any) -> Any:
+        task = asyncio.ensure_future(work)
+        for _ in range(600):
+            if task.done():
+                break
+            await self.clock.advance(timedelta(milliseconds=500))
+        return task.result()
+
+
+@pytest.fixture
+def chain() -> Chain:
+    return Chain()
+
+
+async def test_the_chain(chain: Chain) -> None:
+    assert await chain.client.block_number() == 16
+    assert (await chain.client.block()).hash == HASH
+    assert (await chain.client.block(7)).number == 16
+    assert chain.asked("eth_getBlockByNumber") == [["latest", False], ["0x7", False]]
+    chain.methods["eth_getBlockByNumber"] = lambda _: None
+    with pytest.raises(errors.NotFound):
+        await chain.client.block("safe")
+    with pytest.raises(ValueError, match="no block"):
+        await chain.client.block(-1)
+
+
+async def test_accounts(chain: Chain) -> None:
+    assert await chain.client.balance(TO.lower(), "finalized") == 10**18
+    assert chain.asked("eth_getBalance") == [[TO, "finalized"]]
+    chain.methods["eth_getStorageAt"] = lambda _: "0x07"
+    assert await chain.client.storage(TO, 3) == bytes(31) + b"\x07"
+    chain.methods["eth_getTransactionCount"] = lambda _: "0x9"
+    assert await chain.client.nonce(TO) == 9
+    with pytest.raises(ValueError, match="checksum"):
+        await chain.client.balance(TO.replace("F", "f", 1))
+
+
+async def test_a_call_and_its_ways_to_fail(chain: Chain) -> None:
+    chain.methods["eth_call"] = lambda _: "0x0102"
+    assert await chain.client.call(TO, b"\xaa", value=1, sender=TO) == b"\x01\x02"
+    assert chain.asked("eth_call") == [[{"to": TO, "data": "0xaa", "value": "0x1", "from": TO}, "latest"]]
+
+    def revert(_: list[Any]) -> Any:
+        raise errors.RpcError("execution reverted", code=3, data="0x19abf40e")
+
+    chain.methods["eth_call"] = revert
+    with pytest.raises(errors.Reverted) as caught:
+        await chain.client.call(TO, b"")
+    assert caught.value.revert_data.hex() == "19abf40e"
+    chain.methods["eth_call"] = lambda _: "0x"
+    with pytest.raises(errors.NotFound, match="no contract"):
+        await chain.client.call(TO, b"")
+    chain.methods["eth_getCode"] = lambda _: "0x60"
+    assert await chain.client.call(TO, b"") == b""
+
+
+async def test_a_range_of_logs_is_halved_until_the_provider_takes_it(chain: Chain) -> None:
+    def logs(params: list[Any]) -> Any:
+        first, last = (int(params[0][end], 16) for end in ("fromBlock", "toBlock"))
+        if last - first + 1 > 30:
+            raise errors.RpcError("query returned more than 10000 results", code=-32005)
+        return [{**LOG, "blockNumber": hex(number)} for number in range(first, last + 1)]
+
+    chain.methods["eth_getLogs"] = logs
+    found = await chain.client.logs(from_block=100, to_block=199, address=TO, topics=[b"\xab" * 32, None, [b"\x01" * 32]])
+    assert [log.block_number for log in found if not isinstance(log, errors.DecodeError)] == list(range(100, 200))
+    query = chain.asked("eth_getLogs")[-1][0]
+    assert query["topics"] == [HASH, None, ["0x" + "01" * 32]]
+
+    def never(_: list[Any]) -> Any:
+        raise errors.RpcError("query returned more than 10000 results", code=-32005)
+
+    chain.methods["eth_getLogs"] = never
+    with pytest.raises(errors.RangeTooLarge):
+        await chain.client.logs(from_block=1, to_block=8)
+
+
+def signed(**changes: Any) -> bytes:
+    return bytes(Account.sign_transaction(RAW | {"chainId": 5} | changes, KEY).raw_transaction)
+
+
+async def test_a_send_within_its_cap_goes_out_once(chain: Chain) -> None:
+    chain.methods["eth_sendRawTransaction"] = lambda _: HASH
+    raw = signed()
+    assert await chain.client.send(raw, cap_wei=21_000 * 30 + 77) == HASH
+    assert chain.asked("eth_sendRawTransaction") == [["0x" + raw.hex()]]
+
+
+@pytest.mark.parametrize(
+    ("raw", "cap", "reason"),
+    [
+        (signed(), 21_000 * 30 + 76, "cap is 630076"),
+        (signed(chainId=1), 10**9, "chain 1"),
+    ],
+)
+async def test_a_send_above_its_cap_or_of_another_chain_is_refused(chain: Chain, raw: bytes, cap: int, reason: str) -> None:
+    with pytest.raises(errors.SendRefused, match=reason):
+        await chain.client.send(raw, cap_wei=cap)
+    with pytest.raises(errors.DecodeError):
+        await chain.client.send(b"\x7f", cap_wei=10**18)
+    assert chain.seen == []
+
+
+async def test_waiting_counts_confirmations(chain: Chain) -> None:
+    heads = iter([16, 17, 18, 19])
+    chain.methods["eth_getTransactionReceipt"] = lambda _: RECEIPT
+    chain.methods["eth_blockNumber"] = lambda _: hex(next(heads))
+    landing = await chain.run(chain.client.wait(HASH, confirmations=3))
+    assert (landing.confirmations, landing.reorganised, landing.receipt.succeeded) == (3, 0, True)
+
+
+async def test_a_block_that_leaves_the_chain_is_noticed(chain: Chain) -> None:
+    other = "0x" + "ef" * 32
+    told = [RECEIPT, None, {**RECEIPT, "blockHash": other}]
+    chain.methods["eth_getTransactionReceipt"] = lambda _: told.pop(0) if len(told) > 1 else told[0]
+    heads = iter([16, 17, 18, 19, 20])
+    chain.methods["eth_blockNumber"] = lambda _: hex(next(heads))
+    chain.methods["eth_getBlockByNumber"] = lambda _: {**BLOCK, "hash": other}
+    landing = await chain.run(chain.client.wait(HASH, confirmations=2))
+    assert (landing.reorganised, landing.receipt.block_hash) == (1, other)
+
+
+async def test_a_receipt_of_a_block_that_is_not_the_chains_is_not_enough(chain: Chain) -> None:
+    chain.methods["eth_getTransactionReceipt"] = lambda _: RECEIPT
+    chain.methods["eth_getBlockByNumber"] = lambda _: {**BLOCK, "hash": "0x" + "ef" * 32}
+    with pytest.raises(errors.DeadlineExceeded):
+        await chain.run(chain.client.wait(HASH, timeout=timedelta(seconds=30)))
+
+
+async def test_a_pool_of_another_chain_is_refused(chain: Chain) -> None:
+    with pytest.raises(ValueError, match="is of chain 5"):
+        EvmClient(chain_id=6, pool=chain.client.pool)
+
+
+async def test_web3_on_the_same_pool(chain: Chain) -> None:
+    assert await chain.client.w3.eth.get_balance(to_checksum_address(TO)) == 10**18
+    assert chain.client.w3 is chain.client.w3
+    assert len(chain.asked("eth_chainId")) == 1
