@@ -8,17 +8,13 @@ from __future__ import annotations
 
 import asyncio
 import base64
-import contextlib
-import json
-import multiprocessing
-import socket
-import threading
 import time
 from functools import lru_cache
 from typing import Any
 
 import msgspec
 
+from benchmarks import json_node
 from benchmarks.pythnet_decode import _account
 from benchmarks.row import Row
 from probekit.clients.pythnet import DEPLOYMENTS, PythnetClient, PythnetState
@@ -53,8 +49,12 @@ def _accounts() -> dict[str, str]:
     return made
 
 
-def _serve(listener: socket.socket, accounts: dict[str, str]) -> None:
-    def one(item: dict[str, Any]) -> str:
+@lru_cache(maxsize=1)
+def node() -> str:
+    """URL of the node."""
+    accounts = _accounts()
+
+    def answer(item: dict[str, Any]) -> str:
         method, params = item["method"], item.get("params") or []
         if method == "getMultipleAccounts":
             value = "[" + ",".join(accounts[key] for key in params[0]) + "]"
@@ -64,35 +64,7 @@ def _serve(listener: socket.socket, accounts: dict[str, str]) -> None:
             return f'{{"jsonrpc":"2.0","id":{item["id"]},"result":"{GENESIS}"}}'
         return f'{{"jsonrpc":"2.0","result":{{"context":{{"slot":197635583}},"value":{value}}},"id":{item["id"]}}}'
 
-    def converse(connection: socket.socket) -> None:
-        with contextlib.suppress(OSError), connection, connection.makefile("rb") as reader:
-            while True:
-                length = 0
-                while (line := reader.readline()) not in (b"\r\n", b""):
-                    name, _, value = line.partition(b":")
-                    if name.lower() == b"content-length":
-                        length = int(value)
-                if not length:
-                    return
-                asked = json.loads(reader.read(length))
-                body = ("[" + ",".join(map(one, asked)) + "]" if isinstance(asked, list) else one(asked)).encode()
-                head = f"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: {len(body)}\r\n\r\n"
-                connection.sendall(head.encode())
-                connection.sendall(body)
-
-    while True:
-        connection, _ = listener.accept()
-        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        threading.Thread(target=converse, args=(connection,), daemon=True).start()
-
-
-@lru_cache(maxsize=1)
-def node() -> str:
-    """URL of the node."""
-    listener = socket.create_server(("127.0.0.1", 0))
-    context = multiprocessing.get_context("fork")
-    context.Process(target=_serve, args=(listener, _accounts()), daemon=True).start()
-    return f"http://127.0.0.1:{listener.getsockname()[1]}/"
+    return json_node.start(answer)
 
 
 _walls: dict[str, float] = {}

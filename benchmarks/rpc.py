@@ -6,16 +6,13 @@ The node is a process of its own that answers from memory; what is measured is t
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import json
-import multiprocessing
-import socket
-import threading
 import time
 from collections.abc import Awaitable, Callable, Iterator
 from functools import lru_cache
 from typing import Any
 
+from benchmarks import json_node
 from benchmarks.row import Row
 from probekit.clock import SYSTEM_CLOCK
 from probekit.transports.base import Engine, Request
@@ -28,39 +25,15 @@ RESULT = "0x" + "00" * 31 + "07" + "00" * 96
 BATCH = 100
 
 
-def _serve(listener: socket.socket) -> None:
-    def one(item: dict[str, Any]) -> dict[str, Any]:
-        result = {"eth_chainId": "0x1", "eth_blockNumber": "0x64", "eth_syncing": False}.get(item["method"], RESULT)
-        return {"jsonrpc": "2.0", "id": item["id"], "result": result}
-
-    def converse(connection: socket.socket) -> None:
-        with contextlib.suppress(OSError), connection, connection.makefile("rb") as reader:
-            while True:
-                length = 0
-                while (line := reader.readline()) not in (b"\r\n", b""):
-                    name, _, value = line.partition(b":")
-                    if name.lower() == b"content-length":
-                        length = int(value)
-                if not length:
-                    return
-                asked = json.loads(reader.read(length))
-                body = json.dumps([one(item) for item in asked] if isinstance(asked, list) else one(asked)).encode()
-                head = f"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: {len(body)}\r\n\r\n"
-                connection.sendall(head.encode() + body)
-
-    while True:
-        connection, _ = listener.accept()
-        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        threading.Thread(target=converse, args=(connection,), daemon=True).start()
+def _answer(item: dict[str, Any]) -> str:
+    result = {"eth_chainId": "0x1", "eth_blockNumber": "0x64", "eth_syncing": False}.get(item["method"], RESULT)
+    return json.dumps({"jsonrpc": "2.0", "id": item["id"], "result": result})
 
 
 @lru_cache(maxsize=1)
 def node() -> str:
-    """URL of a node that answers every ``eth_call`` with the same words, in a process of its own."""
-    listener = socket.create_server(("127.0.0.1", 0))
-    process = multiprocessing.get_context("fork").Process(target=_serve, args=(listener,), daemon=True)
-    process.start()
-    return f"http://127.0.0.1:{listener.getsockname()[1]}/"
+    """URL of a node that answers every ``eth_call`` with the same words."""
+    return json_node.start(_answer)
 
 
 def cpu_us(work: Callable[[], Awaitable[Any]], calls: int) -> float:
