@@ -35,10 +35,11 @@ class Chain:
             "eth_getCode": lambda _: "0x",
         }
         self.seen: list[tuple[str, list[Any]]] = []
+        self.transport = ReplyTransport(self.answer)
         self.client = EvmClient(
             "http://node.test/",
             chain_id=5,
-            transport=ReplyTransport(self.answer),
+            transport=self.transport,
             clock=self.clock,
             policy=PoolPolicy(rounds=1),
         )
