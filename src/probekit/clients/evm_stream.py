@@ -140,7 +140,7 @@ class EvmStreams:
 
 
 def _leaves(before: Block | None, block: Block) -> bool:
-    """Whether ``block`` does not stand on ``before``. Blocks that are no neighbours say nothing, unless the number went back."""
+    """Whether ``block`` does not stand on ``before``. Blocks that are no neighbours say nothing, unless it went back."""
     if before is None:
         return False
     if block.number == before.number + 1:
