@@ -1,0 +1,74 @@
+"""Revert data: every known error, Solidity's own two, and whatever else a contract gives back."""
+
+from __future__ import annotations
+
+import pytest
+from eth_abi import abi as eth_abi
+from hypothesis import given
+from hypothesis import strategies as st
+
+from probekit.codecs.evm.reverts import CAUSES, ERROR_STRING, PANIC, PANICS, decode_revert, encode_revert
+from tests.support.mutation import mutations
+
+
+@pytest.mark.parametrize("name", CAUSES)
+def test_every_known_error(name: str) -> None:
+    data = encode_revert(name)
+    found = decode_revert(data)
+    assert (found.name, found.selector, found.cause, found.data) == (name, data, CAUSES[name], data)
+    assert str(found) == f"{name}: {CAUSES[name]}"
+
+
+@given(st.text(max_size=100))
+def test_messages(message: str) -> None:
+    data = ERROR_STRING + eth_abi.encode(["string"], [message])
+    found = decode_revert(data)
+    assert (found.name, found.message, found.data) == ("Error", message, data)
+    assert encode_revert("Error", message=message) == data
+
+
+@pytest.mark.parametrize("code", [*PANICS, 0x99, 2**256 - 1])
+def test_panics(code: int) -> None:
+    found = decode_revert(encode_revert("Panic", code=code))
+    assert (found.name, found.panic_code) == ("Panic", code)
+    assert found.cause == f"{PANICS.get(code, 'a code of no known meaning')} (0x{code:02x})"
+
+
+def test_a_message_that_is_cut_within_a_letter_keeps_the_rest() -> None:
+    data = ERROR_STRING + eth_abi.encode(["bytes"], ["too lo\u00e9".encode()[:-1]])
+    assert decode_revert(data).message == "too lo\ufffd"
+
+
+@pytest.mark.parametrize(
+    ("data", "name", "cause"),
+    [
+        (b"", "", "reverted without a reason"),
+        (b"\x14", "", "does not know"),
+        (bytes.fromhex("deadbeef") + b"rest", "", "does not know"),
+        (bytes.fromhex("19abf40e") + b"rest", "StalePrice", "with 4 bytes that the error does not have"),
+        (ERROR_STRING, "Error", "does not decode"),
+        (ERROR_STRING + bytes(64), "Error", "does not decode"),
+        (PANIC + b"\x11", "Panic", "does not decode"),
+    ],
+)
+def test_what_is_not_known_is_kept(data: bytes, name: str, cause: str) -> None:
+    found = decode_revert(data)
+    assert (found.name, found.selector, found.data) == (name, data[:4], data)
+    assert cause in found.cause
+    assert cause in str(found)
+
+
+@given(st.binary(max_size=200))
+def test_any_bytes_read(data: bytes) -> None:
+    for candidate in (data, ERROR_STRING + data, PANIC + data):
+        assert decode_revert(candidate).data == candidate
+
+
+def test_every_mutation_reads() -> None:
+    for data in mutations(encode_revert("Error", message="guardian set has expired")):
+        assert decode_revert(data).data == data
+
+
+def test_an_unknown_name_is_not_encoded() -> None:
+    with pytest.raises(ValueError, match="PriceFeedLost"):
+        encode_revert("PriceFeedLost")
