@@ -15,7 +15,11 @@ from probekit.model import RequestRecord
 from probekit.units import NS_PER_S, NS_PER_US, Instant
 
 _SAMPLES_PER_HOST: Final = 64
-_WINDOW_NS: Final = 600 * NS_PER_S
+# Three times as long as a Hermes client keeps its symbol table: a probe on a quiet stream, whose only further answers
+# are those refreshes, never runs out of brackets between two of them, even when one refresh fails.
+_WINDOW_NS: Final = 1_800 * NS_PER_S
+# What a free-running crystal may gain or lose: its specification at worst, with temperature and age.
+_DRIFT_PPM: Final = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +29,11 @@ class Bracket:
     low_ns: int
     high_ns: int
     seen_at: Instant
+
+    def aged(self, now: Instant) -> tuple[int, int]:
+        """``(low_ns, high_ns)`` as it holds at ``now``, for a clock that has drifted unattended since."""
+        drift = abs(now.since(self.seen_at)) * _DRIFT_PPM // 1_000_000
+        return self.low_ns - drift, self.high_ns + drift
 
 
 def bracket_of(record: RequestRecord) -> tuple[str, Bracket] | None:
@@ -48,7 +57,7 @@ def bracket_of(record: RequestRecord) -> tuple[str, Bracket] | None:
 
 
 class ClockBounds:
-    """Brackets per host over the last ten minutes, intersected.
+    """Brackets per host over the last half hour, each widened by 100 ppm of its age, intersected.
 
     Hosts that contradict each other widen the bound to cover all of them. A host that contradicts its own past had its
     clock, or ours, stepped: only its newest sample counts.
@@ -64,20 +73,19 @@ class ClockBounds:
             return
         host, bracket = found
         kept = self._hosts.setdefault(host, [])
-        low = max((old.low_ns for old in kept), default=bracket.low_ns)
-        high = min((old.high_ns for old in kept), default=bracket.high_ns)
-        if bracket.low_ns > high or bracket.high_ns < low:
+        aged = [old.aged(bracket.seen_at) for old in kept]
+        if any(bracket.low_ns > high or bracket.high_ns < low for low, high in aged):
             kept.clear()
         kept.append(bracket)
         del kept[:-_SAMPLES_PER_HOST]
 
     def error_ns(self, now: Instant) -> int | None:
-        """Largest possible ``|local - true|`` by what the last ten minutes said; ``None`` when they said nothing."""
+        """Largest possible ``|local - true|`` by what the last half hour said; ``None`` when it said nothing."""
         spans: list[tuple[int, int]] = []
         for kept in self._hosts.values():
-            recent = [bracket for bracket in kept if now.since(bracket.seen_at) <= _WINDOW_NS]
+            recent = [bracket.aged(now) for bracket in kept if now.since(bracket.seen_at) <= _WINDOW_NS]
             if recent:
-                spans.append((max(b.low_ns for b in recent), min(b.high_ns for b in recent)))
+                spans.append((max(low for low, _ in recent), min(high for _, high in recent)))
         if not spans:
             return None
         low, high = max(low for low, _ in spans), min(high for _, high in spans)

@@ -97,7 +97,37 @@ def test_old_cached_and_broken_dates_say_nothing() -> None:
                                  headers=(("date", value),)))  # fmt: skip
     assert bounds.error_ns(NOW) is None
     bounds.add(record)
-    assert bounds.error_ns(NOW.plus(timedelta(minutes=11))) is None
+    assert bounds.error_ns(NOW.plus(timedelta(minutes=31))) is None
+
+
+def test_a_bracket_loosens_as_an_unattended_clock_may_drift() -> None:
+    bounds = ClockBounds()
+    bounds.add(answer(NOW))
+    fresh, old = bounds.error_ns(NOW), bounds.error_ns(NOW.plus(timedelta(minutes=20)))
+    assert fresh is not None
+    assert old is not None
+    assert 100 * NS_PER_MS <= old - fresh <= 130 * NS_PER_MS
+
+
+def test_a_clock_that_drifts_within_its_specification_was_not_stepped() -> None:
+    bounds = ClockBounds()
+    # Ten answers pin the clock to a few hundredths of a second; twenty minutes later it has lost 90 ms.
+    for tenth in range(10):
+        bounds.add(answer(Instant(NOW.ns + tenth * 1_100 * NS_PER_MS), elapsed_ns=NS_PER_MS))
+    later = NOW.plus(timedelta(minutes=20))
+    bounds.add(answer(later, offset_ns=-90 * NS_PER_MS, elapsed_ns=NS_PER_MS))
+    error = bounds.error_ns(later)
+    assert error is not None
+    assert 90 * NS_PER_MS <= error < 500 * NS_PER_MS
+
+
+def test_a_quiet_stream_keeps_its_bound_from_one_symbol_table_to_the_next_even_when_one_fails() -> None:
+    from probekit.clients import hermes
+
+    bounds = ClockBounds()
+    bounds.add(answer(NOW))
+    two_refreshes = NOW.plus(2 * hermes._SYMBOLS_FOR + timedelta(minutes=1))
+    assert bounds.error_ns(two_refreshes) is not None
 
 
 @pytest.mark.parametrize(
