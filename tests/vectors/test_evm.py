@@ -11,7 +11,7 @@ from probekit.codecs.evm.registry import ContractKind
 from probekit.codecs.evm_rpc import decode_log
 from probekit.errors import DecodeError
 from probekit.model import FeedId
-from probekit.model.pyth_evm import PriceFeedUpdated
+from probekit.model.pyth_evm_events import PriceFeedUpdated
 from tests.support.mutation import mutations
 from tests.support.vectors import of_kind
 

@@ -5,15 +5,20 @@ Methods and shapes: ethereum/execution-apis. Amounts are integers in wei or base
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Literal, Self, TypeVar
 
 import msgspec
 
+from probekit.clients.evm_multicall import Multicall, Reads
 from probekit.clock import SYSTEM_CLOCK, Clock
 from probekit.codecs import evm_rpc as codec
-from probekit.errors import DeadlineExceeded, DecodeError, NotFound, RangeTooLarge, SendRefused
+from probekit.codecs.evm import erc20, multicall
+from probekit.codecs.evm.contract import ContractCall
+from probekit.codecs.evm.erc20 import Token
+from probekit.codecs.evm.reverts import reverted
+from probekit.errors import DeadlineExceeded, DecodeError, NotFound, ProbekitError, RangeTooLarge, Reverted, SendRefused
 from probekit.model.evm import Address, Block, FeeHistory, Log, Receipt
 from probekit.transports.base import Engine, Observer
 from probekit.transports.rpc import EVM, Endpoint, EndpointPool, HealthPolicy, PoolPolicy, Standing
@@ -24,7 +29,7 @@ from probekit.units import to_ns
 if TYPE_CHECKING:
     from web3 import AsyncWeb3
 
-__all__ = ["BlockTag", "EvmClient", "Landing"]
+__all__ = ["BlockTag", "EvmClient", "Landing", "Reads", "Token"]
 
 T = TypeVar("T")
 
@@ -45,8 +50,9 @@ class Landing(msgspec.Struct, frozen=True):
 class EvmClient:
     """A client of one chain. ``chain_id`` is what every endpoint must serve; an endpoint of another chain is never used.
 
-    ``pool`` is one of the caller's, not closed here; without it, one is made of ``endpoints``. :attr:`w3` is AsyncWeb3 on the
-    same pool. Raises what :class:`~probekit.transports.rpc.EndpointPool` raises, and ``DecodeError`` for answers that are none.
+    ``pool`` is one of the caller's, not closed here; without it, one is made of ``endpoints``. ``multicall3`` is where
+    Multicall3 stands on this chain, ``None`` where it is known to be missing. :attr:`w3` is AsyncWeb3 on the same pool. Raises
+    what :class:`~probekit.transports.rpc.EndpointPool` raises, and ``DecodeError`` for answers that are none.
     """
 
     def __init__(
@@ -56,6 +62,7 @@ class EvmClient:
         chain_id: int,
         pool: EndpointPool | None = None,
         chain: str = "",
+        multicall3: str | None = multicall.ADDRESS,
         transport: Engine | None = None,
         policy: PoolPolicy | None = None,
         health: HealthPolicy | None = None,
@@ -82,6 +89,7 @@ class EvmClient:
         if self.pool.identity != str(chain_id):
             raise ValueError(f"the pool is of chain {self.pool.identity}, not {chain_id}")
         self._clock = clock
+        self._multicall = Multicall(self.pool, None if multicall3 is None else Address(multicall3))
         self._w3: AsyncWeb3[Any] | None = None
 
     async def __aenter__(self) -> Self:
@@ -146,19 +154,89 @@ class EvmClient:
         found = await self._read(codec.data, "eth_getStorageAt", [Address(address), hex(slot), _tag(at)])
         return found.rjust(32, b"\0")
 
-    async def call(self, to: str, data: bytes, at: BlockTag = "latest", *, value: int = 0, sender: str | None = None) -> bytes:
-        """What a contract answers. Raises ``Reverted`` with what it gave back, ``NotFound`` where an empty answer comes from an
-        address without code (a call of such an address succeeds on every node).
+    async def call(
+        self,
+        to: str,
+        data: bytes,
+        at: BlockTag = "latest",
+        *,
+        value: int = 0,
+        sender: str | None = None,
+        balances: Mapping[str, int] | None = None,
+    ) -> bytes:
+        """What a contract answers. ``balances`` (wei) are for this call only, on nodes that take state overrides.
+
+        Raises ``Reverted`` with what it gave back, ``NotFound`` where an empty answer comes from an address without code (a
+        call of such an address succeeds on every node).
         """
         transaction: dict[str, Any] = {"to": Address(to), "data": "0x" + data.hex()}
         if value:
             transaction["value"] = hex(value)
         if sender is not None:
             transaction["from"] = Address(sender)
-        found = await self._read(codec.data, "eth_call", [transaction, _tag(at)])
+        params: list[Any] = [transaction, _tag(at)]
+        if balances:
+            params.append({str(Address(account)): {"balance": hex(wei)} for account, wei in balances.items()})
+        found = await self._read(codec.data, "eth_call", params)
         if not found and not await self.code(to, at):
             raise NotFound(f"no contract at {to} on {self.pool.chain}", subject=to)
         return found
+
+    async def read(
+        self,
+        to: str,
+        call: ContractCall[T],
+        at: BlockTag = "latest",
+        *,
+        value: int = 0,
+        sender: str | None = None,
+        balances: Mapping[str, int] | None = None,
+    ) -> T:
+        """What a contract answers, as the call's value. One request, and no other.
+
+        Raises what :meth:`call` does, its ``Reverted`` in words (:func:`~probekit.codecs.evm.reverts.revert_of` has it typed),
+        and ``DecodeError`` for an answer that is none of this function.
+        """
+        try:
+            answer = await self.call(to, call.data, at, value=value, sender=sender, balances=balances)
+        except Reverted as error:
+            told = reverted(f"{call.name} on {to}", error.revert_data, code=error.code, node_data=error.data)
+            told.attempts = error.attempts
+            raise told from None
+        return call.result(answer)
+
+    async def multicall(self, calls: Sequence[tuple[str, ContractCall[T]]], at: BlockTag | Block = "latest") -> Reads[T]:
+        """Many reads at one block, (contract, call) pairs: each its value or its own error, in order.
+
+        Takes one request for the block, none when ``at`` is one that was read before, and one for each 500 reads. Without
+        Multicall3 the reads go in JSON-RPC batches; :attr:`Reads.route` says which it was. Raises what reading the block does.
+        """
+        block = at if isinstance(at, Block) else await self.block(at)
+        rows = [(Address(to), call) for to, call in calls]
+        return await self._multicall.read(rows, block, remember=at == "latest")
+
+    async def token_balance(self, token: str, owner: str, at: BlockTag = "latest") -> int:
+        """Base units of an ERC-20 token that an account holds. Raises ``NotFound`` where there is no contract."""
+        return await self.read(token, erc20.balance_of(Address(owner)), at)
+
+    async def token_balances(self, pairs: Sequence[tuple[str, str]], at: BlockTag | Block = "latest") -> Reads[int]:
+        """Base units for many (token, owner) pairs, at one block."""
+        return await self.multicall([(token, erc20.balance_of(Address(owner))) for token, owner in pairs], at)
+
+    async def token(self, address: str, at: BlockTag | Block = "latest") -> Token:
+        """An ERC-20 token's description, without what it does not answer for. Raises the error of the endpoint, ``NotFound``
+        where it answers for nothing.
+        """
+        reads = await self.multicall([(address, call) for call in erc20.TOKEN_CALLS.values()], at)
+        known: dict[str, Any] = {}
+        for name, found in zip(erc20.TOKEN_CALLS, reads.results, strict=True):
+            if not isinstance(found, ProbekitError):
+                known[name] = found
+            elif not isinstance(found, Reverted | DecodeError):
+                raise found
+        if not known:
+            raise NotFound(f"no token at {address} on {self.pool.chain}", subject=address)
+        return Token(Address(address), **known)
 
     async def logs(
         self,

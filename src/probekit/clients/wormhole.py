@@ -1,26 +1,40 @@
-"""Wormhole's guardians over their public HTTP API: heartbeats, the set in force, signed VAAs by sequence.
+"""Wormhole: its guardians over their public HTTP API (heartbeats, the set in force, signed VAAs by sequence), and guardian sets
+as contracts on EVM chains keep them.
 
-Guardian sets as contracts keep them are read by :class:`~probekit.clients.receiver.ReceiverClient` on Solana. Only the core
-root is Wormhole's: VAAs of the pro root are in no public index.
+On Solana they are read by :class:`~probekit.clients.receiver.ReceiverClient`. Only the core root is Wormhole's: VAAs of the pro
+root are in no public index, but its receivers are contracts of the same kind.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
-from typing import Self
+from typing import TYPE_CHECKING, Any, Final, Self
 
 from probekit.clock import SYSTEM_CLOCK, Clock
+from probekit.codecs.evm import wormhole as receiver_codec
+from probekit.codecs.evm.contract import ContractCall
+from probekit.codecs.evm.pyth import sorted_out
 from probekit.codecs.guardian_api import decode_guardian_set, decode_heartbeats, decode_signed_vaa
 from probekit.codecs.vaa import Vaa, decode
-from probekit.errors import DecodeError, NotFound, ParsedMismatch, StatusError
+from probekit.errors import DecodeError, NotFound, ParsedMismatch, ProbekitError, StatusError
+from probekit.model import TrustRoot
+from probekit.model.evm import Address, Block
+from probekit.model.pyth_evm import GuardianSetInfo, QuorumRule, ReceiverState, Unanswered, VaaJudgement
 from probekit.model.wormhole import GuardianSet, Heartbeat
 from probekit.transports.base import Engine, Limits, Observer, Request
 from probekit.transports.retry import RetryPolicy
 from probekit.transports.stack import build
+from probekit.trust import MAINNET, Trust
 from probekit.units import to_ns
 
-__all__ = ["WormholeClient"]
+if TYPE_CHECKING:
+    from probekit.clients.evm import BlockTag, EvmClient
+
+__all__ = ["EvmReceiverClient", "WormholeClient"]
+
+_MOST_SIGNATURES: Final = 19
+"""What Wormhole's set has; with either rule, less is enough."""
 
 
 class WormholeClient:
@@ -103,3 +117,78 @@ class WormholeClient:
         headers = (("accept", "application/json"),)
         request = Request("GET", self._base + path, headers=headers, deadline_ns=deadline_ns, limits=self._limits)
         return (await self._transport.send(request)).body
+
+
+class EvmReceiverClient:
+    """The Wormhole receiver (or Wormhole's own core contract) at ``address`` of the chain of ``evm``, which stays the caller's
+    to close. ``trust`` names the known guardian sets.
+
+    Raises what :class:`~probekit.clients.evm.EvmClient` raises.
+    """
+
+    def __init__(self, evm: EvmClient, address: str, *, trust: Trust = MAINNET) -> None:
+        self.evm = evm
+        self.address = Address(address)
+        self._trust = trust
+
+    async def set_index(self, at: BlockTag = "latest") -> int:
+        """The index of the set in force."""
+        return await self.evm.read(self.address, receiver_codec.get_current_guardian_set_index(), at)
+
+    async def guardian_set(self, index: int | None = None, at: BlockTag = "latest") -> GuardianSetInfo:
+        """A set by index; without one, the set in force. Raises ``NotFound`` for a set that the receiver does not hold."""
+        if index is None:
+            index = await self.set_index(at)
+        found = await self.evm.read(self.address, receiver_codec.get_guardian_set(index), at)
+        if not found.exists:
+            raise NotFound(f"{self.address} on {self.evm.pool.chain} has no guardian set {index}", subject=str(index))
+        return found
+
+    async def judge(self, vaa: bytes, at: BlockTag = "latest") -> VaaJudgement:
+        """The receiver's own word on a VAA: free, and final for updates on that chain. Raises ``Reverted`` for one of another
+        version, with signatures out of order, or by an index outside the set.
+        """
+        return await self.evm.read(self.address, receiver_codec.parse_and_verify_vm(vaa), at)
+
+    async def state(self, at: BlockTag | Block = "latest") -> ReceiverState:
+        """Configuration, the set in force, and the quorum that the receiver is seen to ask for, at one block.
+
+        Two requests after the block's. No variable of the contract holds the quorum: it shows in how the receiver judges
+        messages under ever more signatures, since their number is looked at before they are. What is not answered is in
+        ``unanswered``.
+        """
+        calls = receiver_codec.RECEIVER_CALLS
+        reads = await self.evm.multicall([(self.address, call) for call in calls.values()], at)
+        values, unanswered = sorted_out(dict(zip(calls, reads.results, strict=True)))
+        if "set_index" in values:
+            more, left_out = await self._set_and_quorum(values["set_index"], reads.block)
+        else:
+            more, left_out = sorted_out({"guardian_set": None, "quorum": None})
+        return ReceiverState(self.address, **values, **more, unanswered=unanswered + left_out)
+
+    async def _set_and_quorum(self, index: int, block: Block) -> tuple[dict[str, Any], tuple[Unanswered, ...]]:
+        numbers = range(1, _MOST_SIGNATURES + 1)
+        asked: list[ContractCall[Any]] = [receiver_codec.get_guardian_set(index)]
+        asked += [receiver_codec.verify_vm(index, range(number)).then(receiver_codec.quorum_reached) for number in numbers]
+        found, *reached = (await self.evm.multicall([(self.address, call) for call in asked], block)).results
+        outcomes = {"guardian_set": found, "quorum": _least(dict(zip(numbers, reached, strict=True)))}
+        values, unanswered = sorted_out(outcomes)
+        if isinstance(found, GuardianSetInfo):
+            rules = [rule for rule in QuorumRule if rule.of(len(found.guardians)) == values.get("quorum")]
+            values |= {"quorum_rule": rules[0] if len(rules) == 1 else None, "root": self._root_of(found)}
+        return values, unanswered
+
+    def _root_of(self, found: GuardianSetInfo) -> TrustRoot | None:
+        """Whose set it is; the index counts from 0 in either root, so only the members tell."""
+        signers = tuple(bytes(guardian) for guardian in found.guardians)
+        return next((one.root for one in self._trust.sets if one.signers == signers), None)
+
+
+def _least(reached: Mapping[int, bool | ProbekitError]) -> int | ProbekitError:
+    """The least number of signatures that was enough; the first error on the way there."""
+    for number, outcome in reached.items():
+        if isinstance(outcome, ProbekitError):
+            return outcome
+        if outcome:
+            return number
+    return DecodeError(f"{max(reached)} signatures are not enough", raw=receiver_codec.NO_QUORUM)

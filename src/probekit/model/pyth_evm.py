@@ -1,4 +1,4 @@
-"""What Pyth's contracts on EVM chains say: prices, configuration, guardian sets, events and refusals.
+"""What Pyth's contracts on EVM chains say: prices, configuration, guardian sets and refusals.
 
 Prices are integers under an exponent, fees in wei, times whole Unix seconds. Source: pyth-crosschain
 ``target_chains/ethereum/sdk/solidity`` and ``target_chains/ethereum/contracts/contracts``.
@@ -6,15 +6,35 @@ Prices are integers under an exponent, fees in wei, times whole Unix seconds. So
 
 from __future__ import annotations
 
+from enum import StrEnum
+from typing import Protocol
+
 import msgspec
 
-from probekit.model.evm import Address
+from probekit.model.evm import Address, Block
 from probekit.model.feed import FeedId
 from probekit.model.price import Price
+from probekit.model.verified import TrustRoot
 from probekit.units import Instant
 
 
-class OnChainPrice(msgspec.Struct, frozen=True, gc=False):
+class _HasPublishTime(Protocol):
+    @property
+    def publish_time_s(self) -> int: ...
+
+
+class Published:
+    """What was published at ``publish_time_s``."""
+
+    __slots__ = ()
+
+    @property
+    def publish_time(self: _HasPublishTime) -> Instant:
+        """When the aggregate was published; whole seconds."""
+        return Instant.from_seconds(self.publish_time_s)
+
+
+class OnChainPrice(Published, msgspec.Struct, frozen=True, gc=False):
     """A price as a contract stores it: ``price_mantissa`` and ``conf_mantissa`` under ``expo``."""
 
     price_mantissa: int
@@ -31,13 +51,8 @@ class OnChainPrice(msgspec.Struct, frozen=True, gc=False):
         """The confidence interval, same exponent as the price."""
         return Price(self.conf_mantissa, self.expo)
 
-    @property
-    def publish_time(self) -> Instant:
-        """When the aggregate was published; whole seconds."""
-        return Instant.from_seconds(self.publish_time_s)
 
-
-class OnChainPriceFeed(msgspec.Struct, frozen=True, gc=False):
+class OnChainPriceFeed(Published, msgspec.Struct, frozen=True, gc=False):
     """A feed as a contract stores it. The publish time of the moving average is that of the price."""
 
     feed_id: FeedId
@@ -57,9 +72,8 @@ class OnChainPriceFeed(msgspec.Struct, frozen=True, gc=False):
         return self.ema.price
 
     @property
-    def publish_time(self) -> Instant:
-        """When the aggregate was published; whole seconds."""
-        return self.spot.publish_time
+    def publish_time_s(self) -> int:
+        return self.spot.publish_time_s
 
 
 class OnChainTwap(msgspec.Struct, frozen=True, gc=False):
@@ -138,28 +152,79 @@ class VaaJudgement(msgspec.Struct, frozen=True):
     vaa: OnChainVaa
 
 
+class PythError(StrEnum):
+    """The custom errors of Pyth's contract and of its Wormhole receiver, by their names in the source."""
+
+    PRICE_FEED_NOT_FOUND = "PriceFeedNotFound"
+    STALE_PRICE = "StalePrice"
+    INSUFFICIENT_FEE = "InsufficientFee"
+    NO_FRESH_UPDATE = "NoFreshUpdate"
+    INVALID_UPDATE_DATA = "InvalidUpdateData"
+    INVALID_UPDATE_DATA_SOURCE = "InvalidUpdateDataSource"
+    INVALID_WORMHOLE_VAA = "InvalidWormholeVaa"
+    PRICE_FEED_NOT_FOUND_WITHIN_RANGE = "PriceFeedNotFoundWithinRange"
+    INVALID_ARGUMENT = "InvalidArgument"
+    INVALID_TWAP_UPDATE_DATA = "InvalidTwapUpdateData"
+    INVALID_TWAP_UPDATE_DATA_SET = "InvalidTwapUpdateDataSet"
+    INVALID_GOVERNANCE_MESSAGE = "InvalidGovernanceMessage"
+    INVALID_GOVERNANCE_TARGET = "InvalidGovernanceTarget"
+    INVALID_GOVERNANCE_DATA_SOURCE = "InvalidGovernanceDataSource"
+    OLD_GOVERNANCE_MESSAGE = "OldGovernanceMessage"
+    INVALID_WORMHOLE_ADDRESS_TO_SET = "InvalidWormholeAddressToSet"
+    NEGATIVE_INPUT_PRICE = "NegativeInputPrice"
+    INVALID_INPUT_EXPO = "InvalidInputExpo"
+    COMBINED_PRICE_OVERFLOW = "CombinedPriceOverflow"
+    EXPONENT_OVERFLOW = "ExponentOverflow"
+    VM_VERSION_INCOMPATIBLE = "VmVersionIncompatible"
+    SIGNATURE_INDEXES_NOT_ASCENDING = "SignatureIndexesNotAscending"
+
+
 class PythRevert(msgspec.Struct, frozen=True, gc=False):
     """Why a contract refused, as its revert data says.
 
-    ``name`` is the error's in the source, empty where it is not known; ``cause`` a phrase for people. ``message`` is the text
-    of ``Error(string)``, ``panic_code`` the number of ``Panic(uint256)``. ``data`` keeps all the bytes.
+    ``error`` is set for the errors of Pyth's and Wormhole's contracts; ``name`` is that, or ``Error`` or ``Panic`` for
+    Solidity's own two, and empty where it is not known. ``cause`` is a phrase for people, ``message`` the text of
+    ``Error(string)``, ``panic_code`` the number of ``Panic(uint256)``. ``data`` keeps all the bytes.
     """
 
     name: str
     selector: bytes
     cause: str
     data: bytes
+    error: PythError | None = None
     message: str = ""
     panic_code: int | None = None
 
     def __str__(self) -> str:
-        shown = self.name or f"0x{self.selector.hex()}"
-        return f"{shown}: {self.cause}" if self.cause else shown
+        if not self.data:
+            return self.cause
+        return f"{self.name or f'0x{self.selector.hex()}'}: {self.cause}"
+
+
+class Absence(StrEnum):
+    """Why a contract's value is not there."""
+
+    MISSING = "missing"
+    """The implementation has no such function: it reverted without a word, or gave an empty answer."""
+    REFUSED = "refused"
+    """It reverted and said why."""
+    UNREADABLE = "unreadable"
+    """It answered with something else than the function returns."""
+    FAILED = "failed"
+    """The node did not answer, which says nothing of the contract."""
+
+
+class Unanswered(msgspec.Struct, frozen=True, gc=False):
+    """A value that was asked for and did not come: its ``name`` in the state, and why."""
+
+    name: str
+    absence: Absence
+    reason: str
 
 
 class ContractState(msgspec.Struct, frozen=True):
-    """A Pyth contract's own configuration. A value is ``None`` where the contract does not answer for it: implementations
-    differ from chain to chain. ``unanswered`` pairs those names with why.
+    """A Pyth contract's own configuration. A value is ``None`` where the contract does not answer for it, since implementations
+    differ from chain to chain; it is then in ``unanswered``.
 
     ``chain_id`` is Wormhole's number, not the EVM's; ``owner`` is the zero address where governance alone may upgrade.
     """
@@ -176,123 +241,64 @@ class ContractState(msgspec.Struct, frozen=True):
     valid_time_period_s: int | None = None
     owner: Address | None = None
     magic: int | None = None
-    unanswered: tuple[tuple[str, str], ...] = ()
+    unanswered: tuple[Unanswered, ...] = ()
 
 
-class PriceFeedUpdated(msgspec.Struct, frozen=True, gc=False):
-    """A newer price was stored. The event carries no exponent."""
+class QuorumRule(StrEnum):
+    """How many guardians of a set must sign."""
 
-    feed_id: FeedId
-    publish_time_s: int
-    price_mantissa: int
-    conf_mantissa: int
+    TWO_THIRDS = "two-thirds"
+    """floor(2n/3)+1: Wormhole's own, and the receivers of the core root."""
+    HALF = "half"
+    """floor(n/2)+1: the receivers of the pro root."""
+
+    def of(self, guardians: int) -> int:
+        """Signatures needed of a set of so many."""
+        root = TrustRoot.CORE if self is QuorumRule.TWO_THIRDS else TrustRoot.PRO
+        return root.quorum(guardians)
+
+
+class ReceiverState(msgspec.Struct, frozen=True):
+    """A Wormhole receiver's configuration; ``None`` and ``unanswered`` as in :class:`ContractState`.
+
+    ``quorum`` is the number of signatures that the receiver was seen to ask for, ``quorum_rule`` the rule that gives it;
+    ``None`` where both do, or neither. ``root`` is whose guardian set it is, among the known ones. ``set_expiry_s`` may be 0
+    where 86,400 is in force.
+    """
+
+    address: Address
+    set_index: int | None = None
+    guardian_set: GuardianSetInfo | None = None
+    quorum: int | None = None
+    quorum_rule: QuorumRule | None = None
+    root: TrustRoot | None = None
+    set_expiry_s: int | None = None
+    chain_id: int | None = None
+    governance_chain_id: int | None = None
+    governance_contract: bytes | None = None
+    unanswered: tuple[Unanswered, ...] = ()
+
+
+class PythEvmState(msgspec.Struct, frozen=True):
+    """All that a Pyth contract says of itself at one block.
+
+    ``implementation`` stands behind the proxy, ``None`` for a contract that is none. ``receiver`` is ``None`` where the
+    contract names none. ``emitter_roots`` are the trust roots of its data sources, of those that are known. ``unanswered`` is
+    for the implementation; the two parts have their own.
+    """
+
+    address: Address
+    block: Block
+    contract: ContractState
+    implementation: Address | None
+    receiver: ReceiverState | None
+    emitter_roots: tuple[TrustRoot, ...]
+    unanswered: tuple[Unanswered, ...] = ()
 
     @property
-    def publish_time(self) -> Instant:
-        """When the aggregate was published; whole seconds."""
-        return Instant.from_seconds(self.publish_time_s)
-
-
-class BatchUpdated(msgspec.Struct, frozen=True, gc=False):
-    """A batch was stored, in implementations before the accumulator; ``chain_id`` is Wormhole's number."""
-
-    chain_id: int
-    sequence: int
-
-
-class TwapUpdated(msgspec.Struct, frozen=True, gc=False):
-    """Declared by Pyth's interface; the deployed contract does not emit it. Mantissas have no exponent here."""
-
-    feed_id: FeedId
-    start_time_s: int
-    end_time_s: int
-    twap_mantissa: int
-    twap_conf_mantissa: int
-    down_slots_ppm: int
-
-
-class ContractUpgraded(msgspec.Struct, frozen=True, gc=False):
-    """Governance changed the implementation."""
-
-    old_implementation: Address
-    new_implementation: Address
-
-
-class ProxyUpgraded(msgspec.Struct, frozen=True, gc=False):
-    """The proxy's own word on its new implementation (ERC-1967)."""
-
-    implementation: Address
-
-
-class GovernanceSourceSet(msgspec.Struct, frozen=True, gc=False):
-    """Who governs was changed; sequences up to ``initial_sequence`` count as executed."""
-
-    old: DataSource
-    new: DataSource
-    initial_sequence: int
-
-
-class DataSourcesSet(msgspec.Struct, frozen=True):
-    """Who may emit updates was changed."""
-
-    old: tuple[DataSource, ...]
-    new: tuple[DataSource, ...]
-
-
-class UpdateFeeSet(msgspec.Struct, frozen=True, gc=False):
-    """The fee for each message of an update was changed."""
-
-    old_wei: int
-    new_wei: int
-
-
-class TransactionFeeSet(msgspec.Struct, frozen=True, gc=False):
-    """The fee for each transaction was changed."""
-
-    old_wei: int
-    new_wei: int
-
-
-class ValidPeriodSet(msgspec.Struct, frozen=True, gc=False):
-    """The age up to which ``getPrice`` answers was changed."""
-
-    old_s: int
-    new_s: int
-
-
-class WormholeSet(msgspec.Struct, frozen=True, gc=False):
-    """The receiver that verifies was changed."""
-
-    old: Address
-    new: Address
-
-
-class FeeWithdrawn(msgspec.Struct, frozen=True, gc=False):
-    """Collected fees were paid out."""
-
-    to: Address
-    amount_wei: int
-
-
-class OwnershipTransferred(msgspec.Struct, frozen=True, gc=False):
-    """At deployment, to the zero address."""
-
-    old: Address
-    new: Address
-
-
-PythEvent = (
-    PriceFeedUpdated
-    | BatchUpdated
-    | TwapUpdated
-    | ContractUpgraded
-    | ProxyUpgraded
-    | GovernanceSourceSet
-    | DataSourcesSet
-    | UpdateFeeSet
-    | TransactionFeeSet
-    | ValidPeriodSet
-    | WormholeSet
-    | FeeWithdrawn
-    | OwnershipTransferred
-)
+    def trust_root(self) -> TrustRoot | None:
+        """The root whose updates it takes: the guardian set and a data source are both that root's. ``None`` where they do not
+        go together, or are not known.
+        """
+        root = self.receiver.root if self.receiver is not None else None
+        return root if root in self.emitter_roots else None

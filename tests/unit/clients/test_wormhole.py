@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
@@ -11,14 +12,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from probekit import errors
-from probekit.clients.wormhole import WormholeClient
+from probekit.clients.wormhole import EvmReceiverClient, WormholeClient
 from probekit.codecs import guardian_api as codec
 from probekit.codecs.vaa import Vaa, encode
+from probekit.model import TrustRoot
+from probekit.model.pyth_evm import Absence, QuorumRule
 from probekit.model.wormhole import GuardianSet, Heartbeat
 from probekit.testing import FakeClock, ReplyTransport, reply
 from probekit.transports.base import Request, Response
 from probekit.transports.retry import NO_RETRY
+from probekit.trust import MAINNET
 from tests.support.mutation import mutations
+from tests.unit.clients.contracts import RECEIVER, VM, EvmNode, Receiver
 
 EMITTER = bytes(31) + b"\x04"
 VAA = Vaa(4, (), 1_700_000_000, 0, 1, EMITTER, 77, 32, b"hello")
@@ -146,6 +151,81 @@ def test_anything_else_is_refused(body: bytes) -> None:
             decode(body)
         except errors.DecodeError as refusal:
             assert refusal.raw == body
+
+
+# -- guardian sets on EVM chains ----------------------------------------------------------------------------------------------
+
+CORE_SET = MAINNET.newest(TrustRoot.CORE)
+
+
+def receiver(quorum: int = 13, signers: Sequence[bytes] | None = None) -> tuple[EvmReceiverClient, Receiver, EvmNode]:
+    assert CORE_SET is not None
+    node = EvmNode()
+    contract = Receiver(CORE_SET.index, CORE_SET.signers if signers is None else signers, quorum)
+    node.contracts[RECEIVER] = contract
+    return EvmReceiverClient(node.client, RECEIVER), contract, node
+
+
+async def test_the_set_that_a_receiver_has_in_force() -> None:
+    made, _, _ = receiver()
+    assert CORE_SET is not None
+    found = await made.guardian_set()
+    assert (found.index, tuple(map(bytes, found.guardians)), found.expiration_time_s) == (CORE_SET.index, CORE_SET.signers, 0)
+    assert await made.guardian_set(CORE_SET.index) == found
+    with pytest.raises(errors.NotFound, match="no guardian set 99"):
+        await made.guardian_set(99)
+
+
+async def test_a_receivers_word_on_a_vaa() -> None:
+    made, _, _ = receiver()
+    good, bad = await made.judge(b"good"), await made.judge(b"bad")
+    assert (good.valid, good.reason, good.vaa.payload, good.vaa.emitter_chain_id) == (True, "", b"AUWV", 26)
+    assert (bad.valid, bad.reason) == (False, "no quorum")
+
+
+@pytest.mark.parametrize(
+    ("guardians", "quorum", "rule"),
+    [
+        (19, 13, QuorumRule.TWO_THIRDS),
+        (19, 10, QuorumRule.HALF),
+        (5, 4, QuorumRule.TWO_THIRDS),
+        (5, 3, QuorumRule.HALF),
+        (19, 1, None),
+        (1, 1, None),
+        (2, 2, None),
+    ],
+)
+async def test_the_quorum_is_seen_in_what_the_receiver_refuses(guardians: int, quorum: int, rule: QuorumRule | None) -> None:
+    made, _, node = receiver(quorum, [bytes([number]) * 20 for number in range(guardians)])
+    state = await made.state()
+    assert (state.quorum, state.quorum_rule, state.root) == (quorum, rule, None)
+    assert len(node.asked("eth_call")) == 2
+
+
+async def test_the_state_of_a_receiver_that_leaves_things_out() -> None:
+    made, contract, _ = receiver(quorum=20)
+    contract.lacks("getGuardianSetExpiry()")
+    state = await made.state()
+    assert (state.root, state.quorum, state.set_expiry_s) == (TrustRoot.CORE, None, None)
+    told = {one.name: (one.absence, one.reason) for one in state.unanswered}
+    assert told["set_expiry_s"][0] is Absence.MISSING
+    assert told["quorum"] == (Absence.UNREADABLE, "19 signatures are not enough")
+    contract.lacks("verifyVM(" + VM + ")")
+    state = await made.state()
+    assert {one.name: one.absence for one in state.unanswered}["quorum"] is Absence.MISSING
+    contract.lacks("getCurrentGuardianSetIndex()")
+    state = await made.state()
+    assert (state.set_index, state.guardian_set, state.governance_chain_id) == (None, None, 1)
+    assert {one.name for one in state.unanswered} == {"set_index", "set_expiry_s", "guardian_set", "quorum"}
+
+
+async def test_a_receiver_without_its_set() -> None:
+    made, _, _ = receiver(signers=[])
+    with pytest.raises(errors.NotFound):
+        await made.guardian_set()
+    state = await made.state()
+    assert state.guardian_set is not None
+    assert (state.guardian_set.exists, state.root, state.quorum_rule) == (False, None, None)
 
 
 def test_an_endpoint_is_needed() -> None:

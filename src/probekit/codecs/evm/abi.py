@@ -7,7 +7,8 @@ of its tail from the first head. A tail of ``bytes``, ``string`` or ``T[]`` begi
 
 The decoder takes canonical encodings only, those that Solidity and Vyper write: padding as above, tails in order without gaps,
 nothing behind them. So every byte is accounted for, no two encodings mean the same, work and memory are bounded by the length
-of the data, and whatever decodes encodes to the same bytes.
+of the data, and whatever decodes encodes to the same bytes. :func:`decode_answer` allows one thing more: return values that a
+later implementation appended.
 
 Source: Solidity documentation, "Contract ABI Specification".
 """
@@ -193,16 +194,16 @@ class _Tuple(AbiType):
     def __init__(self, items: tuple[AbiType, ...]) -> None:
         self.name = f"({','.join(item.name for item in items)})"
         self.dynamic = any(item.dynamic for item in items)
-        self.head_size = WORD if self.dynamic else sum(item.head_size for item in items)
-        self._items = items
+        self.head_size = WORD if self.dynamic else _heads_size(items)
+        self.items = items
 
     def encode(self, value: Any) -> bytes:
         if not isinstance(value, Sequence) or isinstance(value, str | bytes):
             raise self._refused(value, "is not a sequence")
-        return _encode_all(self._items, value)
+        return _encode_all(self.items, value)
 
     def decode(self, data: bytes, at: int) -> tuple[tuple[Any, ...], int]:
-        return _decode_all(self._items, data, at)
+        return _decode_all(self.items, data, at)
 
 
 _BYTES: Final = _Bytes()
@@ -211,7 +212,7 @@ _BYTES: Final = _Bytes()
 def _encode_all(types: tuple[AbiType, ...], values: Sequence[Any]) -> bytes:
     if len(types) != len(values):
         raise ValueError(f"{len(values)} values for {len(types)} types")
-    tail_at = sum(one.head_size for one in types)
+    tail_at = _heads_size(types)
     heads: list[bytes] = []
     tails: list[bytes] = []
     for one, value in zip(types, values, strict=True):
@@ -225,9 +226,14 @@ def _encode_all(types: tuple[AbiType, ...], values: Sequence[Any]) -> bytes:
     return b"".join(heads + tails)
 
 
-def _decode_all(types: tuple[AbiType, ...], data: bytes, begin: int) -> tuple[tuple[Any, ...], int]:
+def _heads_size(types: tuple[AbiType, ...]) -> int:
+    return sum(one.head_size for one in types)
+
+
+def _decode_all(types: tuple[AbiType, ...], data: bytes, begin: int, skipped: int = 0) -> tuple[tuple[Any, ...], int]:
+    """The values at ``begin`` and where they end; ``skipped`` bytes stand between the heads and the first tail."""
     head_at = begin
-    tail_at = begin + sum(one.head_size for one in types)
+    tail_at = begin + _heads_size(types) + skipped
     if tail_at > len(data):
         raise DecodeError(f"{len(data)} bytes, {tail_at} needed", raw=data, offset=min(begin, len(data)))
     values: list[Any] = []
@@ -319,8 +325,47 @@ def decode(types: str, data: bytes) -> tuple[Any, ...]:
     """
     values, end = _decode_all(types_of(types), data, 0)
     if end != len(data):
-        raise DecodeError(f"{len(data) - end} bytes more than ({types}) takes", raw=data, offset=end)
+        raise _surplus(types, data, end)
     return values
+
+
+def decode_answer(types: str, data: bytes) -> tuple[Any, ...]:
+    """The values of a function's answer, which may hold more than ``types``: a later implementation behind a proxy may append
+    return values, and those known before must stay readable.
+
+    What was appended is left out. It is recognised by its place: its heads stand behind ours, so the first offset in ours is
+    larger by as many words, and its tails stand behind our tails. Anything else raises ``DecodeError`` as :func:`decode` does:
+    a part of a word, bytes behind the tails without heads of their own, and any surplus where a struct in the middle might have
+    grown, which would shift what is read behind it (a feed is an id and two prices: a longer answer is refused, not guessed).
+    """
+    parsed = types_of(types)
+    heads, skipped = _heads_size(parsed), 0
+    at = 0
+    for one in parsed:
+        if one.dynamic:
+            skipped = int.from_bytes(data[at : at + WORD], "big") - heads
+            break
+        at += one.head_size
+    may_be_longer = not _has_struct_before_others(parsed)
+    if skipped < 0 or skipped % WORD or not may_be_longer or heads + skipped > len(data):
+        skipped = 0
+    values, end = _decode_all(parsed, data, 0, skipped)
+    tails_are_explained = skipped or not any(one.dynamic for one in parsed)
+    if end != len(data) and not (may_be_longer and tails_are_explained and (len(data) - end) % WORD == 0):
+        raise _surplus(types, data, end)
+    return values
+
+
+def _has_struct_before_others(types: tuple[AbiType, ...]) -> bool:
+    """Whether a static struct, which stands in place, has anything behind it that one more member would shift."""
+    for at, one in enumerate(types):
+        if isinstance(one, _Tuple) and not one.dynamic and (at < len(types) - 1 or _has_struct_before_others(one.items)):
+            return True
+    return False
+
+
+def _surplus(types: str, data: bytes, end: int) -> DecodeError:
+    return DecodeError(f"{len(data) - end} bytes more than ({types}) takes", raw=data, offset=end)
 
 
 def _shown(value: object) -> str:

@@ -14,6 +14,7 @@ from typing import Any, Final, Generic, TypeVar
 from probekit.codecs.evm import abi
 from probekit.codecs.keccak import keccak256
 from probekit.errors import DecodeError
+from probekit.model.evm import Address
 
 T = TypeVar("T")
 U = TypeVar("U")
@@ -36,15 +37,19 @@ class ContractCall(Generic[T]):
     """A call that is ready to be made: its calldata, and how its answer reads.
 
     It knows neither contract nor node: it goes through a node's ``eth_call`` or through :mod:`~probekit.codecs.evm.multicall`.
+    ``silent`` is a function that returns nothing. Calls are equal when they ask the same.
     """
 
     name: str
     data: bytes
-    read: Callable[[bytes], T]
+    read: Callable[[bytes], T] = field(compare=False)
+    silent: bool = False
 
     def result(self, answer: bytes) -> T:
-        """The value in a contract's answer. Raises ``DecodeError``, also for the empty answer of an address without code."""
-        if not answer:
+        """The value in a contract's answer. Raises ``DecodeError``, also for the empty answer of an address without code; of a
+        silent function that cannot be told from its own.
+        """
+        if not answer and not self.silent:
             raise DecodeError(f"{self.name}: an empty answer; no contract, or one without this function", raw=answer, offset=0)
         try:
             return self.read(answer)
@@ -62,7 +67,20 @@ class ContractCall(Generic[T]):
             except ValueError as error:
                 raise DecodeError(str(error), raw=answer, offset=0) from None
 
-        return ContractCall(self.name, self.data, converted)
+        return ContractCall(self.name, self.data, converted, self.silent)
+
+
+@dataclass(frozen=True)
+class PreparedCall(Generic[T]):
+    """A call with the contract it is for and the wei that go with it: to be simulated, or signed and sent."""
+
+    to: Address
+    call: ContractCall[T]
+    value_wei: int = 0
+
+    def transaction(self) -> dict[str, Any]:
+        """``to``, ``data`` and ``value`` as signers take them; chain, nonce, gas and fees are the sender's to add."""
+        return {"to": str(self.to), "data": "0x" + self.call.data.hex(), "value": self.value_wei}
 
 
 @dataclass(frozen=True)
@@ -111,12 +129,18 @@ class Function:
         return abi.encode(self.returns, values)
 
     def values(self, answer: bytes) -> tuple[Any, ...]:
-        """All values of an answer. Raises ``DecodeError``."""
-        return abi.decode(self.returns, answer)
+        """The values of an answer; those that a later implementation appended are left out, see
+        :func:`~probekit.codecs.evm.abi.decode_answer`. Raises ``DecodeError``.
+        """
+        return abi.decode_answer(self.returns, answer)
 
     def call(self, *arguments: Any) -> ContractCall[tuple[Any, ...]]:
         """A call whose answer reads as all its values."""
-        return ContractCall(self.name, self.calldata(*arguments), self.values)
+        return ContractCall(self.name, self.calldata(*arguments), self.values, not self.returns)
+
+    def nothing(self, *arguments: Any) -> ContractCall[None]:
+        """A call of a function that returns nothing, or nothing of interest."""
+        return self.call(*arguments).then(lambda _: None)
 
     def one(self, *arguments: Any) -> ContractCall[Any]:
         """A call whose answer reads as its only value."""

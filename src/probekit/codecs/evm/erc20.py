@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Final
+from collections.abc import Mapping
+from decimal import Decimal
+from typing import Any, Final
+
+import msgspec
 
 from probekit.codecs.evm.contract import ContractCall, Function
 from probekit.errors import DecodeError
@@ -17,6 +21,23 @@ NAME: Final = Function("name()", "string")
 
 _MAX_TEXT: Final = 256
 """Bytes; a token's label that is longer is none."""
+
+
+class Token(msgspec.Struct, frozen=True):
+    """A token's own description. Every part is optional in ERC-20: ``None`` where the token does not answer for it."""
+
+    address: Address
+    symbol: str | None = None
+    name: str | None = None
+    decimals: int | None = None
+    total_supply: int | None = None
+
+    def amount(self, base_units: int) -> Decimal:
+        """Base units as the token's own amount, exact. Raises ``ValueError`` for a token without decimals."""
+        if self.decimals is None:
+            raise ValueError(f"{self.address} does not say how many decimals it has")
+        digits = tuple(int(digit) for digit in str(abs(base_units)))
+        return Decimal((int(base_units < 0), digits, -self.decimals))
 
 
 def balance_of(owner: Address) -> ContractCall[int]:
@@ -66,3 +87,12 @@ def decode_text(answer: bytes) -> str:
         return raw.decode()
     except UnicodeDecodeError:
         raise DecodeError("a label that is not UTF-8", raw=answer, offset=0) from None
+
+
+TOKEN_CALLS: Final[Mapping[str, ContractCall[Any]]] = {
+    "symbol": symbol(),
+    "name": name(),
+    "decimals": decimals(),
+    "total_supply": total_supply(),
+}
+"""A token's description as calls, each under its name in :class:`Token`."""

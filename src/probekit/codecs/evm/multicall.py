@@ -15,15 +15,21 @@ from typing import Any, Final, TypeVar
 import msgspec
 
 from probekit.codecs.evm.contract import ContractCall, Function
-from probekit.codecs.evm.reverts import decode_revert
-from probekit.errors import DecodeError
+from probekit.codecs.evm.reverts import reverted
+from probekit.errors import DecodeError, Reverted
 from probekit.model.evm import Address
-from probekit.model.pyth_evm import PythRevert
 
 T = TypeVar("T")
 
 ADDRESS: Final = Address("0xcA11bde05977b3631167028862bE2a173976CA11")
 """Where it stands on nearly every chain."""
+
+MAX_CALLS: Final = 500
+"""Reads in one call: 20,000 gas each are 10,000,000 in all, well below what nodes allow a call (geth: 50,000,000)."""
+MAX_BYTES: Final = 262_144
+"""Calldata of one call; as hex in JSON, half a megabyte."""
+_ROW_OVERHEAD: Final = 5 * 32
+"""Offset, target, flag, offset and length that go with each call's own bytes."""
 
 AGGREGATE3: Final = Function("aggregate3((address,bool,bytes)[])", "(bool,bytes)[]", payable=True)
 TRY_BLOCK_AND_AGGREGATE: Final = Function(
@@ -48,6 +54,27 @@ class BlockResults(msgspec.Struct, frozen=True):
 
     block_number: int
     results: tuple[CallResult, ...]
+
+
+def chunks(
+    calls: Sequence[tuple[str | bytes, ContractCall[Any]]], *, max_calls: int = MAX_CALLS, max_bytes: int = MAX_BYTES
+) -> list[range]:
+    """Positions of ``calls``, in order, in as few calls of :func:`aggregate3` as both limits allow. One that is above
+    ``max_bytes`` by itself goes by itself. Raises ``ValueError`` for a limit below 1.
+    """
+    if max_calls < 1 or max_bytes < 1:
+        raise ValueError("max_calls and max_bytes are at least 1")
+    found: list[range] = []
+    begin = filled = 0
+    for at, (_, call) in enumerate(calls):
+        size = _ROW_OVERHEAD + len(call.data) + -len(call.data) % 32
+        if at > begin and (at - begin >= max_calls or filled + size > max_bytes):
+            found.append(range(begin, at))
+            begin, filled = at, 0
+        filled += size
+    if begin < len(calls):
+        found.append(range(begin, len(calls)))
+    return found
 
 
 def aggregate3(calls: Sequence[tuple[str | bytes, ContractCall[Any]]]) -> ContractCall[tuple[CallResult, ...]]:
@@ -87,10 +114,10 @@ def native_balance_wei(account: Address) -> ContractCall[int]:
     return GET_ETH_BALANCE.one(account)
 
 
-def outcome(call: ContractCall[T], result: CallResult) -> T | PythRevert | DecodeError:
+def outcome(call: ContractCall[T], result: CallResult) -> T | Reverted | DecodeError:
     """What became of one call: its value, why the contract refused, or why its answer does not read."""
     if not result.success:
-        return decode_revert(result.data)
+        return reverted(call.name, result.data)
     try:
         return call.result(result.data)
     except DecodeError as error:

@@ -17,10 +17,11 @@ from typing import Any, Final
 
 from probekit.codecs.evm.contract import ContractCall, Function
 from probekit.codecs.keccak import keccak256
-from probekit.errors import ProbekitError
+from probekit.errors import DecodeError, ProbekitError, Reverted
 from probekit.model.evm import Address
 from probekit.model.feed import FeedId
 from probekit.model.pyth_evm import (
+    Absence,
     ContractState,
     DataSource,
     GovernanceInstruction,
@@ -28,7 +29,7 @@ from probekit.model.pyth_evm import (
     OnChainPriceFeed,
     OnChainTwap,
     ParsedUpdates,
-    PythRevert,
+    Unanswered,
 )
 
 Feed = FeedId | str | bytes
@@ -219,14 +220,16 @@ def get_twap_update_fee(updates: Sequence[bytes]) -> ContractCall[int]:
     return GET_TWAP_UPDATE_FEE.one(updates)
 
 
-def update_price_feeds(updates: Sequence[bytes]) -> bytes:
-    """Calldata to store what is newer than what is stored. The fee is the value sent; more than that is kept."""
-    return UPDATE_PRICE_FEEDS.calldata(updates)
+def update_price_feeds(updates: Sequence[bytes]) -> ContractCall[None]:
+    """Store what is newer than what is stored. The fee is the value sent; more than that is kept."""
+    return UPDATE_PRICE_FEEDS.nothing(updates)
 
 
-def update_price_feeds_if_necessary(updates: Sequence[bytes], feeds: Sequence[Feed], publish_times_s: Sequence[int]) -> bytes:
-    """Calldata to store the updates if any of ``feeds`` is stored older than its time; NoFreshUpdate otherwise."""
-    return UPDATE_PRICE_FEEDS_IF_NECESSARY.calldata(updates, _ids(feeds), publish_times_s)
+def update_price_feeds_if_necessary(updates: Sequence[bytes], publish_times_s: Mapping[Feed, int]) -> ContractCall[None]:
+    """Store the updates if any of these feeds is stored older than its time here; NoFreshUpdate otherwise. What the updates
+    hold is not looked at for that.
+    """
+    return UPDATE_PRICE_FEEDS_IF_NECESSARY.nothing(updates, _ids(list(publish_times_s)), list(publish_times_s.values()))
 
 
 def parse_price_feed_updates(
@@ -289,9 +292,9 @@ def is_valid_governance_data_source(source: DataSource) -> ContractCall[bool]:
     return IS_VALID_GOVERNANCE_DATA_SOURCE.one(source.chain_id, source.emitter)
 
 
-def execute_governance_instruction(vaa: bytes) -> bytes:
-    """Calldata to carry out a governance VAA; anyone may send it."""
-    return EXECUTE_GOVERNANCE_INSTRUCTION.calldata(vaa)
+def execute_governance_instruction(vaa: bytes) -> ContractCall[None]:
+    """Carry out a governance VAA; anyone may send it."""
+    return EXECUTE_GOVERNANCE_INSTRUCTION.nothing(vaa)
 
 
 def parse_governance_instruction(payload: bytes) -> ContractCall[GovernanceInstruction]:
@@ -329,20 +332,29 @@ ZERO_ADDRESS: Final = Address(bytes(20))
 """Who owns a contract that nobody owns."""
 
 
-def contract_state(answers: Mapping[str, object]) -> ContractState:
-    """The configuration from the outcomes of :data:`STATE_CALLS`, by name: values, reverts or errors; absent ones count as
-    unanswered.
-    """
-    unanswered: list[tuple[str, str]] = []
+def contract_state(outcomes: Mapping[str, object]) -> ContractState:
+    """The configuration from the outcomes of :data:`STATE_CALLS`, by name: values, or the errors of those that failed."""
+    values, unanswered = sorted_out({name: outcomes.get(name) for name in STATE_CALLS})
+    return ContractState(**values, unanswered=unanswered)
+
+
+def sorted_out(outcomes: Mapping[str, object]) -> tuple[dict[str, Any], tuple[Unanswered, ...]]:
+    """Named outcomes of calls, parted into values and what did not come, with why; ``None`` was not asked for."""
     values: dict[str, Any] = {}
-    for name in STATE_CALLS:
-        match answers.get(name):
-            case None:
-                unanswered.append((name, "not asked"))
-            case PythRevert() as revert:
-                unanswered.append((name, str(revert)))
-            case ProbekitError() as error:
-                unanswered.append((name, error.message))
-            case value:
-                values[name] = value
-    return ContractState(**values, unanswered=tuple(unanswered))
+    unanswered: list[Unanswered] = []
+    for name, outcome in outcomes.items():
+        if outcome is None:
+            unanswered.append(Unanswered(name, Absence.FAILED, "not asked"))
+        elif isinstance(outcome, ProbekitError):
+            unanswered.append(Unanswered(name, _absence(outcome), outcome.message))
+        else:
+            values[name] = outcome
+    return values, tuple(unanswered)
+
+
+def _absence(error: ProbekitError) -> Absence:
+    if isinstance(error, Reverted):
+        return Absence.REFUSED if error.revert_data else Absence.MISSING
+    if isinstance(error, DecodeError):
+        return Absence.UNREADABLE if error.raw else Absence.MISSING
+    return Absence.FAILED

@@ -15,7 +15,7 @@ from probekit.codecs.evm.pyth import source_of, sources_of
 from probekit.errors import DecodeError
 from probekit.model.evm import Log
 from probekit.model.feed import FeedId
-from probekit.model.pyth_evm import (
+from probekit.model.pyth_evm_events import (
     BatchUpdated,
     ContractUpgraded,
     DataSourcesSet,
@@ -84,6 +84,14 @@ def decode_event(log: Log) -> PythEvent | None:
         return None
     event, made = found
     return made(*event.decode(log.topics, log.data))
+
+
+def decode_known_event(log: Log) -> PythEvent:
+    """The event in a log. Raises ``DecodeError``, also for one that is none of the contract's."""
+    event = decode_event(log)
+    if event is None:
+        raise DecodeError("a log of no event that this release knows", raw=log.data)
+    return event
 
 
 def decode_price_update(log: Log) -> PriceFeedUpdated:

@@ -91,6 +91,14 @@ class _Row:
     executor: str = ""
 
 
+_USUAL: Final = {
+    "pyth": "0x2880aB155794e7179c9eE2e38200202908C17B43",
+    "wormhole": "0xb27e5ca259702f209a29225d0eDdC131039C9933",
+}
+"""The same two addresses on many chains."""
+_LAZER: Final = "0xACeA761c27A909d4D3895128EBe6370FDE2dF481"
+"""The same on nearly every chain: deployed by CREATE3."""
+
 # fmt: off
 _ROWS: Final = (
     _Row(
@@ -107,7 +115,7 @@ _ROWS: Final = (
         wormhole="0xEbe57e8045F2F230872523bbff7374986E45C486",
         wormhole_pro="0x8d289CdD60E7F73F352F42c8524a06Ef1ad746f8",
         entropy="0x7698E925FfC29655576D0b361D75Af579e20AdAc",
-        lazer="0xACeA761c27A909d4D3895128EBe6370FDE2dF481",
+        lazer=_LAZER,
         executor="0x24654078A8E043e8985D962a5100CDfA2026f92C",
     ),
     _Row(
@@ -126,7 +134,7 @@ _ROWS: Final = (
         wormhole="0x87047526937246727E4869C5f76A347160e08672",
         wormhole_pro="0x581aaF059CC83A353fc51aDC9a0480FbeDFc6c55",
         entropy="0x6E7D74FA7d5c90FEF9F0512987605a6d546181Bb",
-        lazer="0xACeA761c27A909d4D3895128EBe6370FDE2dF481",
+        lazer=_LAZER,
         executor="0xf0a1b566B55e0A0CB5BeF52Eb2a57142617Bee67",
     ),
     _Row(
@@ -135,7 +143,7 @@ _ROWS: Final = (
         pyth_pro="0xdF21D137Aadc95588205586636710ca2890538d5",
         wormhole="0x41955476936DdA8d0fA98b8d1778172F7E4fCcA1",
         wormhole_pro="0x6E7D74FA7d5c90FEF9F0512987605a6d546181Bb",
-        lazer="0xACeA761c27A909d4D3895128EBe6370FDE2dF481",
+        lazer=_LAZER,
         executor="0x26DD80569a8B23768A1d80869Ed7339e07595E85",
     ),
     _Row(
@@ -144,7 +152,7 @@ _ROWS: Final = (
         pyth_pro="0x6E7D74FA7d5c90FEF9F0512987605a6d546181Bb",
         wormhole="0x35a58BeeE77a2Ad547FcDed7e8CB1c6e19746b13",
         wormhole_pro="0xf0a1b566B55e0A0CB5BeF52Eb2a57142617Bee67",
-        lazer="0xACeA761c27A909d4D3895128EBe6370FDE2dF481",
+        lazer=_LAZER,
         executor="0xEbe57e8045F2F230872523bbff7374986E45C486",
     ),
     _Row(
@@ -172,44 +180,40 @@ _ROWS: Final = (
         pyth_pro="0x6E7D74FA7d5c90FEF9F0512987605a6d546181Bb",
         wormhole="0x41955476936DdA8d0fA98b8d1778172F7E4fCcA1",
         wormhole_pro="0xf0a1b566B55e0A0CB5BeF52Eb2a57142617Bee67",
-        lazer="0xACeA761c27A909d4D3895128EBe6370FDE2dF481",
+        lazer=_LAZER,
         executor="0xDd24F84d36BF92C65F92307595335bdFab5Bbd21",
     ),
     _Row(
         "unichain", 130, 60070, "ETH", 1000, True,
-        pyth="0x2880aB155794e7179c9eE2e38200202908C17B43",
-        wormhole="0xb27e5ca259702f209a29225d0eDdC131039C9933",
+        **_USUAL,
         entropy="0x36825bf3Fbdf5a29E2d5148bfe7Dcf7B5639e320",
         executor="0x5744Cbf430D99456a0A8771208b674F27f8EF0Fb",
     ),
     _Row(
         "berachain_mainnet", 80_094, 60076, "BERA", 2000, True,
-        pyth="0x2880aB155794e7179c9eE2e38200202908C17B43",
+        **_USUAL,
         pyth_pro="0x2F968931d1B7326d2875E9500980211dcc535eE5",
-        wormhole="0xb27e5ca259702f209a29225d0eDdC131039C9933",
         wormhole_pro="0x8E2007c635F39fE3F0449a90977818C9e88916eF",
         entropy="0x36825bf3Fbdf5a29E2d5148bfe7Dcf7B5639e320",
-        lazer="0xACeA761c27A909d4D3895128EBe6370FDE2dF481",
+        lazer=_LAZER,
         executor="0x5744Cbf430D99456a0A8771208b674F27f8EF0Fb",
     ),
     _Row(
         "fantom_sonic_mainnet", 146, 60072, "S", 630, True,
-        pyth="0x2880aB155794e7179c9eE2e38200202908C17B43",
+        **_USUAL,
         pyth_pro="0x2b9Bb0042dB2F30650d73BB83CBAE584807d2FE4",
-        wormhole="0xb27e5ca259702f209a29225d0eDdC131039C9933",
         wormhole_pro="0x9fcDCAb0A147e799Fa866594B2c4c20F4eF29F37",
         entropy="0x36825bf3Fbdf5a29E2d5148bfe7Dcf7B5639e320",
-        lazer="0xACeA761c27A909d4D3895128EBe6370FDE2dF481",
+        lazer=_LAZER,
         executor="0x5744Cbf430D99456a0A8771208b674F27f8EF0Fb",
     ),
     _Row(
         "soneium", 1_868, 60074, "ETH", 2000, True,
-        pyth="0x2880aB155794e7179c9eE2e38200202908C17B43",
+        **_USUAL,
         pyth_pro="0xC0F566304A44d27c40d4F81D629520Ac4eD1850E",
-        wormhole="0xb27e5ca259702f209a29225d0eDdC131039C9933",
         wormhole_pro="0x2b9Bb0042dB2F30650d73BB83CBAE584807d2FE4",
         entropy="0x0708325268dF9F66270F1401206434524814508b",
-        lazer="0xACeA761c27A909d4D3895128EBe6370FDE2dF481",
+        lazer=_LAZER,
         executor="0x41c9e39574F40Ad34c79f1C99B66A45eFB830d4c",
     ),
     _Row(
@@ -219,31 +223,28 @@ _ROWS: Final = (
         wormhole="0x66E9cBa5529824a03B5Bc9931d9c63637101D0F7",
         wormhole_pro="0x6b81963B9302091910852337d0071aECe9c0775c",
         entropy="0xfA25E653b44586dBbe27eE9d252192F0e4956683",
-        lazer="0xACeA761c27A909d4D3895128EBe6370FDE2dF481",
+        lazer=_LAZER,
         executor="0x5D289Ad1CE59fCC25b6892e7A303dfFf3a9f7167",
     ),
     _Row(
         "monad", 143, 60087, "MON", 400, True,
-        pyth="0x2880aB155794e7179c9eE2e38200202908C17B43",
+        **_USUAL,
         pyth_pro="0xB754BA51E3861Ac0Cb67f73CD046dE790A36508d",
-        wormhole="0xb27e5ca259702f209a29225d0eDdC131039C9933",
         wormhole_pro="0xCAC639d17193b6EBfE8Dd23b07A0c0E7Bcf167B8",
         entropy="0xD458261E832415CFd3BAE5E416FdF3230ce6F134",
-        lazer="0xACeA761c27A909d4D3895128EBe6370FDE2dF481",
+        lazer=_LAZER,
         executor="0x26DD80569a8B23768A1d80869Ed7339e07595E85",
     ),
     _Row(
         "sei_evm_mainnet", 1_329, 50078, "SEI", None, True,
-        pyth="0x2880aB155794e7179c9eE2e38200202908C17B43",
-        wormhole="0xb27e5ca259702f209a29225d0eDdC131039C9933",
+        **_USUAL,
         entropy="0x98046Bd286715D3B0BC227Dd7a956b83D8978603",
         executor="0x74f09cb3c7e2A01865f424FD14F6dc9A14E3e94E",
     ),
     _Row(
         "megaeth", 4_326, 60095, "ETH", 1000, True,
-        pyth="0x2880aB155794e7179c9eE2e38200202908C17B43",
-        wormhole="0xb27e5ca259702f209a29225d0eDdC131039C9933",
-        lazer="0xACeA761c27A909d4D3895128EBe6370FDE2dF481",
+        **_USUAL,
+        lazer=_LAZER,
         executor="0x5744Cbf430D99456a0A8771208b674F27f8EF0Fb",
     ),
     _Row(
@@ -252,7 +253,7 @@ _ROWS: Final = (
         pyth_pro="0xBb86bCc951A62DF86826219d9251Ee05F2c1e286",
         wormhole="0x41c9e39574F40Ad34c79f1C99B66A45eFB830d4c",
         wormhole_pro="0x863AEFE2D2469A85A0b85cA695AB13Ace0Af1D4b",
-        lazer="0xACeA761c27A909d4D3895128EBe6370FDE2dF481",
+        lazer=_LAZER,
         executor="0xB0D4a9640aDdd415551B6A4fe75403c9f73A7C49",
     ),
     _Row(
@@ -262,7 +263,7 @@ _ROWS: Final = (
         wormhole="0xfA25E653b44586dBbe27eE9d252192F0e4956683",
         wormhole_pro="0xCE20a60782D5216eb7C361387dF2d95DC79AF803",
         entropy="0x549Ebba8036Ab746611B4fFA1423eb0A4Df61440",
-        lazer="0xACeA761c27A909d4D3895128EBe6370FDE2dF481",
+        lazer=_LAZER,
         executor="0x9DF02366A266D79DA5E978aDBEe8B8502117ee1a",
     ),
     _Row(
@@ -272,7 +273,7 @@ _ROWS: Final = (
         wormhole="0x8D254a21b3C86D32F7179855531CE99164721933",
         wormhole_pro="0xa9d75911EA8cF35FEaF23A4966F0D19A2F19814c",
         entropy="0x4821932D0CDd71225A6d914706A621e0389D7061",
-        lazer="0xACeA761c27A909d4D3895128EBe6370FDE2dF481",
+        lazer=_LAZER,
         executor="0x549Ebba8036Ab746611B4fFA1423eb0A4Df61440",
     ),
     _Row(
@@ -282,40 +283,37 @@ _ROWS: Final = (
         wormhole="0x8250f4aF4B972684F7b336503E2D6dFeDeB1487a",
         wormhole_pro="0x5C8377cF075F215c017E1048610D304703380cCb",
         entropy="0x41c9e39574F40Ad34c79f1C99B66A45eFB830d4c",
-        lazer="0xACeA761c27A909d4D3895128EBe6370FDE2dF481",
+        lazer=_LAZER,
         executor="0x23f0e8FAeE7bbb405E7A7C3d60138FCfd43d7509",
     ),
     _Row(
         "bsc_testnet", 97, 50016, "tBNB", None, False,
         pyth="0x5744Cbf430D99456a0A8771208b674F27f8EF0Fb",
         wormhole="0xe9d69CdD6Fe41e7B621B4A688C5D1a68cB5c8ADc",
-        lazer="0xACeA761c27A909d4D3895128EBe6370FDE2dF481",
+        lazer=_LAZER,
         executor="0xD458261E832415CFd3BAE5E416FdF3230ce6F134",
     ),
     _Row(
         "unichain_sepolia", 1_301, 50099, "ETH", 1000, False,
-        pyth="0x2880aB155794e7179c9eE2e38200202908C17B43",
-        wormhole="0xb27e5ca259702f209a29225d0eDdC131039C9933",
+        **_USUAL,
         entropy="0x8D254a21b3C86D32F7179855531CE99164721933",
         executor="0x36825bf3Fbdf5a29E2d5148bfe7Dcf7B5639e320",
     ),
     _Row(
         "hyperevm_testnet", 998, 50109, "HYPE", None, False,
-        pyth="0x2880aB155794e7179c9eE2e38200202908C17B43",
+        **_USUAL,
         pyth_pro="0x99fA5f405b795cA03F2AE47Cd48FEd22029892a2",
-        wormhole="0xb27e5ca259702f209a29225d0eDdC131039C9933",
         wormhole_pro="0xf77705A55aA859A80f60b8d8C4A03D7f69D2D7Ba",
         entropy="0x23f0e8FAeE7bbb405E7A7C3d60138FCfd43d7509",
         executor="0x98046Bd286715D3B0BC227Dd7a956b83D8978603",
     ),
     _Row(
         "monad_testnet", 10_143, 50117, "MON", 400, False,
-        pyth="0x2880aB155794e7179c9eE2e38200202908C17B43",
+        **_USUAL,
         pyth_pro="0xFC6bd9F9f0c6481c6Af3A7Eb46b296A5B85ed379",
-        wormhole="0xb27e5ca259702f209a29225d0eDdC131039C9933",
         wormhole_pro="0xF8b6a7fD411Fff41443980b312C2bAb3A0DCaaf5",
         entropy="0x825c0390f379C631f3Cf11A82a37D20BddF93c07",
-        lazer="0xACeA761c27A909d4D3895128EBe6370FDE2dF481",
+        lazer=_LAZER,
         executor="0x4374e5a8b9C22271E9EB878A2AA31DE97DF15DAF",
     ),
 )

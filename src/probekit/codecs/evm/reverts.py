@@ -11,32 +11,32 @@ from typing import Final
 
 from probekit.codecs.evm import abi
 from probekit.codecs.evm.contract import SELECTOR_SIZE, selector
-from probekit.errors import DecodeError
-from probekit.model.pyth_evm import PythRevert
+from probekit.errors import DecodeError, Reverted
+from probekit.model.pyth_evm import PythError, PythRevert
 
 CAUSES: Final = {
-    "PriceFeedNotFound": "the feed was never pushed to this contract",
-    "StalePrice": "the stored price is older than asked for, or from the future by as much",
-    "InsufficientFee": "less value than the fee, or more withdrawn than there is",
-    "NoFreshUpdate": "nothing to update; another pusher was first",
-    "InvalidUpdateData": "no accumulator update, another version, a wrong Merkle proof, or a message of another type",
-    "InvalidUpdateDataSource": "rightly signed, but by an emitter this contract does not take: another network or another root",
-    "InvalidWormholeVaa": "signatures, quorum or guardian set; often an outdated set in the receiver",
-    "PriceFeedNotFoundWithinRange": "no price of the feed in the update within the time window",
-    "InvalidArgument": "lists of different lengths, or an update with more than was asked for",
-    "InvalidTwapUpdateData": "updates that no average can be taken of",
-    "InvalidTwapUpdateDataSet": "start and end of an average that do not belong together",
-    "InvalidGovernanceMessage": "no governance message this implementation knows",
-    "InvalidGovernanceTarget": "a governance message for another chain or module",
-    "InvalidGovernanceDataSource": "an emitter that does not govern this contract",
-    "OldGovernanceMessage": "a governance message that is not after the last executed one",
-    "InvalidWormholeAddressToSet": "the proposed receiver does not verify the message that proposes it",
-    "NegativeInputPrice": "a negative price to convert",
-    "InvalidInputExpo": "an exponent that cannot be converted",
-    "CombinedPriceOverflow": "a combined price beyond its type",
-    "ExponentOverflow": "an exponent beyond its type",
-    "VmVersionIncompatible": "a VAA of another version than 1",
-    "SignatureIndexesNotAscending": "a VAA whose signatures are not in the order of their index",
+    PythError.PRICE_FEED_NOT_FOUND: "the feed was never pushed to this contract",
+    PythError.STALE_PRICE: "the stored price is older than asked for, or from the future by as much",
+    PythError.INSUFFICIENT_FEE: "less value than the fee, or more withdrawn than there is",
+    PythError.NO_FRESH_UPDATE: "nothing to update; another pusher was first",
+    PythError.INVALID_UPDATE_DATA: "no accumulator update, another version, a wrong Merkle proof, or a message of another type",
+    PythError.INVALID_UPDATE_DATA_SOURCE: "rightly signed, but for an emitter of another network or root",
+    PythError.INVALID_WORMHOLE_VAA: "signatures, quorum or guardian set; often an outdated set in the receiver",
+    PythError.PRICE_FEED_NOT_FOUND_WITHIN_RANGE: "no price of the feed in the update within the time window",
+    PythError.INVALID_ARGUMENT: "lists of different lengths, or an update with more than was asked for",
+    PythError.INVALID_TWAP_UPDATE_DATA: "updates that no average can be taken of",
+    PythError.INVALID_TWAP_UPDATE_DATA_SET: "start and end of an average that do not belong together",
+    PythError.INVALID_GOVERNANCE_MESSAGE: "no governance message this implementation knows",
+    PythError.INVALID_GOVERNANCE_TARGET: "a governance message for another chain or module",
+    PythError.INVALID_GOVERNANCE_DATA_SOURCE: "an emitter that does not govern this contract",
+    PythError.OLD_GOVERNANCE_MESSAGE: "a governance message that is not after the last executed one",
+    PythError.INVALID_WORMHOLE_ADDRESS_TO_SET: "the proposed receiver does not verify the message that proposes it",
+    PythError.NEGATIVE_INPUT_PRICE: "a negative price to convert",
+    PythError.INVALID_INPUT_EXPO: "an exponent that cannot be converted",
+    PythError.COMBINED_PRICE_OVERFLOW: "a combined price beyond its type",
+    PythError.EXPONENT_OVERFLOW: "an exponent beyond its type",
+    PythError.VM_VERSION_INCOMPATIBLE: "a VAA of another version than 1",
+    PythError.SIGNATURE_INDEXES_NOT_ASCENDING: "a VAA whose signatures are not in the order of their index",
 }
 """Errors without arguments, by name, each with its usual cause."""
 
@@ -56,7 +56,7 @@ PANICS: Final = {
 
 ERROR_STRING: Final = selector("Error(string)")
 PANIC: Final = selector("Panic(uint256)")
-SELECTORS: Final = {selector(f"{name}()"): name for name in CAUSES}
+SELECTORS: Final = {selector(f"{error}()"): error for error in PythError}
 
 
 def decode_revert(data: bytes) -> PythRevert:
@@ -68,12 +68,22 @@ def decode_revert(data: bytes) -> PythRevert:
         return _with_message(head, rest, data)
     if head == PANIC:
         return _with_code(head, rest, data)
-    name = SELECTORS.get(head)
-    if name is None:
+    error = SELECTORS.get(head)
+    if error is None:
         return PythRevert("", head, "an error this release does not know", data)
-    if rest:
-        return PythRevert(name, head, f"{CAUSES[name]} (with {len(rest)} bytes that the error does not have)", data)
-    return PythRevert(name, head, CAUSES[name], data)
+    more = f" (with {len(rest)} bytes that the error does not have)" if rest else ""
+    return PythRevert(str(error), head, CAUSES[error] + more, data, error=error)
+
+
+def revert_of(error: BaseException) -> PythRevert | None:
+    """What the contract said, of a ``Reverted``; ``None`` for every other error."""
+    return decode_revert(error.revert_data) if isinstance(error, Reverted) else None
+
+
+def reverted(where: str, data: bytes, *, code: int = 3, node_data: object = None) -> Reverted:
+    """The error of a call that reverted with ``data``, in words. 3 is the code that nodes give for it."""
+    told = f"{where}: {decode_revert(data)}"
+    return Reverted(told, code=code, data=node_data, method="eth_call", revert_data=data)
 
 
 def _with_message(head: bytes, rest: bytes, data: bytes) -> PythRevert:
@@ -102,6 +112,6 @@ def encode_revert(name: str, *, message: str = "", code: int = 0) -> bytes:
         return ERROR_STRING + abi.encode("string", (message,))
     if name == "Panic":
         return PANIC + abi.encode("uint256", (code,))
-    if name not in CAUSES:
+    if name not in SELECTORS.values():
         raise ValueError(f"no error {name!r} is known")
     return selector(f"{name}()")

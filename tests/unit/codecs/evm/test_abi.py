@@ -98,6 +98,64 @@ def test_what_is_not_canonical_is_refused(types: str, words: list[str], problem:
     assert caught.value.raw == data
 
 
+@given(typed_values(), typed_values())
+def test_appended_return_values_are_left_out_or_refused(
+    known: tuple[tuple[str, ...], tuple[Any, ...]], appended: tuple[tuple[str, ...], tuple[Any, ...]]
+) -> None:
+    """Never anything else than the values: a struct in place may have grown, which cannot be told from values behind it."""
+    names, values = known
+    types = ",".join(names)
+    assert abi.decode_answer(types, abi.encode(types, values)) == abi.decode(types, abi.encode(types, values))
+    longer = eth_abi.encode(names + appended[0], values + appended[1])
+    try:
+        assert lower(abi.decode_answer(types, longer)) == values
+    except DecodeError:
+        assert any("(" in name and not name.endswith("]") for name in names)
+
+
+@pytest.mark.parametrize(
+    ("types", "values", "more", "more_values"),
+    [
+        ("(int64,uint64,int32,uint256)", ((1, 2, -3, 4),), "uint64", (5,)),
+        ("uint256", (7,), "string,uint8[]", ("x", (1,))),
+        ("bytes,uint8", (b"b", 7), "bytes", (b"more",)),
+        ("(bool,bytes)[]", (((True, b"x"), (False, b"")),), "uint256", (5,)),
+        ("", (), "bool", (True,)),
+    ],
+)
+def test_what_later_implementations_append(types: str, values: Any, more: str, more_values: Any) -> None:
+    longer = abi.encode(",".join(filter(None, (types, more))), values + more_values)
+    assert abi.decode_answer(types, longer) == values
+    for changed in (longer[:-1], longer + b"\0"):
+        with pytest.raises(DecodeError):
+            abi.decode_answer(types, changed)
+
+
+@pytest.mark.parametrize(
+    ("types", "longer"),
+    [
+        # A feed whose inner prices have one member more, and lists of such feeds: what stands behind is shifted.
+        ("(bytes32,(int64,uint64),(int64,uint64))", abi.encode("(bytes32,(int64,uint64,bool),(int64,uint64,bool))",
+                                                              ((b"i" * 32, (1, 2, True), (3, 4, True)),))),
+        ("(int64,uint64)[]", abi.encode("(int64,uint64,bool)[]", (((1, 2, True), (3, 4, True)),))),
+        ("(int64,uint64),bool", abi.encode("(int64,uint64,bool),bool", ((1, 2, True), True))),
+        # Words behind the tails that no head accounts for.
+        ("bytes", abi.encode("bytes", (b"x",)) + bytes(32)),
+        ("string,bool", abi.encode("string,bool", ("x", True)) + bytes(64)),
+    ],
+)  # fmt: skip
+def test_what_might_have_shifted_is_refused(types: str, longer: bytes) -> None:
+    with pytest.raises(DecodeError) as caught:
+        abi.decode_answer(types, longer)
+    assert caught.value.raw == longer
+
+
+@given(st.binary(max_size=400))
+def test_arbitrary_answers(data: bytes) -> None:
+    for types in ("", "uint256", "bytes", "string[]", "(address,bytes)[][]", MIXED):
+        decodes_or_refuses(lambda raw, types=types: abi.decode_answer(types, raw), data)  # type: ignore[misc]
+
+
 @pytest.mark.parametrize("types", ["uint256[]", "bytes", "string[]", "bytes[][]", "(uint8,uint8)[]"])
 @pytest.mark.parametrize("claimed", [2**256 - 1, 2**64, 2**31, 1_000])
 def test_claimed_counts_allocate_nothing(types: str, claimed: int) -> None:

@@ -2,26 +2,30 @@
 
 from __future__ import annotations
 
+from decimal import Context, Decimal
+from itertools import pairwise
 from typing import Any
 
 import pytest
 from eth_abi import abi as eth_abi
+from eth_utils.crypto import keccak
 from hypothesis import given
 from hypothesis import strategies as st
 
 from probekit.codecs.evm import eip1967, erc20, multicall, pyth, wormhole
 from probekit.codecs.evm.contract import ContractCall
 from probekit.codecs.evm.multicall import BlockResults, CallResult
-from probekit.codecs.evm.reverts import encode_revert
-from probekit.errors import DecodeError
+from probekit.codecs.evm.reverts import decode_revert, encode_revert
+from probekit.errors import DecodeError, Reverted
 from probekit.model.evm import Address
-from probekit.model.pyth_evm import GuardianSetInfo, OnChainVaa, PythRevert
+from probekit.model.pyth_evm import GuardianSetInfo, OnChainVaa, PythError, QuorumRule
 from probekit.units import Instant
 from tests.support.mutation import decodes_or_refuses, mutations, peak_bytes
 from tests.unit.codecs.strategies import exactly, unsigned
 
 ONE, TWO = Address("0x" + "11" * 20), Address("0x" + "22" * 20)
 FEED = "ab" * 32
+WIDE = Context(prec=100)
 VM = "(uint8,uint32,uint32,uint16,bytes32,uint64,uint8,bytes,uint32,(bytes32,bytes32,uint8,uint8)[],bytes32)"
 
 
@@ -49,8 +53,9 @@ def test_each_call_has_its_own_outcome() -> None:
     assert results == tuple(CallResult(*one) for one in raw)
     found = [multicall.outcome(call, result) for (_, call), result in zip(CALLS, results, strict=True)]
     assert found[0] == CALLS[0][1].result(price)
-    assert isinstance(found[1], PythRevert)
-    assert found[1].name == "PriceFeedNotFound"
+    assert isinstance(found[1], Reverted)
+    assert decode_revert(found[1].revert_data).error is PythError.PRICE_FEED_NOT_FOUND
+    assert found[1].message == "latestPriceInfoPublishTime: PriceFeedNotFound: the feed was never pushed to this contract"
     assert isinstance(found[2], DecodeError)
     assert "no contract" in found[2].message
     answer = eth_abi.encode(["uint256", "bytes32", "(bool,bytes)[]"], [99, bytes(32), raw])
@@ -87,6 +92,33 @@ def test_a_conversion_that_refuses_is_a_decode_error() -> None:
     with pytest.raises(DecodeError, match="getBlockNumber: 5 is not in range") as caught:
         listed.result((5).to_bytes(32, "big"))
     assert caught.value.raw == (5).to_bytes(32, "big")
+
+
+@given(st.lists(st.integers(0, 400), max_size=60), st.integers(1, 20), st.integers(1, 2_000))
+def test_chunks_keep_order_and_limits(sizes: list[int], max_calls: int, max_bytes: int) -> None:
+    calls = [(ONE, ContractCall("f", bytes(size), bytes)) for size in sizes]
+    parts = multicall.chunks(calls, max_calls=max_calls, max_bytes=max_bytes)
+    assert [at for part in parts for at in part] == list(range(len(calls)))
+
+    def written(positions: range) -> int:
+        rows = [(ONE, True, calls[at][1].data) for at in positions]
+        # Without the array's own offset and length.
+        return len(eth_abi.encode(["(address,bool,bytes)[]"], [rows])) - 64
+
+    for part in parts:
+        assert 1 <= len(part) <= max_calls
+        assert len(part) == 1 or written(part) <= max_bytes
+    for part, following in pairwise(parts):
+        joined = range(part.start, following.start + 1)
+        assert len(joined) > max_calls or written(joined) > max_bytes, "one more would have fitted"
+
+
+def test_a_thousand_reads_are_two_calls() -> None:
+    for call in (pyth.query_price_feed(FEED), pyth.get_price_no_older_than(FEED, 60)):
+        assert [len(part) for part in multicall.chunks([(ONE, call)] * 1_000)] == [500, 500]
+    for limit in ({"max_calls": 0}, {"max_bytes": 0}):
+        with pytest.raises(ValueError, match="at least 1"):
+            multicall.chunks([], **limit)
 
 
 # -- the Wormhole receiver -----------------------------------------------------------------------------------------------------
@@ -148,8 +180,26 @@ def test_receiver_answers(call: ContractCall[Any], types: str, values: Any) -> N
 
 
 def test_installing_a_set_takes_its_vaa() -> None:
-    calldata = wormhole.submit_new_guardian_set(b"vaa")
-    assert wormhole.SUBMIT_NEW_GUARDIAN_SET.arguments(calldata) == (b"vaa",)
+    call = wormhole.submit_new_guardian_set(b"vaa")
+    assert wormhole.SUBMIT_NEW_GUARDIAN_SET.arguments(call.data) == (b"vaa",)
+    assert call.result(b"") is None
+
+
+@pytest.mark.parametrize("count", [0, 1, 13])
+def test_a_message_that_only_its_number_of_signatures_can_be_judged_by(count: int) -> None:
+    signatures = [(bytes(32), bytes(32), 27, position) for position in range(count)]
+    digest = keccak(keccak(bytes(51)))
+    expected = eth_abi.encode([VM], [(1, 0, 0, 0, bytes(32), 0, 0, b"", 4, signatures, digest)])
+    call = wormhole.verify_vm(4, range(count)).then(wormhole.quorum_reached)
+    assert call.data[4:] == expected
+    for valid, reason, reached in ((False, "no quorum", False), (False, "VM signature invalid", True), (True, "", True)):
+        assert call.result(eth_abi.encode(["bool", "string"], [valid, reason])) is reached
+    with pytest.raises(DecodeError, match="another reason: 'invalid guardian set'"):
+        call.result(eth_abi.encode(["bool", "string"], [False, "invalid guardian set"]))
+
+
+def test_quorum_rules() -> None:
+    assert [(QuorumRule.TWO_THIRDS.of(count), QuorumRule.HALF.of(count)) for count in (1, 5, 19)] == [(1, 1), (4, 3), (13, 10)]
 
 
 # -- tokens --------------------------------------------------------------------------------------------------------------------
@@ -163,6 +213,18 @@ def test_tokens() -> None:
     assert erc20.decimals().result((6).to_bytes(32, "big")) == 6
     with pytest.raises(DecodeError, match="256 does not fit"):
         erc20.decimals().result((256).to_bytes(32, "big"))
+
+
+@given(st.integers(-(2**255), 2**256 - 1), st.integers(0, 255))
+def test_amounts_are_exact(base_units: int, decimals: int) -> None:
+    amount = erc20.Token(ONE, decimals=decimals).amount(base_units)
+    assert (int(amount.scaleb(decimals, context=WIDE)), amount.as_tuple().exponent) == (base_units, -decimals)
+
+
+def test_an_amount_takes_decimals() -> None:
+    assert erc20.Token(ONE, decimals=6).amount(1_234_567) == Decimal("1.234567")
+    with pytest.raises(ValueError, match="how many decimals"):
+        erc20.Token(ONE).amount(5)
 
 
 @given(st.text(max_size=60))

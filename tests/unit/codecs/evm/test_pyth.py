@@ -10,12 +10,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from probekit.codecs.evm import pyth
-from probekit.codecs.evm.contract import ContractCall
-from probekit.codecs.evm.reverts import decode_revert, encode_revert
-from probekit.errors import DecodeError
+from probekit.codecs.evm.contract import ContractCall, PreparedCall
+from probekit.codecs.evm.reverts import encode_revert, reverted
+from probekit.errors import DeadlineExceeded, DecodeError
 from probekit.model import FeedId
 from probekit.model.evm import Address
 from probekit.model.pyth_evm import (
+    Absence,
     DataSource,
     GovernanceInstruction,
     OnChainPrice,
@@ -80,9 +81,9 @@ def test_feeds_alone_and_in_lists(many: tuple[OnChainPriceFeed, ...], slots: tup
         (pyth.get_update_fee([b"PNAU", b""]).data, ["bytes[]"], [[b"PNAU", b""]]),
         (pyth.get_update_fee_by_count(3).data, ["uint256"], [3]),
         (pyth.get_twap_update_fee([b"a", b"b"]).data, ["bytes[]"], [[b"a", b"b"]]),
-        (pyth.update_price_feeds([b"PNAU" * 40]), ["bytes[]"], [[b"PNAU" * 40]]),
+        (pyth.update_price_feeds([b"PNAU" * 40]).data, ["bytes[]"], [[b"PNAU" * 40]]),
         (
-            pyth.update_price_feeds_if_necessary([b"u"], [BTC, ETH], [5, 6]),
+            pyth.update_price_feeds_if_necessary([b"u"], {BTC: 5, ETH: 6}).data,
             ["bytes[]", "bytes32[]", "uint64[]"],
             [[b"u"], [bytes(BTC), bytes(ETH)], [5, 6]],
         ),
@@ -100,7 +101,7 @@ def test_feeds_alone_and_in_lists(many: tuple[OnChainPriceFeed, ...], slots: tup
         (pyth.hash_data_source(SOURCE).data, ["(uint16,bytes32)"], [(26, SOURCE.emitter)]),
         (pyth.is_valid_data_source(SOURCE).data, ["uint16", "bytes32"], [26, SOURCE.emitter]),
         (pyth.is_valid_governance_data_source(SOURCE).data, ["uint16", "bytes32"], [26, SOURCE.emitter]),
-        (pyth.execute_governance_instruction(b"vaa"), ["bytes"], [b"vaa"]),
+        (pyth.execute_governance_instruction(b"vaa").data, ["bytes"], [b"vaa"]),
         (pyth.proxiable_uuid().data, [], []),
     ],
 )
@@ -109,7 +110,7 @@ def test_calldata_as_eth_abi_writes_it(calldata: bytes, types: list[str], values
 
 
 def test_calldata_reads_back_to_its_arguments() -> None:
-    calldata = pyth.update_price_feeds_if_necessary([b"u"], [BTC], [5])
+    calldata = pyth.update_price_feeds_if_necessary([b"u"], {BTC: 5}).data
     assert pyth.UPDATE_PRICE_FEEDS_IF_NECESSARY.arguments(calldata) == ((b"u",), (bytes(BTC),), (5,))
     with pytest.raises(DecodeError, match="begins with b9256d28, not ef9e5e28"):
         pyth.UPDATE_PRICE_FEEDS.arguments(calldata)
@@ -198,12 +199,36 @@ def test_the_whole_configuration() -> None:
 
 
 def test_an_older_implementation_leaves_out_what_it_does_not_have() -> None:
-    refusal = decode_revert(b"")
-    damage = DecodeError("version: cut short", raw=b"\0")
-    state = pyth.contract_state({"chain_id": 2, "transaction_fee_wei": refusal, "version": damage})
+    state = pyth.contract_state(
+        {
+            "chain_id": 2,
+            "transaction_fee_wei": reverted("transactionFeeInWei", b""),
+            "magic": DecodeError("an empty answer", raw=b""),
+            "version": DecodeError("version: cut short", raw=b"\0"),
+            "wormhole": reverted("wormhole", encode_revert("Error", message="paused")),
+            "data_sources": DeadlineExceeded("no answer"),
+        }
+    )
     assert (state.chain_id, state.transaction_fee_wei, state.version) == (2, None, None)
-    told = dict(state.unanswered)
-    assert told["transaction_fee_wei"] == str(refusal)
-    assert told["version"] == "version: cut short"
-    assert told["owner"] == "not asked"
-    assert decode_revert(encode_revert("StalePrice")).name == "StalePrice"
+    told = {one.name: (one.absence, one.reason) for one in state.unanswered}
+    assert len(told) == len(pyth.STATE_CALLS) - 1
+    assert told["transaction_fee_wei"] == (Absence.MISSING, "transactionFeeInWei: reverted without a reason")
+    assert told["magic"] == (Absence.MISSING, "an empty answer")
+    assert told["version"] == (Absence.UNREADABLE, "version: cut short")
+    assert told["wormhole"] == (Absence.REFUSED, "wormhole: Error: paused")
+    assert told["data_sources"] == (Absence.FAILED, "no answer")
+    assert told["owner"] == (Absence.FAILED, "not asked")
+
+
+def test_a_function_without_return_values_may_answer_nothing() -> None:
+    for call in (pyth.update_price_feeds([b"u"]), pyth.execute_governance_instruction(b"vaa")):
+        assert call.result(b"") is None
+        assert call.result(bytes(32)) is None
+        with pytest.raises(DecodeError):
+            call.result(b"\0")
+
+
+def test_a_prepared_call_is_a_transaction() -> None:
+    call = pyth.update_price_feeds([b"u"])
+    made = PreparedCall(Address(OWNER), call, 7).transaction()
+    assert made == {"to": str(Address(OWNER)), "data": "0x" + call.data.hex(), "value": 7}

@@ -11,10 +11,10 @@ from probekit.codecs.evm.contract import Event
 from probekit.errors import DecodeError
 from probekit.model import FeedId
 from probekit.model.evm import Address, Log
-from probekit.model.pyth_evm import (
+from probekit.model.pyth_evm import DataSource
+from probekit.model.pyth_evm_events import (
     BatchUpdated,
     ContractUpgraded,
-    DataSource,
     DataSourcesSet,
     FeeWithdrawn,
     GovernanceSourceSet,
@@ -104,6 +104,8 @@ def test_price_updates_as_eth_abi_writes_them(publish_time: int, price: int, con
 def test_logs_of_other_events() -> None:
     assert pyth_events.decode_event(log_of((), b"")) is None
     assert pyth_events.decode_event(log_of((b"t" * 32,), b"")) is None
+    with pytest.raises(DecodeError, match="no event that this release knows"):
+        pyth_events.decode_known_event(log_of((b"t" * 32,), b"\x01"))
     with pytest.raises(DecodeError, match="no PriceFeedUpdate"):
         pyth_events.decode_price_update(log_of(*pyth_events.FEE_SET.encode(1, 2)))
     with pytest.raises(DecodeError, match="first topic none"):

@@ -7,15 +7,32 @@ from eth_abi import abi as eth_abi
 from hypothesis import given
 from hypothesis import strategies as st
 
-from probekit.codecs.evm.reverts import CAUSES, ERROR_STRING, PANIC, PANICS, decode_revert, encode_revert
+from probekit.codecs.evm.reverts import (
+    CAUSES,
+    ERROR_STRING,
+    PANIC,
+    PANICS,
+    SELECTORS,
+    decode_revert,
+    encode_revert,
+    revert_of,
+    reverted,
+)
+from probekit.errors import RpcError
+from probekit.model.pyth_evm import PythError
 from tests.support.mutation import mutations
 
 
+def test_every_error_has_its_cause() -> None:
+    assert set(CAUSES) == set(PythError) == set(SELECTORS.values())
+
+
 @pytest.mark.parametrize("name", CAUSES)
-def test_every_known_error(name: str) -> None:
+def test_every_known_error(name: PythError) -> None:
     data = encode_revert(name)
     found = decode_revert(data)
-    assert (found.name, found.selector, found.cause, found.data) == (name, data, CAUSES[name], data)
+    assert (found.name, found.selector, found.cause, found.data) == (str(name), data, CAUSES[name], data)
+    assert found.error is name
     assert str(found) == f"{name}: {CAUSES[name]}"
 
 
@@ -67,6 +84,15 @@ def test_any_bytes_read(data: bytes) -> None:
 def test_every_mutation_reads() -> None:
     for data in mutations(encode_revert("Error", message="guardian set has expired")):
         assert decode_revert(data).data == data
+
+
+def test_a_revert_as_an_error_and_back() -> None:
+    error = reverted("getPrice", encode_revert("StalePrice"))
+    assert error.message.startswith("getPrice: StalePrice: the stored price is older")
+    found = revert_of(error)
+    assert found is not None
+    assert found.error is PythError.STALE_PRICE
+    assert revert_of(RpcError("t", code=3)) is None
 
 
 def test_an_unknown_name_is_not_encoded() -> None:

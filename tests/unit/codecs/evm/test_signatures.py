@@ -50,6 +50,7 @@ PYTH = {
     "latestRoundData()": "feaf968c",
     "latestTimestamp()": "8205bf6a",
 }
+VM = "(uint8,uint32,uint32,uint16,bytes32,uint64,uint8,bytes,uint32,(bytes32,bytes32,uint8,uint8)[],bytes32)"
 WORMHOLE = {
     "getCurrentGuardianSetIndex()": "1cfe7951",
     "getGuardianSet(uint32)": "f951975a",
@@ -60,6 +61,7 @@ WORMHOLE = {
     "governanceActionIsConsumed(bytes32)": "2c3c02a4",
     "isInitialized(address)": "d60b347f",
     "parseAndVerifyVM(bytes)": "c0fd8bde",
+    f"verifyVM({VM})": "875be02a",
     "submitNewGuardianSet(bytes)": "6606b4e0",
     "messageFee()": "1a90a219",
 }
