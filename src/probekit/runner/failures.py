@@ -7,6 +7,7 @@ from __future__ import annotations
 from typing import Final
 
 from probekit.errors import (
+    DeadlineExceeded,
     DecodeError,
     Missing,
     NotEntitled,
@@ -43,6 +44,9 @@ _STATUS_BY_ERROR: Final[tuple[tuple[type[ProbekitError], Status], ...]] = (
 
 def status_of(error: BaseException) -> Status:
     """CRITICAL where the fault is there, UNKNOWN where it is here or in the probe."""
+    if isinstance(error, DeadlineExceeded) and error.phase == "queue":
+        # It never left this process: nothing was learnt of the service.
+        return Status.UNKNOWN
     for kind, status in _STATUS_BY_ERROR:
         if isinstance(error, kind):
             return status
