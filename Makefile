@@ -15,6 +15,9 @@ DEMO_STAMP := $(VENV)/demo-$(call key,demo)
 # The JavaScript clients that the local Solana node must satisfy.
 NODE_SVM := build/node-svm
 NODE_SVM_STAMP := $(NODE_SVM)/installed-$(shell sha256sum tests/system/svm/node/package-lock.json | cut -c1-16)
+# A real EVM node, and what compiles contracts for it.
+NODE_EVM := build/node-evm
+NODE_EVM_STAMP := $(NODE_EVM)/installed-$(shell sha256sum tests/system/evm/node/package-lock.json | cut -c1-16)
 
 .DEFAULT_GOAL := help
 
@@ -39,11 +42,14 @@ test-pythons: ## The same on the other supported Pythons found here (3.12, 3.13)
 	done
 
 .PHONY: test-system
-test-system: $(DEV_STAMP) $(if $(shell command -v npm),$(NODE_SVM_STAMP)) ## Run the system tier: real components, real time
+test-system: $(DEV_STAMP) $(if $(shell command -v npm),$(NODE_SVM_STAMP) $(NODE_EVM_STAMP)) ## Run the system tier: real components, real time
 	$(BIN)/python -m pytest -m system $(ARGS) tests/system
 
 .PHONY: node-svm
 node-svm: $(NODE_SVM_STAMP) ## Install the JavaScript clients of the system tier (needs npm)
+
+.PHONY: node-evm
+node-evm: $(NODE_EVM_STAMP) ## Install anvil, the Solidity compiler and Pyth's contracts (needs npm)
 
 .PHONY: lint
 lint: $(DEV_STAMP) ## Ruff: lint and format check
@@ -94,12 +100,19 @@ $(VENV_STAMP):
 	else $(PYTHON) -m venv --clear $(VENV); fi
 	touch $@
 
-$(NODE_SVM_STAMP):
-	mkdir -p $(NODE_SVM)
-	cp tests/system/svm/node/package.json tests/system/svm/node/package-lock.json $(NODE_SVM)/
-	npm ci --prefix $(NODE_SVM) --ignore-scripts --no-audit --no-fund --omit-lockfile-registry-resolved=true
-	rm -f $(NODE_SVM)/installed-*
+define install_node
+	mkdir -p $(1)
+	cp $(2)/package.json $(2)/package-lock.json $(1)/
+	npm ci --prefix $(1) --ignore-scripts --no-audit --no-fund --omit-lockfile-registry-resolved=true
+	rm -f $(1)/installed-*
 	touch $@
+endef
+
+$(NODE_SVM_STAMP):
+	$(call install_node,$(NODE_SVM),tests/system/svm/node)
+
+$(NODE_EVM_STAMP):
+	$(call install_node,$(NODE_EVM),tests/system/evm/node)
 
 # The lock is the whole closure: nothing is left for a resolver to choose.
 define install
