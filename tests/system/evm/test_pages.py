@@ -61,7 +61,7 @@ async def ticking(node: AnvilNode) -> AsyncIterator[None]:
 
 
 @pytest.fixture
-async def chain() -> AsyncIterator[Chain]:
+async def chain(nothing_is_left: None) -> AsyncIterator[Chain]:
     """Base as it is where the pages are read: finality behind the head, Multicall3, Pyth with a price, a token."""
     require_anvil()
     contracts()
