@@ -14,17 +14,20 @@ import pytest
 from probekit import trust
 from probekit.clients.evm import EvmClient
 from probekit.clients.pyth_evm import PythEvmClient
+from probekit.codecs import vaa
 from probekit.codecs.evm import registry
 from probekit.codecs.evm.registry import ContractKind, Deployment
 from probekit.codecs.evm_rpc import data
 from probekit.dev.anvil import AnvilNode, anvil
 from probekit.model import FeedId, TrustRoot
 from probekit.model.evm import Address
+from probekit.trust.signing import SigningSet
 from tests.docs.blocks import ROOT, Block, of_kind, printed_as_said
 from tests.system.evm.chain import Chain, CountingTransport
 from tests.system.evm.installed import require_anvil
 from tests.system.evm.solidity import contracts
 from tests.system.evm.test_pyth import FEE, PERIOD_S, UNKNOWN, update
+from tests.system.evm.test_receiver import message
 
 pytestmark = [pytest.mark.system, pytest.mark.evm]
 
@@ -38,6 +41,7 @@ SAID: list[list[str]] = [
     ["multicall3", f"{BTC} 65000.00000000 64999.99999999 ", f"{UNKNOWN} queryPriceFeed: PriceFeedNotFound"],
     ["1.4.5-test None", "pro ", " 3 half", "transaction_fee_wei missing"],
     [f" {FEE} wei", "65001.00000000"],
+    ["1 5 guardians", "False VM signature invalid"],
     ["0x"],
 ]
 """What the examples about Pyth print, in the page's order."""
@@ -148,6 +152,7 @@ async def test_an_example_about_pyth(chain: Chain, block: Block, said: list[str]
         "feed_id": BTC,
         "feed_ids": [BTC, UNKNOWN],
         "updates": [await update(pyth, BTC, 6_500_100_000_000, now_s + 1)],
+        "vaa": vaa.encode(SigningSet.generate(TrustRoot.PRO, 1, b"no guardians").sign(message())),
         "since": now_s,
         "until": now_s + 60,
     }
