@@ -6,19 +6,30 @@ Methods and shapes: ethereum/execution-apis. Amounts are integers in wei or base
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Literal, Self, TypeVar
 
 import msgspec
 
 from probekit.clients.evm_multicall import Multicall, Reads
-from probekit.clock import SYSTEM_CLOCK, Clock
+from probekit.clock import SYSTEM_CLOCK, Clock, within
 from probekit.codecs import evm_rpc as codec
 from probekit.codecs.evm import erc20, multicall
 from probekit.codecs.evm.contract import ContractCall
 from probekit.codecs.evm.erc20 import Token
 from probekit.codecs.evm.reverts import reverted
-from probekit.errors import DeadlineExceeded, DecodeError, NotFound, ProbekitError, RangeTooLarge, Reverted, SendRefused
+from probekit.errors import (
+    DeadlineExceeded,
+    DecodeError,
+    Missing,
+    NotFound,
+    NotServed,
+    ProbekitError,
+    RangeTooLarge,
+    Reverted,
+    SendRefused,
+)
 from probekit.model.evm import Address, Block, FeeHistory, Log, Receipt
 from probekit.transports.base import Engine, Observer
 from probekit.transports.rpc import EVM, Endpoint, EndpointPool, HealthPolicy, PoolPolicy, Standing
@@ -301,31 +312,61 @@ class EvmClient:
     ) -> Landing:
         """Wait until the transaction is in a block with ``confirmations`` - 1 blocks on top that is still the chain's.
 
-        A block that leaves the chain is noticed by its hash, and the wait goes on. Whether the transaction succeeded is in the
-        receipt. Raises ``DeadlineExceeded`` when ``timeout`` passes first.
+        A block that leaves the chain is noticed by its hash, and the wait goes on; so it does while no endpoint answers, or
+        the one that does is behind. Whether the transaction succeeded is in the receipt. Raises ``DeadlineExceeded`` when
+        ``timeout`` passes first, and at once what asking again does not mend.
         """
         due_ns = self._clock.monotonic_ns() + to_ns(timeout)
-        held: str | None = None
-        reorganised = 0
+        watched = _Watched(transaction_hash, confirmations)
         while True:
-            found = await self.receipt(transaction_hash)
-            if held is not None and (found is None or found.block_hash != held):
-                reorganised += 1
-            held = None if found is None else found.block_hash
-            if found is not None:
-                # The block of that number now: a node may keep the receipt of a block that is no longer the chain's.
-                on_top = await self.block_number() - found.block_number + 1
-                if on_top >= confirmations and (await self.block(found.block_number)).hash == found.block_hash:
-                    return Landing(found, on_top, reorganised)
+            failure = ""
+            try:
+                landing = await within(self._clock, due_ns, self._landing(watched))
+            except TimeoutError:
+                landing, failure = None, "no answer in time"
+            except ProbekitError as error:
+                if not (error.retry_same or isinstance(error, NotServed | Missing)):
+                    raise
+                landing, failure = None, error.message
+            if landing is not None:
+                return landing
             wake_ns = self._clock.monotonic_ns() + to_ns(poll)
             if wake_ns >= due_ns:
-                raise DeadlineExceeded(f"{transaction_hash} has not {confirmations} confirmations in time")
+                why = f": {failure}" if failure else ""
+                raise DeadlineExceeded(f"{transaction_hash} has not {confirmations} confirmations in time{why}")
             await self._clock.sleep_until_ns(wake_ns)
+
+    async def _landing(self, watched: _Watched) -> Landing | None:
+        found = await self.receipt(watched.transaction_hash)
+        if watched.held is not None and (found is None or found.block_hash != watched.held):
+            watched.reorganised += 1
+        watched.held = None if found is None else found.block_hash
+        if found is None:
+            return None
+        on_top = await self.block_number() - found.block_number + 1
+        if on_top < watched.confirmations:
+            return None
+        try:
+            # The block of that number now: a node may keep the receipt of a block that is no longer the chain's.
+            stands = (await self.block(found.block_number)).hash == found.block_hash
+        except NotFound:  # Asked of an endpoint that is behind the one before, or a reorganisation has just made it shorter.
+            return None
+        return Landing(found, on_top, watched.reorganised) if stands else None
 
     # -- the wire ------------------------------------------------------------------------------------------------------------
 
     async def _read(self, decode: Callable[[Any], T], method: str, params: Sequence[Any] = ()) -> T:
         return decode(result_of(await self.pool.call(method, params)))
+
+
+@dataclass
+class _Watched:
+    """A transaction that is waited for: the block that it was seen in last, and how many it was in before."""
+
+    transaction_hash: str
+    confirmations: int
+    held: str | None = None
+    reorganised: int = 0
 
 
 def _tag(at: BlockTag) -> str:

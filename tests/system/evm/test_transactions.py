@@ -5,12 +5,15 @@ from __future__ import annotations
 import asyncio
 from datetime import timedelta
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 from eth_account import Account as Signer
 
 from probekit import errors
+from probekit.clock import SYSTEM_CLOCK
 from probekit.codecs.evm.contract import Function
+from probekit.dev.anvil import anvil
 from probekit.errors import DeadlineExceeded, RpcError, SendRefused
 from probekit.model.evm import Address
 from tests.system.evm.chain import GWEI, POLL, Chain, until
@@ -204,6 +207,26 @@ async def test_a_dropped_transaction_can_be_sent_again(chain: Chain) -> None:
     assert await client.send(raw, cap_wei=CAP) == sent
     await chain.node.mine()
     assert (await client.wait(sent, poll=POLL, timeout=SOON)).receipt.succeeded
+
+
+async def test_a_wait_outlasts_a_node_that_restarts_and_ends_in_time_when_it_hangs(chain: Chain) -> None:
+    client = chain.client
+    sent = await client.send(chain.signed(0), cap_wei=CAP)
+    await client.wait(sent, poll=POLL, timeout=SOON)
+    state = await chain.node.rpc("anvil_dumpState")
+    port = urlsplit(chain.node.url).port
+    assert port is not None
+    chain.node.kill()
+    waiting = asyncio.ensure_future(client.wait(sent, confirmations=3, poll=POLL, timeout=SOON))
+    await until(lambda: _seen(chain, "eth_getTransactionReceipt", 3), "the wait goes on without a node")
+    async with anvil(port=port) as second:
+        await second.rpc("anvil_loadState", state)
+        await second.mine(3)
+        assert (await waiting).receipt.transaction_hash == sent
+        began_ns = SYSTEM_CLOCK.monotonic_ns()
+        with second.paused(), pytest.raises(DeadlineExceeded):
+            await client.wait(sent, poll=POLL, timeout=timedelta(seconds=1))
+        assert SYSTEM_CLOCK.monotonic_ns() - began_ns < 3 * 10**9
 
 
 async def test_a_node_that_dies_at_the_send_is_asked_once_and_its_error_is_told(chain: Chain) -> None:

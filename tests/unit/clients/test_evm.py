@@ -186,6 +186,52 @@ async def test_a_receipt_of_a_block_that_is_not_the_chains_is_not_enough(chain: 
         await chain.run(chain.client.wait(HASH, timeout=timedelta(seconds=30)))
 
 
+async def test_a_wait_outlasts_endpoints_that_fail_or_are_behind(chain: Chain) -> None:
+    told: list[Any] = [
+        errors.RpcInternal("no", code=-32603),
+        errors.NotServed("no", code=-32001),
+        errors.RpcRateLimited("slowly", code=429),
+        RECEIPT,
+    ]
+
+    def receipt(_: list[Any]) -> Any:
+        found = told.pop(0) if len(told) > 1 else told[0]
+        if isinstance(found, errors.RpcError):
+            raise found
+        return found
+
+    blocks = [None, BLOCK]  # The endpoint that answers for the block is one behind, once.
+    chain.methods["eth_getTransactionReceipt"] = receipt
+    chain.methods["eth_getBlockByNumber"] = lambda _: blocks.pop(0) if len(blocks) > 1 else blocks[0]
+    landing = await chain.run(chain.client.wait(HASH))
+    assert (landing.confirmations, landing.reorganised) == (1, 0)
+
+
+async def test_a_wait_ends_at_once_with_what_asking_again_does_not_mend(chain: Chain) -> None:
+    chain.methods["eth_getTransactionReceipt"] = lambda _: {"status": "maybe"}
+    with pytest.raises(errors.DecodeError):
+        await asyncio.wait_for(chain.client.wait(HASH), 5)
+    chain.methods["eth_chainId"] = lambda _: "0x6"
+    async with EvmClient("http://node.test/", chain_id=5, transport=chain.transport, clock=chain.clock) as other:
+        with pytest.raises(errors.WrongChain):
+            await chain.run(other.wait(HASH))
+
+
+async def test_a_wait_ends_in_time_when_nothing_answers(chain: Chain) -> None:
+    class Hanging(ReplyTransport):
+        async def send(self, request: Request) -> Response:
+            await asyncio.Event().wait()
+            raise AssertionError
+
+    transport = Hanging(chain.answer)
+    began_ns = chain.clock.monotonic_ns()
+    async with EvmClient("http://node.test/", chain_id=5, transport=transport, clock=chain.clock) as client:
+        with pytest.raises(errors.DeadlineExceeded, match="in time: no answer in time"):
+            await chain.run(client.wait(HASH, timeout=timedelta(seconds=3)))
+    # The helper turns the clock by half seconds.
+    assert chain.clock.monotonic_ns() - began_ns <= 4 * 10**9
+
+
 async def test_a_pool_of_another_chain_is_refused(chain: Chain) -> None:
     with pytest.raises(ValueError, match="is of chain 5"):
         EvmClient(chain_id=6, pool=chain.client.pool)
