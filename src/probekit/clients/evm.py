@@ -20,6 +20,7 @@ from probekit.codecs.evm.contract import ContractCall
 from probekit.codecs.evm.erc20 import Token
 from probekit.codecs.evm.reverts import reverted
 from probekit.errors import (
+    BodyTooLarge,
     DeadlineExceeded,
     DecodeError,
     Missing,
@@ -257,8 +258,8 @@ class EvmClient:
         address: str | Sequence[str] | None = None,
         topics: Sequence[bytes | Sequence[bytes] | None] = (),
     ) -> list[Log | DecodeError]:
-        """The events of a range of blocks, both ends included, in order. A range that a provider finds too large is halved as
-        often as it takes. An event that does not decode is its own error.
+        """The events of a range of blocks, both ends included, in order. A range that a provider finds too large, or whose
+        answer is above the pool's limit, is halved as often as it takes. An event that does not decode is its own error.
         """
         query: dict[str, Any] = {"topics": [_topic(topic) for topic in topics]}
         if address is not None:
@@ -270,7 +271,7 @@ class EvmClient:
             try:
                 asked = query | {"fromBlock": hex(first), "toBlock": hex(last)}
                 found += await self._read(codec.decode_logs, "eth_getLogs", [asked])
-            except RangeTooLarge:
+            except (RangeTooLarge, BodyTooLarge):
                 if last == first:
                     raise
                 size = (last - first + 1) // 2

@@ -134,6 +134,24 @@ async def test_a_range_of_logs_is_halved_until_the_provider_takes_it(chain: Chai
         await chain.client.logs(from_block=1, to_block=8)
 
 
+async def test_a_range_of_logs_is_halved_until_the_answer_is_not_too_large_for_us(chain: Chain) -> None:
+    class Bounded(ReplyTransport):
+        async def send(self, request: Request) -> Response:
+            response = await super().send(request)
+            if len(response.body) > 20_000:
+                raise errors.BodyTooLarge("too large", limit_bytes=20_000)
+            return response
+
+    chain.methods["eth_getLogs"] = lambda params: [
+        {**LOG, "blockNumber": hex(number)}
+        for number in range(int(params[0]["fromBlock"], 16), int(params[0]["toBlock"], 16) + 1)
+    ]
+    async with EvmClient("http://node.test/", chain_id=5, transport=Bounded(chain.answer), clock=chain.clock) as client:
+        found = await client.logs(from_block=100, to_block=399)
+    assert [log.block_number for log in found if not isinstance(log, errors.DecodeError)] == list(range(100, 400))
+    assert len(chain.asked("eth_getLogs")) > 3
+
+
 def signed(**changes: Any) -> bytes:
     return bytes(Account.sign_transaction(RAW | {"chainId": 5} | changes, KEY).raw_transaction)
 
