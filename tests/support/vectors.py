@@ -13,6 +13,8 @@ KNOWN_KINDS = frozenset(
     {
         "accumulator_update",
         "evm_log_price_feed_update",
+        "governance_payload",
+        "governance_vaa",
         "vaa",
         "guardian_set_upgrade_vaa",
         "guardian_set_vaa",
@@ -33,7 +35,7 @@ KNOWN_KINDS = frozenset(
 LATER_KINDS = frozenset(
     {
         "lazer_payload", "lazer_evm_update", "lazer_le_ecdsa_update", "lazer_solana_update", "lazer_json", "lazer_symbol_json",
-        "lazer_solana_storage", "governance_payload", "governance_vaa",
+        "lazer_solana_storage",
     }
 )  # fmt: skip
 """Kinds of later releases: skipped by name. A kind in neither set fails the suite."""
