@@ -187,4 +187,7 @@ def decode_set_upgrade(payload: bytes) -> tuple[int, tuple[bytes, ...]]:
         raise DecodeError(
             f"a set upgrade for chain {upgrade.target_chain} alone says nothing of the root's sets", raw=payload, offset=33
         )
-    return upgrade.index, upgrade.guardians
+    signers = upgrade.guardians
+    if len(set(signers)) != len(signers) or not all(any(signer) for signer in signers):
+        raise DecodeError("a set upgrade names a signer twice, or address zero", raw=payload, offset=40)
+    return upgrade.index, signers
