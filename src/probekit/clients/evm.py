@@ -32,6 +32,7 @@ from probekit.errors import (
     SendRefused,
 )
 from probekit.model.evm import Address, Block, FeeHistory, Log, Receipt
+from probekit.model.fees import GasFees
 from probekit.transports.base import Engine, Observer
 from probekit.transports.rpc import EVM, Endpoint, EndpointPool, HealthPolicy, PoolPolicy, Standing
 from probekit.transports.rpc.family import result_of
@@ -146,6 +147,16 @@ class EvmClient:
     ) -> FeeHistory:
         """Base fees, fullness and priority fees of the last blocks."""
         return await self._read(codec.decode_fee_history, "eth_feeHistory", [hex(blocks), _tag(newest), list(percentiles)])
+
+    async def gas_fees(
+        self, blocks: int = 20, *, newest: BlockTag = "latest", percentiles: Sequence[int] = (10, 50, 90)
+    ) -> GasFees:
+        """Base and priority fees of the last blocks, at most 1,024, ready for percentiles across them."""
+        history = await self.fee_history(blocks, newest=newest, percentiles=percentiles)
+        try:
+            return GasFees.of(history, percentiles)
+        except ValueError as error:
+            raise DecodeError(f"a fee history that does not fit together: {error}", raw=str(history)) from None
 
     # -- accounts and contracts ----------------------------------------------------------------------------------------------
 
