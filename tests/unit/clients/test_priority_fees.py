@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import ast
 import asyncio
+import re
 from datetime import timedelta
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+import probekit as pk
 from probekit import errors
 from probekit.codecs.solana.fees import decode_priority_fees
 from probekit.model.evm import FeeHistory
-from probekit.model.fees import GasFees, PriorityFees, SlotFee, nearest_rank, priority_fee_lamports
+from probekit.model.fees import GasFees, nearest_rank, priority_fee_lamports
 from probekit.testing import reply
 from tests.unit.clients.cluster import KEYS, Cluster
 from tests.unit.clients.test_evm import Chain
@@ -277,5 +281,18 @@ async def test_cancelled_it_leaves_nothing_behind(world: Any, call: Any, method:
     assert asyncio.all_tasks() == before
 
 
-def test_values_are_compared_by_what_they_say() -> None:
-    assert PriorityFees((SlotFee(1, 2),)) == PriorityFees((SlotFee(1, 2),))
+# -- the page ----------------------------------------------------------------------------------------------------------------
+
+
+async def test_the_example_of_the_page(
+    cluster: Cluster, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    page = Path(__file__).resolve().parents[3] / "docs" / "how-to" / "read-solana.md"
+    (code,) = re.findall(r"test_priority_fees\.py [^\n]*\n```python\n(.*?)^```$", page.read_text(), re.MULTILINE | re.DOTALL)
+    monkeypatch.setattr(pk, "SolanaClient", lambda url, *, genesis_hash: cluster.client)
+    names = {"url": "http://node.test/", "genesis_hash": "x", "price_account": KEYS[0]}
+    await eval(compile(code, str(page), "exec", flags=ast.PyCF_ALLOW_TOP_LEVEL_AWAIT), names)
+    assert capsys.readouterr().out.splitlines() == [
+        "(348125, 348129) 1000 micro-lamports for each compute unit 0.4",
+        "200 lamports",
+    ]

@@ -59,6 +59,20 @@ PROGRAMS: Final = {
 }
 """Programs that governance is known to call."""
 
+_CORE: Final = "e101faedac5851e32b9b23b5f9411a8c2bac4aae3ed4dd7b811dd1a72ea4aa71"
+PRICE_EMITTERS: Final = {
+    DataSource(chain, bytes.fromhex(emitter)): name
+    for chain, emitter, name in (
+        (26, _CORE, "core root"),
+        (26, b"PythnetPythnetPythnetPythnetPyth".hex(), "pro root"),
+        (26, "f8cd23c2ab91237730770bbea08d61005cdda0984348f3f6eecb559638c0bba0", "older core root"),
+        (1, "6bb14509a612f01fbbc4cffeebd4bbfb492a86df717ebe92eb6df432a3f00a25", "older core root"),
+        (26, "a27839d641b07743c0cb5f68c51f8cd31d2c0762bec00dc6fcd25433ef1ab5b6", "beta"),
+        (1, "f346195ac02f37d60d4db8ffa6ef74cb1be3550047543a4a9ee9acf4d78697b0", "beta"),
+    )
+}
+"""Who emits prices, as far as it is known (pyth-crosschain ``contract_manager/src/core/base.ts``)."""
+
 
 def describe(content: GovernanceMessage | GuardianSetUpgrade | GovernanceVaa) -> str:
     """What it would do and to which chain, in one line of printable ASCII; what speaks against that follows in brackets."""
@@ -129,7 +143,8 @@ def _bytes(raw: bytes) -> str:
 
 
 def _source(one: DataSource) -> str:
-    return f"{one.emitter.hex()} on {chain_label(one.chain_id)}"
+    name = PRICE_EMITTERS.get(one) or EMITTERS.get(one)
+    return f"{one.emitter.hex()} on {chain_label(one.chain_id)}" + (f" ({name})" if name else "")
 
 
 def _address(raw: bytes, chain: int) -> str:

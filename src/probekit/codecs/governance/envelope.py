@@ -34,9 +34,9 @@ class GovernanceVaa(msgspec.Struct, frozen=True):
         return DataSource(self.vaa.emitter_chain, self.vaa.emitter_address)
 
 
-def decode_vaa(data: bytes) -> GovernanceVaa:
+def decode_vaa(data: bytes | Vaa) -> GovernanceVaa:
     """Decode a whole VAA. Raises ``DecodeError`` for what is none; a payload that does not read is the content's own error."""
-    vaa = vaa_codec.decode(data)
+    vaa = data if isinstance(data, Vaa) else vaa_codec.decode(data)
     try:
         return GovernanceVaa(vaa, decode_payload(vaa.payload))
     except DecodeError as error:

@@ -5,12 +5,13 @@ from __future__ import annotations
 import pytest
 from hypothesis import given
 
+from probekit import trust
 from probekit.codecs import vaa as vaa_codec
 from probekit.codecs.evm import registry
 from probekit.codecs.evm.contract import Function
 from probekit.codecs.evm.registry import ContractKind, Deployment
 from probekit.codecs.governance.core import encode_set_upgrade
-from probekit.codecs.governance.description import EVM_FUNCTIONS, PROGRAMS, caveats, describe
+from probekit.codecs.governance.description import EVM_FUNCTIONS, PRICE_EMITTERS, PROGRAMS, caveats, describe
 from probekit.codecs.governance.envelope import EMITTERS, decode_payload, decode_vaa
 from probekit.codecs.governance.message import encode
 from probekit.codecs.solana import addresses
@@ -104,6 +105,13 @@ def test_a_wormhole_address_that_is_known_is_named() -> None:
     assert told.endswith(f"signatures are verified by {pro.address} (wormhole, pro-compatible-production)")
     # The same address on another chain is another contract.
     assert describe(GovernanceMessage(999, model.SetWormholeAddress(bytes(pro.address)))).endswith(str(pro.address))
+
+
+def test_price_emitters_are_those_of_the_trust_roots() -> None:
+    for emitter in trust.EMITTERS:
+        assert PRICE_EMITTERS[DataSource(emitter.chain, emitter.address)] == f"{emitter.root} root"
+    pro = DataSource(trust.PRO_EMITTER.chain, trust.PRO_EMITTER.address)
+    assert describe(GovernanceMessage(30, model.SetDataSources((pro,)))).endswith("on pythnet (26) (pro root)")
 
 
 def test_programs_are_those_of_the_address_book() -> None:

@@ -29,6 +29,7 @@ def vaa_of(payload: bytes) -> bytes:
 def test_a_vaa_and_its_message(message: GovernanceMessage) -> None:
     found = decode_vaa(vaa_of(encode(message)))
     assert found.content == message
+    assert decode_vaa(found.vaa) == found
     assert (found.vaa.sequence, found.source) == (9, DataSource(1, b"\x56" * 32))
 
 
