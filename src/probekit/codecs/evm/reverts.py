@@ -30,7 +30,7 @@ CAUSES: Final = {
     PythError.INVALID_GOVERNANCE_TARGET: "a governance message for another chain or module",
     PythError.INVALID_GOVERNANCE_DATA_SOURCE: "an emitter that does not govern this contract",
     PythError.OLD_GOVERNANCE_MESSAGE: "a governance message that is not after the last executed one",
-    PythError.INVALID_WORMHOLE_ADDRESS_TO_SET: "the proposed receiver does not verify the message that proposes it",
+    PythError.INVALID_WORMHOLE_ADDRESS_TO_SET: "the proposed receiver has no code, or does not verify what proposes it",
     PythError.NEGATIVE_INPUT_PRICE: "a negative price to convert",
     PythError.INVALID_INPUT_EXPO: "an exponent that cannot be converted",
     PythError.COMBINED_PRICE_OVERFLOW: "a combined price beyond its type",
