@@ -15,9 +15,9 @@ from typing import Any, Final, Literal, TypeVar
 
 import msgspec
 
-from probekit.codecs.hermes import Binary, PriceAnswer, feed_of
+from probekit.codecs.hermes import Binary, PriceAnswer
 from probekit.errors import DecodeError
-from probekit.model import FeedId, PriceUpdate
+from probekit.model import Feed, FeedId, PriceUpdate
 from probekit.model.benchmarks import Bar, BarHistory, ChartConfig, ChartMatch, ChartSymbol, ListedFeed, MarketState
 from probekit.model.price import UnixSeconds
 from probekit.units import Instant
@@ -105,7 +105,7 @@ def decode_feed(body: bytes) -> ListedFeed:
     """``/v1/price_feeds/{id}``. Raises ``DecodeError``."""
     fields = _decoded(body, _FeedFields, "a feed")
     try:
-        feed = feed_of(fields.id, fields.attributes)
+        feed = Feed.from_row(fields.id, fields.attributes)
     except ValueError as error:
         raise DecodeError(f"not a feed: {error}", raw=body) from None
     hours = fields.market_hours

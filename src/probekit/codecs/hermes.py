@@ -109,13 +109,13 @@ def decode_feeds(body: bytes) -> tuple[Feed, ...]:
     except _BROKEN as error:
         raise DecodeError(f"not a list of feeds: {error}", raw=body) from None
     try:
-        return tuple(feed_of(row.id, row.attributes) for row in rows)
+        return tuple(_feed(row) for row in rows)
     except ValueError as error:
         raise DecodeError(f"not a list of feeds: {error}", raw=body) from None
 
 
-def feed_of(feed_id: str, attributes: dict[str, str]) -> Feed:
-    """A feed from its row of a symbol table. Raises ``ValueError`` for an id that is none."""
+def _feed(row: _FeedRow) -> Feed:
+    attributes = row.attributes
     schedule = attributes.get("schedule")
     hours, problem = None, None
     if schedule is not None:
@@ -124,7 +124,7 @@ def feed_of(feed_id: str, attributes: dict[str, str]) -> Feed:
         except DecodeError as error:
             problem = error.message
     asset_class = attributes.get("asset_type", "").strip().lower().replace(" ", "_")
-    return Feed(FeedId(feed_id), attributes.get("symbol", ""), asset_class, schedule, hours, problem, attributes)
+    return Feed(FeedId(row.id), attributes.get("symbol", ""), asset_class, schedule, hours, problem, attributes)
 
 
 def decode_stake_caps(body: bytes) -> StakeCapsAnswer:
