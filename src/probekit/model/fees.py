@@ -84,9 +84,8 @@ class GasFees(msgspec.Struct, frozen=True):
         """From a fee history that was asked for these percentiles. Raises ``ValueError`` where it is not theirs."""
         *base_fees, following = history.base_fees or (0,)
         if len(history.rewards) != len(base_fees) or any(len(row) != len(percentiles) for row in history.rewards):
-            raise ValueError(
-                f"{len(history.rewards)} rows of rewards for {len(base_fees)} blocks, {len(percentiles)} in each due"
-            )
+            due = f"{len(base_fees)} blocks and {len(percentiles)} percentiles"
+            raise ValueError(f"rewards in {len(history.rewards)} rows are not those of {due}")
         tips = {percentile: tuple(row[at] for row in history.rewards) for at, percentile in enumerate(percentiles)}
         return cls(history.oldest_block, tuple(base_fees), following, tips)
 
