@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Final, Self, TypeVar
@@ -20,7 +20,16 @@ from probekit.clock import SYSTEM_CLOCK, Clock
 from probekit.codecs import benchmarks as codec
 from probekit.codecs.benchmarks import PastUpdate, ShimError
 from probekit.codecs.hermes import Encoding, unentitled_id, unknown_ids
-from probekit.errors import DecodeError, NotEntitled, NotFound, ProbekitError, ServerError, StatusError, Unauthorized
+from probekit.errors import (
+    DecodeError,
+    NotEntitled,
+    NotFound,
+    ProbekitError,
+    ServerError,
+    StatusError,
+    TransportError,
+    Unauthorized,
+)
 from probekit.model import FeedId, PriceUpdate
 from probekit.model.benchmarks import BarHistory, ChartConfig, ChartMatch, ChartSymbol, ListedFeed, Resolution
 from probekit.secret import Secret
@@ -40,7 +49,7 @@ LONGEST_WINDOW: Final = timedelta(seconds=60)
 _MAX_URL_BYTES: Final = 7_500
 """Below the 8 KiB that proxies in front of a service commonly allow."""
 _ID_QUERY_BYTES: Final = len("&ids=") + 64
-_ISOLATION_REQUESTS: Final = 32
+_ISOLATION_REQUESTS: Final = 8
 _UNKNOWN_SYMBOL: Final = re.compile(r"(?i)\b(not found|unknown|no such|invalid symbol|does not exist)\b")
 _CHARTS: Final = "/v1/shims/tradingview"
 
@@ -139,11 +148,12 @@ class BenchmarksClient:
         which there is nothing is its own ``NotFound``.
 
         The service refuses a whole request for one such id, without naming it: the ids are then halved until it stands alone,
-        for at most 32 requests more. Raises ``ValueError`` for an id that is none.
+        for at most 8 requests more, since it takes 10 in 10 s. What fails after something was answered is the error of the ids
+        that were left. Raises ``ValueError`` for an id that is none.
         """
         wanted = _unique(ids)
-        responses, errors = await self._isolating(f"/v1/updates/price/{publish_time.seconds}", wanted)
-        past = [codec.decode_update(response.body) for response in responses]
+        path = f"/v1/updates/price/{publish_time.seconds}"
+        past, errors = await self._isolating(path, wanted, codec.decode_update)
         errors |= {one: error for found in past for one, error in found.malformed if one is not None}
         nameless = [error for found in past for one, error in found.malformed if one is None]
         if nameless:
@@ -162,8 +172,8 @@ class BenchmarksClient:
             raise ValueError(f"a window of {length}; whole seconds up to {LONGEST_WINDOW.seconds} are served")
         wanted = _unique(ids)
         path = f"/v1/updates/price/{start.seconds}/{int(length.total_seconds())}"
-        responses, refused = await self._isolating(path, wanted, f"&unique={str(distinct).lower()}")
-        found = [one for response in responses for one in codec.decode_updates(response.body)]
+        answers, refused = await self._isolating(path, wanted, codec.decode_updates, f"&unique={str(distinct).lower()}")
+        found = [one for answer in answers for one in answer]
         batches = [self._moment(one) for one in found if isinstance(one, PastUpdate)]
         if self._verify is not None:
             batches = [batch.verified(self._verify, at=self._clock.now()) for batch in batches]
@@ -233,12 +243,14 @@ class BenchmarksClient:
     # -- the wire ------------------------------------------------------------------------------------------------------------
 
     async def _isolating(
-        self, path: str, ids: Sequence[FeedId], extra: str = ""
-    ) -> tuple[list[Response], dict[FeedId, ProbekitError]]:
-        """Ask for ``ids``, in as many requests as it takes to keep one that is refused from the rest."""
+        self, path: str, ids: Sequence[FeedId], read: Callable[[bytes], T], extra: str = ""
+    ) -> tuple[list[T], dict[FeedId, ProbekitError]]:
+        """Ask for ``ids``, in as many requests as it takes to keep one that is refused from the rest: what was answered, and
+        the error of each id that was not. Raises where nothing was answered before an error that is about all.
+        """
         deadline_ns = self._clock.monotonic_ns() + self._timeout_ns
         left = deque(self._parts(ids, path))
-        responses: list[Response] = []
+        found: list[T] = []
         errors: dict[FeedId, ProbekitError] = {}
         for _ in range(len(left) + _ISOLATION_REQUESTS):
             if not left:
@@ -246,12 +258,23 @@ class BenchmarksClient:
             part = left.popleft()
             query = f"{path}?encoding={self._encoding}&parsed=true{extra}" + "".join(f"&ids={one}" for one in part)
             try:
-                responses.append(await self._get(query, deadline_ns))
-            except StatusError as error:
-                left.extend(_apart(error, part, errors))
+                found.append(read((await self._get(query, deadline_ns)).body))
+            except (TransportError, DecodeError) as error:
+                again = _apart(error, part, errors)
+                if again is not None:
+                    left.extend(again)
+                    continue
+                told = _about_all(error)
+                if not found:
+                    raise told from (None if told is error else error)
+                # What came before it is not lost for it. A service that fails is not asked for the rest.
+                errors |= dict.fromkeys(part, told)
+                if not isinstance(error, DecodeError):
+                    errors |= dict.fromkeys((one for rest in left for one in rest), told)
+                    left.clear()
         for one in (one for part in left for one in part):
             errors[one] = NotFound(f"{one}: stands among so many that are refused that it was not asked for alone", subject=one)
-        return responses, errors
+        return found, errors
 
     def _parts(self, ids: Sequence[FeedId], path: str) -> Iterator[list[FeedId]]:
         """``ids`` in as many parts as it takes to keep each URL below its limit."""
@@ -266,25 +289,36 @@ class BenchmarksClient:
         return await self._transport.send(request)
 
 
-def _apart(error: StatusError, part: list[FeedId], errors: dict[FeedId, ProbekitError]) -> list[list[FeedId]]:
-    """What of ``part`` to ask for again, by itself; the ids that ``error`` is about get it. Raises it where it is about all."""
+def _apart(
+    error: TransportError | DecodeError, part: list[FeedId], errors: dict[FeedId, ProbekitError]
+) -> list[list[FeedId]] | None:
+    """What of ``part`` to ask for again, by itself; the ids that ``error`` is about get it. ``None`` where it is about all."""
     if isinstance(error, NotEntitled):
         refused = unentitled_id(error.body)
         if refused is None or refused not in part:
-            raise Unauthorized(error.message, status=error.status, body=error.body, url=error.url) from error
+            return None
         errors[refused] = NotEntitled(error.message, subject=refused, body=error.body, url=error.url)
-        rest = [one for one in part if one != refused]
-        return [rest] if rest else []
-    if error.status != 404:
-        raise error
+        return _without(part, {refused})
+    if not isinstance(error, StatusError) or error.status != 404:
+        return None
     named = set(unknown_ids(error.body)).intersection(part) or (set(part) if len(part) == 1 else set())
-    for one in named:
-        errors[one] = NotFound(error.message, subject=one)
-    rest = [one for one in part if one not in named]
+    errors |= {one: NotFound(error.message, subject=one) for one in named}
     if named:
-        return [rest] if rest else []
-    middle = len(rest) // 2
-    return [rest[:middle], rest[middle:]]
+        return _without(part, named)
+    middle = len(part) // 2
+    return [part[:middle], part[middle:]]
+
+
+def _without(part: list[FeedId], ids: set[FeedId]) -> list[list[FeedId]]:
+    rest = [one for one in part if one not in ids]
+    return [rest] if rest else []
+
+
+def _about_all(error: TransportError | DecodeError) -> ProbekitError:
+    """A 403 that names no id is about the key."""
+    if isinstance(error, NotEntitled):
+        return Unauthorized(error.message, status=error.status, body=error.body, url=error.url)
+    return error
 
 
 def _answered(found: T | ShimError, response: Response, symbol: str) -> T:

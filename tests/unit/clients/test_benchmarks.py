@@ -96,21 +96,52 @@ async def test_an_old_batch_attestation_is_a_price_without_a_proof() -> None:
 
 async def test_one_id_without_a_price_costs_no_other_its_own() -> None:
     archive = Archive(feeds=16)
-    archive.unknown = {NOBODY, archive.ids[3]}
-    batch = await archive.client.at(THEN, [*archive.ids, NOBODY])
-    assert set(batch.errors) == {NOBODY, archive.ids[3]}
-    assert all(isinstance(error, errors.NotFound) for error in batch.errors.values())
+    archive.unknown = {archive.ids[3]}
+    batch = await archive.client.at(THEN, archive.ids)
+    assert list(batch.errors) == [archive.ids[3]]
+    assert isinstance(batch.errors[archive.ids[3]], errors.NotFound)
     assert len(batch.updates) == 15
-    assert len(archive.asked) == 17
+    assert len(archive.asked) == 9
 
 
 async def test_many_that_are_refused_are_bounded() -> None:
     archive = Archive(feeds=60)
     archive.unknown = set(archive.ids[::2])
     batch = await archive.client.at(THEN, archive.ids)
-    assert len(archive.asked) == 33
+    assert len(archive.asked) == 9
     assert len(batch.errors) + len(batch.updates) == 60
     assert all(isinstance(error, errors.NotFound) for error in batch.errors.values())
+
+
+@pytest.mark.parametrize(
+    ("fault", "error"),
+    [(429, errors.RateLimited), (503, errors.ServerError), (401, errors.Unauthorized), (403, errors.Unauthorized)],
+)
+async def test_what_was_answered_is_not_lost_for_what_fails_then(fault: int, error: type[errors.ProbekitError]) -> None:
+    archive = Archive(feeds=250)
+
+    def answer(request: Any) -> Any:
+        return archive.answer(request) if len(archive.asked) == 1 else reply(fault, "", clock=archive.clock)
+
+    archive.transport._handler = answer
+    batch = await archive.client.at(THEN, archive.ids)
+    assert 50 < len(batch.updates) < 150
+    assert {type(one) for one in batch.errors.values()} == {error}
+    assert len(batch.errors) + len(batch.updates) == 250
+    assert len(archive.asked) == 2, "a service that fails is not asked for the rest"
+
+
+async def test_one_answer_of_several_that_does_not_read() -> None:
+    archive = Archive(feeds=250)
+
+    def answer(request: Any) -> Any:
+        return reply(200, "<html>", clock=archive.clock) if len(archive.asked) == 2 else archive.answer(request)
+
+    archive.transport._handler = answer
+    batch = await archive.client.at(THEN, archive.ids)
+    assert {type(one) for one in batch.errors.values()} == {errors.DecodeError}
+    assert len(archive.asked) == 3
+    assert 100 < len(batch.updates) < 200
 
 
 async def test_hundreds_of_ids_are_split_below_url_limits() -> None:
