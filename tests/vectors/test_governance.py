@@ -12,9 +12,11 @@ from probekit.codecs.governance.description import describe
 from probekit.codecs.governance.envelope import decode_vaa
 from probekit.codecs.governance.message import decode, encode
 from probekit.errors import BadSignature, DecodeError
+from probekit.model import TrustRoot
 from probekit.model import governance as model
 from probekit.model.governance import GovernanceMessage, UnknownAction
 from probekit.model.pyth_evm import DataSource
+from probekit.trust import SignerSet, Trust, signed_by
 from probekit.trust.signatures import recover
 from tests.support.mutation import decodes_or_refuses, mutations
 from tests.support.vectors import of_kind
@@ -137,6 +139,10 @@ def test_vaa(vector: dict[str, Any]) -> None:
                 recover(signature, vaa.digest())
         else:
             assert "0x" + recover(signature, vaa.digest()).hex() == signer["address"]
+    addresses = [signer["address"] for signer in expected["signers"]]
+    if None not in addresses:
+        signers = SignerSet.of(TrustRoot.CORE, vaa.set_index, *addresses)
+        assert signed_by(data, Trust((signers,), ()), at=vaa.time) == signers
     assert not isinstance(found.content, model.GovernanceMessage) or describe(found).endswith(describe(found.content))
     content = found.content
     assert isinstance(content, GovernanceMessage | DecodeError)

@@ -149,7 +149,7 @@ class Trust:
             raise DecodeError(
                 f"set {message.set_index} may install set {message.set_index + 1}, not {index}", raw=message.payload, offset=35
             )
-        before = self._signer_of(message, tuple(TrustRoot) if root is None else (root,))
+        before = self.signer_of(message, tuple(TrustRoot) if root is None else (root,))
         name = f"set {before.index} of the {before.root} root"
         if before.expires_at is not None and installed_at > before.expires_at:
             raise SupersededSet(f"{name} expired at {before.expires_at}; it installs nothing at {installed_at}")
@@ -160,8 +160,10 @@ class Trust:
         new = SignerSet(before.root, index, signers, installed_at, None if known is None else known.expires_at)
         return self.with_set(replace(before, expires_at=installed_at.plus(SUPERSEDED_FOR))).with_set(new)
 
-    def _signer_of(self, message: Vaa, roots: tuple[TrustRoot, ...]) -> SignerSet:
-        """The trusted set, of one of these roots, that signed. Raises what is wrong with the signatures, by the first."""
+    def signer_of(self, message: Vaa, roots: tuple[TrustRoot, ...]) -> SignerSet:
+        """The trusted set, of one of these roots, that signed, whenever it counts. Raises ``UnknownSet``, or what is wrong with
+        the signatures, by the first.
+        """
         failure: VerificationError | None = None
         digest = message.digest()
         for root in roots:
