@@ -1,4 +1,4 @@
-"""Pyth Pro (Lazer): channels, properties, what an update says of a feed, its signed and parsed forms, symbols, signers.
+"""Pyth Pro (Lazer): channels, properties, what an update says of a feed, its signed and parsed forms, signers.
 
 Prices are mantissas under the feed's exponent, times whole microseconds since the Unix epoch. Source: pyth-lazer-public
 ``sdk/rust/protocol`` and Pyth's developer documentation, "Payload Reference".
@@ -8,15 +8,12 @@ from __future__ import annotations
 
 from datetime import timedelta
 from enum import IntEnum, StrEnum
-from functools import lru_cache
 from typing import Any, Final
 
 import msgspec
 
 from probekit.errors import DecodeError
 from probekit.model.evm import Address
-from probekit.model.feed import FeedId
-from probekit.model.market_hours import MarketHours
 from probekit.model.price import Price
 from probekit.model.pubkey import Pubkey, base58
 from probekit.units import NS_PER_US, Instant, to_ns
@@ -363,63 +360,3 @@ class LazerStorage(msgspec.Struct, frozen=True):
     signers: tuple[LazerSigner, ...]
     """ed25519."""
     ecdsa_signers: tuple[LazerSigner, ...]
-
-
-class SymbolSession(msgspec.Struct, frozen=True):
-    """One session of a feed's market: its schedule as text, how many publishers it takes, its state."""
-
-    schedule: str | None = None
-    min_publishers: int | None = None
-    state: str | None = None
-    extra: dict[str, Any] = {}
-
-    @property
-    def hours(self) -> MarketHours | None:
-        """The schedule, parsed; ``None`` where there is none. Raises ``DecodeError``."""
-        return None if self.schedule is None else parsed_hours(self.schedule)
-
-
-class LazerSymbol(msgspec.Struct, frozen=True):
-    """One entry of the symbol table. ``feed_id`` is the stable key: names repeat.
-
-    ``sessions`` are keyed as served (``regular``, ``pre_market``, ...). ``expo`` is the feed's exponent. ``extra`` keeps what
-    this release does not know.
-    """
-
-    feed_id: int
-    symbol: str
-    name: str
-    expo: int
-    description: str = ""
-    asset_type: str = ""
-    instrument_type: str = ""
-    quote_currency: str | None = None
-    min_publishers: int | None = None
-    min_channel: str | None = None
-    state: str = ""
-    interval: str | None = None
-    hermes_id: FeedId | None = None
-    schedule: str | None = None
-    sessions: dict[str, SymbolSession] = {}
-    nasdaq_symbol: str | None = None
-    cmc_id: int | None = None
-    groups: tuple[str, ...] = ()
-    expiration_time: str | None = None
-    corporate_actions: tuple[dict[str, Any], ...] = ()
-    extra: dict[str, Any] = {}
-
-    @property
-    def fastest_channel(self) -> Channel | None:
-        """The fastest channel that the feed may be asked on; ``None`` where this release does not know it."""
-        return None if self.min_channel is None else Channel.of(self.min_channel)
-
-    @property
-    def hours(self) -> MarketHours | None:
-        """The regular session's schedule, parsed; ``None`` where there is none. Raises ``DecodeError``."""
-        return None if self.schedule is None else parsed_hours(self.schedule)
-
-
-@lru_cache(maxsize=4096)
-def parsed_hours(schedule: str) -> MarketHours:
-    """Remembered: thousands of symbols share a few schedules. Raises ``DecodeError``."""
-    return MarketHours.parse(schedule)

@@ -12,7 +12,7 @@ import msgspec
 from probekit.codecs.lazer import values
 from probekit.errors import DecodeError
 from probekit.model.feed import FeedId
-from probekit.model.lazer import LazerSymbol, SymbolSession
+from probekit.model.lazer_symbols import LazerSymbol, SymbolSession
 from probekit.secret import Secret
 from probekit.units import Instant
 

@@ -1,0 +1,73 @@
+"""One question about many feeds, where a service refuses it whole for one of them: halves are asked until the ones are found.
+
+The words of a refusal are no part of what the service promises, so that its status alone is read.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Final
+
+from probekit.codecs.lazer.messages import PriceRequest
+from probekit.errors import NotEntitled, NotFound, ProbekitError, StatusError, Unauthorized
+from probekit.model.lazer import LazerUpdate
+
+Ask = Callable[[PriceRequest], Awaitable[LazerUpdate]]
+
+_OF_ONE_FEED: Final = (400, 403, 404)
+"""Statuses that one feed of many may cause."""
+_REQUESTS: Final = 64
+"""At most so many, however many feeds are refused; those that were not told apart then share a refusal."""
+
+
+class Isolation:
+    """``answers`` are (feeds asked for, update) pairs. One question, asked once."""
+
+    def __init__(self, ask: Ask) -> None:
+        self._ask = ask
+        self._left = _REQUESTS
+        self.answers: list[tuple[Sequence[int], LazerUpdate]] = []
+        self._refusals: dict[int, tuple[StatusError, int]] = {}
+        """Why each feed was refused, and how many were refused together."""
+
+    async def run(self, request: PriceRequest) -> dict[int, ProbekitError]:
+        """The errors of those feeds that were refused. Raises what is about all of them: another status, ``Unauthorized`` for
+        403 on several feeds and no answer at all, the service's own words for 400 on everything.
+        """
+        await self._part(request)
+        if self._refusals and not self.answers:
+            first, _ = next(iter(self._refusals.values()))
+            if first.status == 400:
+                raise first
+            if first.status == 403 and len(request.feeds) > 1:
+                raise Unauthorized(first.message, status=403, body=first.body, url=first.url) from first
+        return {feed_id: _error_of(feed_id, *refusal) for feed_id, refusal in self._refusals.items()}
+
+    async def _part(self, request: PriceRequest) -> None:
+        ids = [feed for feed in request.feeds if isinstance(feed, int)]
+        self._left -= 1
+        try:
+            answer = await self._ask(request)
+        except StatusError as error:
+            if error.status not in _OF_ONE_FEED:
+                raise
+            if len(ids) == 1 or self._left < 2:
+                self._refusals.update(dict.fromkeys(ids, (error, len(ids))))
+                return
+            middle = len(ids) // 2
+            await self._part(request.with_feeds(ids[:middle]))
+            await self._part(request.with_feeds(ids[middle:]))
+            return
+        self.answers.append((ids, answer))
+
+
+def _error_of(feed_id: int, error: StatusError, together: int) -> ProbekitError:
+    text = f"feed {feed_id}: {error.message}"
+    if together > 1:
+        text += f" (one of {together}, not told apart)"
+        return StatusError(text, status=error.status, body=error.body, url=error.url)
+    if error.status == 403:
+        return NotEntitled(text, subject=str(feed_id), body=error.body, url=error.url)
+    if error.status == 404:
+        return NotFound(text, subject=str(feed_id))
+    return StatusError(text, status=error.status, body=error.body, url=error.url)
