@@ -51,7 +51,7 @@ _AS_TEXT: Final = (
 _BY_WIRE_NAME: Final = {
     which.wire_name: (which, which.field, _RANGES.get(which, values.I64)) for which in FeedProperty if which != 9
 }
-_SESSIONS: Final[dict[Any, TradingSession]] = {session.wire_name: session for session in TradingSession}
+_SESSIONS: Final = {session.wire_name: session for session in TradingSession}
 _SESSION: Final = FeedProperty.MARKET_SESSION.wire_name
 
 
@@ -115,10 +115,9 @@ def _read_feed(row: Any) -> FeedValues:
 
 
 def _session(value: Any) -> TradingSession | int | str:
-    if value in _SESSIONS:
-        return _SESSIONS[value]
     if isinstance(value, str):
-        return values.text(value, _SESSION)
+        known = _SESSIONS.get(value)
+        return values.text(value, _SESSION) if known is None else known
     return values.integer(value, _SESSION, values.I16)
 
 

@@ -17,6 +17,7 @@ from probekit.errors import DecodeError
 T = TypeVar("T")
 
 _JSON: Final = msgspec.json.Decoder(float_hook=Decimal)
+_ENCODER: Final = msgspec.json.Encoder(decimal_format="number")
 _INTEGER: Final = re.compile(r"-?\d{1,20}", re.ASCII)
 _TEXT: Final = 4_096
 
@@ -38,7 +39,7 @@ def parsed(text: bytes | str, what: str) -> Any:
 
 def shown(value: Any) -> str:
     """The value as JSON, for an error about it."""
-    return msgspec.json.encode(value).decode()
+    return _ENCODER.encode(value).decode()
 
 
 def each(items: Iterable[Any], read: Callable[[Any], T], what: str) -> tuple[T | DecodeError, ...]:
