@@ -45,11 +45,12 @@ class EndpointStats:
 class _Seen:
     endpoint: str
     at_ns: int
+    feeds: frozenset[int]
     payload: LazerPayload | None
 
 
 class _Subscription:
-    __slots__ = ("missing", "newest_us", "period_us", "recent", "seen")
+    __slots__ = ("feeds", "missing", "newest_us", "period_us", "recent", "seen")
 
     def __init__(self, channel: Channel, remember: int) -> None:
         self.period_us = channel.period_us
@@ -57,6 +58,7 @@ class _Subscription:
         self.seen: OrderedDict[int, _Seen] = OrderedDict()
         self.recent: deque[int] = deque()
         self.missing: deque[int] = deque(maxlen=remember)
+        self.feeds: frozenset[int] = frozenset()
 
 
 class Merge:
@@ -82,24 +84,33 @@ class Merge:
         """The account of an endpoint."""
         return self.stats.setdefault(endpoint, EndpointStats(endpoint))
 
-    def take(self, subscription: int, payload: LazerPayload, endpoint: str, *, now_ns: int, at: Instant) -> bool:
-        """Account for an update; whether its time stamp is new in its subscription. ``now_ns`` is monotonic."""
+    def take(
+        self, subscription: int, payload: LazerPayload, endpoint: str, *, now_ns: int, at: Instant
+    ) -> frozenset[int] | None:
+        """Account for an update; the feeds that it is the first to tell of its time, ``None`` where all were told.
+
+        ``now_ns`` is monotonic. Endpoints that may read different feeds complete each other.
+        """
         mine, stats, timestamp_us = self._subscriptions[subscription], self.of(endpoint), payload.timestamp_us
         stats.updates += 1
         stats.last_at = at
+        feeds = frozenset(payload.by_id)
+        if feeds == mine.feeds:
+            feeds = mine.feeds  # One object for all of them.
+        mine.feeds = feeds
         before = mine.seen.get(timestamp_us)
+        if before is None or before.endpoint != endpoint:
+            self._own_beats(mine, subscription, stats, timestamp_us)
         if before is not None:
-            self._again(before, stats, payload, now_ns)
-            if before.endpoint != endpoint:
-                self._own_beats(mine, subscription, stats, timestamp_us)
-            return False
+            return self._again(before, stats, payload, feeds, now_ns)
         stats.first += 1
-        self._own_beats(mine, subscription, stats, timestamp_us)
         self._beats(mine, timestamp_us)
-        self._keep(mine, timestamp_us, _Seen(endpoint, now_ns, payload if self._compare else None))
-        return True
+        self._keep(mine, timestamp_us, _Seen(endpoint, now_ns, feeds, payload if self._compare else None))
+        return feeds
 
-    def _again(self, before: _Seen, stats: EndpointStats, payload: LazerPayload, now_ns: int) -> None:
+    def _again(
+        self, before: _Seen, stats: EndpointStats, payload: LazerPayload, feeds: frozenset[int], now_ns: int
+    ) -> frozenset[int] | None:
         self.duplicates += 1
         if before.endpoint == stats.endpoint:
             stats.repeated += 1
@@ -108,9 +119,14 @@ class Merge:
             stats.late += 1
             stats.late_ns_total += late_ns
             stats.late_ns_max = max(stats.late_ns_max, late_ns)
-        if before.payload is not None and before.payload is not payload:
+        if before.payload is not None:
             told, other = before.payload.by_id, payload.by_id
             self.conflicts += any(told[feed_id] != other[feed_id] for feed_id in told.keys() & other.keys())
+        added = feeds - before.feeds
+        if not added:
+            return None
+        before.feeds |= feeds
+        return added
 
     @staticmethod
     def _own_beats(mine: _Subscription, subscription: int, stats: EndpointStats, timestamp_us: int) -> None:

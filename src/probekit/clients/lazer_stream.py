@@ -16,6 +16,14 @@ from datetime import timedelta
 import msgspec
 
 from probekit.clients.lazer_batch import payload_of
+from probekit.clients.lazer_events import (
+    LazerConnected,
+    LazerEvent,
+    LazerLost,
+    LazerRejected,
+    LazerSubscribed,
+    LazerTick,
+)
 from probekit.clients.lazer_merge import EndpointStats, Merge
 from probekit.clock import SYSTEM_CLOCK, Clock, reap, within
 from probekit.codecs.lazer import messages
@@ -31,67 +39,13 @@ from probekit.errors import (
     StreamClosed,
     Unauthorized,
 )
-from probekit.model.lazer import Channel, LazerPayload, LazerUpdate, VerifiedPayload
+from probekit.model.lazer import Channel, LazerUpdate, VerifiedPayload
 from probekit.secret import Secret, redact_url
 from probekit.transports.base import HeaderValue
 from probekit.transports.queue import BoundedQueue
 from probekit.transports.socket import Connector, Socket
 from probekit.trust.lazer import LazerSigners, verify_update
 from probekit.units import Instant, format_ns, to_ns
-
-
-class LazerTick(msgspec.Struct, frozen=True):
-    """An update that no endpoint had told before. ``subscription`` counts from 0, in the order of the requests.
-
-    ``payload`` is what was signed where signers are given (``proof`` says by whom), else what was parsed. ``at`` is when it was
-    here.
-    """
-
-    subscription: int
-    endpoint: str
-    at: Instant
-    update: LazerUpdate
-    payload: LazerPayload
-    proof: VerifiedPayload | None = None
-
-
-class LazerConnected(msgspec.Struct, frozen=True):
-    """A connection is open and its subscriptions are asked for."""
-
-    endpoint: str
-    at: Instant
-
-
-class LazerLost(msgspec.Struct, frozen=True):
-    """A connection is gone, or could not be made; it is tried again."""
-
-    endpoint: str
-    at: Instant
-    error: ProbekitError
-
-
-class LazerSubscribed(msgspec.Struct, frozen=True):
-    """An endpoint has opened a subscription; ``errors`` are of the feeds that it left out."""
-
-    subscription: int
-    endpoint: str
-    at: Instant
-    errors: dict[int | str, ProbekitError] = {}
-
-
-class LazerRejected(msgspec.Struct, frozen=True):
-    """A message that is none or does not verify, or an error that the service told; the connection goes on.
-
-    ``subscription`` is ``None`` where it is about the whole connection.
-    """
-
-    endpoint: str
-    at: Instant
-    error: ProbekitError
-    subscription: int | None = None
-
-
-LazerEvent = LazerTick | LazerConnected | LazerLost | LazerSubscribed | LazerRejected
 
 
 class LazerStreamPolicy(msgspec.Struct, frozen=True):
@@ -120,8 +74,7 @@ class LazerStream:
     forged one takes nobody's place; the requests must then ask for a signed form. Raises ``ValueError`` for what cannot be
     asked.
 
-    ``merge`` counts duplicates, gaps, conflicts, and each endpoint's part (:attr:`stats`); :attr:`errors` has the feeds that
-    were left out, by subscription.
+    ``merge`` counts duplicates, gaps, conflicts, and each endpoint's part (:attr:`stats`).
     """
 
     def __init__(
@@ -157,12 +110,23 @@ class LazerStream:
         self._queue: BoundedQueue[LazerEvent] = BoundedQueue(self._policy.queue)
         channels: list[Channel] = [one.channel for one in self._requests]
         self.merge = Merge(channels, remember=self._policy.remember, compare=self._policy.compare)
-        self.errors: dict[tuple[int, int | str], ProbekitError] = {}
+        self._left_out: dict[int, dict[str, dict[int | str, ProbekitError]]] = {number: {} for number in range(len(channels))}
 
     @property
     def stats(self) -> dict[str, EndpointStats]:
         """Each endpoint's account, by its redacted URL."""
         return {endpoint: self.merge.of(endpoint) for endpoint in self._urls}
+
+    @property
+    def errors(self) -> dict[tuple[int, int | str], ProbekitError]:
+        """Feeds that every endpoint which has answered leaves out, by (subscription, feed as it was named)."""
+        found: dict[tuple[int, int | str], ProbekitError] = {}
+        for number, answered in self._left_out.items():
+            first, *others = answered.values() or ({},)
+            for feed, error in first.items():
+                if all(feed in other for other in others):
+                    found[number, feed] = error
+        return found
 
     @property
     def dropped(self) -> int:
@@ -319,17 +283,16 @@ class _Connection:
             return
         now_ns = self._clock.monotonic_ns()
         self._told_ns[number] = now_ns
-        if stream.merge.take(number, payload, self._endpoint, now_ns=now_ns, at=at):
-            stream._queue.put(LazerTick(number, self._endpoint, at, update, payload, proof))
+        feeds = stream.merge.take(number, payload, self._endpoint, now_ns=now_ns, at=at)
+        if feeds is not None:
+            stream._queue.put(LazerTick(number, self._endpoint, at, update, payload, feeds, proof))
 
     def _subscribed(self, message: Subscribed, at: Instant) -> None:
         number = self._number(message.subscription_id)
         if number is None:
             return
         errors = _feed_errors(message.ignored, self._stream._requests[number])
-        for feed in self._stream._requests[number].feeds:
-            self._stream.errors.pop((number, feed), None)
-        self._stream.errors.update({(number, feed): error for feed, error in errors.items()})
+        self._stream._left_out[number][self._endpoint] = errors
         self._stream._queue.put(LazerSubscribed(number, self._endpoint, at, errors))
 
     def _refused(self, message: SubscriptionRefused, at: Instant) -> None:
