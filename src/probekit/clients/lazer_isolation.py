@@ -5,6 +5,7 @@ The words of a refusal are no part of what the service promises, so that its sta
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Final
 
@@ -25,7 +26,6 @@ class Isolation:
 
     def __init__(self, ask: Ask) -> None:
         self._ask = ask
-        self._left = _REQUESTS
         self.answers: list[tuple[Sequence[int], LazerUpdate]] = []
         self._refusals: dict[int, tuple[StatusError, int]] = {}
         """Why each feed was refused, and how many were refused together."""
@@ -34,7 +34,7 @@ class Isolation:
         """The errors of those feeds that were refused. Raises what is about all of them: another status, ``Unauthorized`` for
         403 on several feeds and no answer at all, the service's own words for 400 on everything.
         """
-        await self._part(request)
+        await self._halve(request)
         if self._refusals and not self.answers:
             first, _ = next(iter(self._refusals.values()))
             if first.status == 400:
@@ -43,22 +43,27 @@ class Isolation:
                 raise Unauthorized(first.message, status=403, body=first.body, url=first.url) from first
         return {feed_id: _error_of(feed_id, *refusal) for feed_id, refusal in self._refusals.items()}
 
-    async def _part(self, request: PriceRequest) -> None:
+    async def _halve(self, request: PriceRequest) -> None:
+        # Large parts first: where there is not enough for all, most feeds are answered with the least.
         ids = [feed for feed in request.feeds if isinstance(feed, int)]
-        self._left -= 1
-        try:
-            answer = await self._ask(request)
-        except StatusError as error:
-            if error.status not in _OF_ONE_FEED:
-                raise
-            if len(ids) == 1 or self._left < 2:
-                self._refusals.update(dict.fromkeys(ids, (error, len(ids))))
-                return
-            middle = len(ids) // 2
-            await self._part(request.with_feeds(ids[:middle]))
-            await self._part(request.with_feeds(ids[middle:]))
-            return
-        self.answers.append((ids, answer))
+        waiting: deque[tuple[list[int], StatusError | None]] = deque([(ids, None)])
+        left = _REQUESTS
+        while waiting:
+            ids, refusal = waiting.popleft()
+            if not left and refusal is not None:
+                self._refusals.update(dict.fromkeys(ids, (refusal, len(ids))))
+                continue
+            left -= 1
+            try:
+                self.answers.append((ids, await self._ask(request.with_feeds(ids))))
+            except StatusError as error:
+                if error.status not in _OF_ONE_FEED:
+                    raise
+                if len(ids) == 1:
+                    self._refusals[ids[0]] = (error, 1)
+                    continue
+                middle = len(ids) // 2
+                waiting += [(ids[:middle], error), (ids[middle:], error)]
 
 
 def _error_of(feed_id: int, error: StatusError, together: int) -> ProbekitError:

@@ -449,3 +449,9 @@ async def test_a_post_that_fails_is_not_sent_to_another_endpoint() -> None:
     with pytest.raises(ConnectError):
         await fallback.send(replace(get(), method="POST", body=b"{}"))
     assert asked == ["http://one/x"]
+
+
+def test_what_may_be_sent_again() -> None:
+    assert get().may_repeat
+    assert not replace(get(), method="POST").may_repeat
+    assert replace(get(), method="POST", repeatable=True).may_repeat
