@@ -31,7 +31,7 @@ class LazerSigning:
         """Keys derived from ``seed``: the same seed always makes the same. Raises ``ConfigError`` without the extra."""
         try:
             from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-        except ModuleNotFoundError:  # pragma: no cover - the extras' own test installs without it
+        except ModuleNotFoundError:
             raise ConfigError("signing as a router does needs ed25519: pip install 'probekit[lazer]'") from None
         second = keccak256(seed + b"/ed25519")
         return cls(PrivateKey(keccak256(seed + b"/secp256k1")), Ed25519PrivateKey.from_private_bytes(second))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from datetime import timedelta
 
 import pytest
@@ -10,7 +11,7 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from probekit.codecs.lazer import envelope, payload
-from probekit.errors import BadSignature, DecodeError, ParsedMismatch, SupersededSet, UnknownSet, VerificationError
+from probekit.errors import BadSignature, ConfigError, DecodeError, ParsedMismatch, SupersededSet, UnknownSet, VerificationError
 from probekit.model.lazer import (
     Envelope,
     FeedProperty,
@@ -132,6 +133,17 @@ def test_what_several_verifiers_keep() -> None:
     ends = [LazerSigner(key), LazerSigner(key, NOW), LazerSigner(key, NOW.plus(S))]
     assert LazerSigners.merged(ends, reversed(ends)).signers == (ends[2],)
     assert LazerSigners.merged(ends[:1], [LazerSigner(OTHER.address)]).signers == (ends[0], LazerSigner(OTHER.address))
+
+
+def test_without_the_library_of_ed25519(monkeypatch: pytest.MonkeyPatch) -> None:
+    signed = SIGNING.sign(PAYLOAD, UpdateFormat.SOLANA)
+    for name in ("cryptography.exceptions", "cryptography.hazmat.primitives.asymmetric.ed25519"):
+        monkeypatch.setitem(sys.modules, name, None)
+    with pytest.raises(ConfigError, match="pip install 'probekit\\[lazer\\]'"):
+        verify(signed, SIGNERS, at=NOW)
+    with pytest.raises(ConfigError, match="pip install 'probekit\\[lazer\\]'"):
+        LazerSigning.generate(b"a test")
+    assert verify(SIGNING.sign(PAYLOAD, UpdateFormat.EVM), SIGNERS, at=NOW).payload == PAYLOAD
 
 
 # -- whole answers -------------------------------------------------------------------------------------------------------------
