@@ -172,19 +172,22 @@ class LazerClient:
         """The number of a feed by its symbol (``Crypto.BTC/USD``); the table is kept for ten minutes, and longer when it cannot
         be had anew. Raises ``NotFound`` with the nearest symbols.
         """
-        table = await self._symbol_table()
+        return await self._feed_id(symbol, self._clock.monotonic_ns() + self._timeout_ns)
+
+    async def _feed_id(self, symbol: str, deadline_ns: int) -> int:
+        table = await self._symbol_table(deadline_ns)
         found = table.get(symbol)
         if found is None:
             near = ", ".join(difflib.get_close_matches(symbol, table, n=3)) or "none"
             raise NotFound(f"no feed has the symbol {symbol!r}; nearest: {near}", subject=symbol)
         return found.feed_id
 
-    async def _symbol_table(self) -> dict[str, LazerSymbol]:
+    async def _symbol_table(self, deadline_ns: int) -> dict[str, LazerSymbol]:
         cached, now_ns = self._table, self._clock.monotonic_ns()
         if cached is not None and now_ns - cached[0] < to_ns(_SYMBOLS_FOR):
             return cached[1]
         try:
-            entries = await self.symbols()
+            entries = symbols_codec.decode_symbols(await self._get("/v1/symbols", deadline_ns))
         except ProbekitError:
             if cached is None:
                 raise
@@ -240,7 +243,8 @@ class LazerClient:
         timestamp_us: int | None,
     ) -> LazerBatch:
         deadline_ns = self._clock.monotonic_ns() + self._timeout_ns
-        wanted = list(dict.fromkeys([feed if isinstance(feed, int) else await self.feed_id(feed) for feed in feeds]))
+        ids = [feed if isinstance(feed, int) else await self._feed_id(feed, deadline_ns) for feed in feeds]
+        wanted = list(dict.fromkeys(ids))
         forms = tuple(formats)
         if self._signers is not None and not any(form.is_signed for form in forms):
             forms += (UpdateFormat.LE_ECDSA,)
@@ -278,8 +282,9 @@ class LazerClient:
         errors[feed_id] = known[1]
         return True
 
-    async def _get(self, path: str) -> bytes:
-        deadline_ns = self._clock.monotonic_ns() + self._timeout_ns
+    async def _get(self, path: str, deadline_ns: int | None = None) -> bytes:
+        if deadline_ns is None:
+            deadline_ns = self._clock.monotonic_ns() + self._timeout_ns
         url = self.history_endpoints[0].rstrip("/") + path
         request = Request("GET", url, self._headers, deadline_ns=deadline_ns, limits=self._limits)
         return (await self._history.send(request)).body

@@ -278,6 +278,8 @@ Call = Callable[[LazerClient], Awaitable[Any]]
 NOW = FakeClock().now()
 CALLS: dict[str, Call] = {
     "latest": lambda client: client.latest([1]),
+    "latest by symbol": lambda client: client.latest(["Crypto.BTC/USD"]),
+    "feed_id": lambda client: client.feed_id("Crypto.BTC/USD"),
     "at": lambda client: client.at(NOW, [1]),
     "reduced": lambda client: client.reduced(UPDATE, [1]),
     "symbols": lambda client: client.symbols(),

@@ -188,7 +188,7 @@ def test_the_parts_of_an_answer_agree() -> None:
     [
         (replace(PARSED, timestamp_us=1), "time 1, in the payload"),
         (replace(PARSED, feeds=()), "feed 1 is only in the payload"),
-        (replace(PARSED, feeds=(*PARSED.feeds, FeedValues(2))), "feed 2 is only parsed"),
+        (replace(PARSED, feeds=(*PARSED.feeds, FeedValues(2))), "feed 2 is not in the payload"),
         (replace(PARSED, feeds=(replace(FEED, market_session="regular"),)), "marketSession regular"),
         (replace(PARSED, feeds=tuple(FeedValues(number) for number in range(2, 10))), "and 4 more"),
     ],

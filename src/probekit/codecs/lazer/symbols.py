@@ -4,6 +4,7 @@ Reference", "History API" and "Frontend Authentication".
 
 from __future__ import annotations
 
+import contextlib
 from decimal import Decimal
 from typing import Any
 
@@ -141,10 +142,9 @@ class AccessToken(msgspec.Struct, frozen=True):
 
 def decode_access_token(body: bytes) -> AccessToken:
     """An answer of ``/auth/token``. Raises ``DecodeError``, which does not keep the answer: it holds a secret."""
-    try:
+    with contextlib.suppress(DecodeError, ValueError):
         row = values.table(values.parsed(body, "an access token"), "an access token")
-        text = values.text(row.get("access_token"), "access_token")
-        token = Secret(text, origin="the token broker")
+        token = Secret(values.text(row.get("access_token"), "access_token"), origin="the token broker")
         return AccessToken(token, Instant.parse(values.text(row.get("expires_at"), "expires_at")))
-    except (DecodeError, ValueError):
-        raise DecodeError("the token broker's answer is no access token with its expiry", raw=b"") from None
+    # Outside of the handler: what went wrong in it would go along as the context, and quotes the answer.
+    raise DecodeError("the token broker's answer is no access token with its expiry", raw=b"")

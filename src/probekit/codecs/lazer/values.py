@@ -55,6 +55,8 @@ def each(items: Iterable[Any], read: Callable[[Any], T], what: str) -> tuple[T |
 
 def integer(value: Any, name: str, within: range) -> int:
     """From a number or from text."""
+    if type(value) is int and value in within:
+        return value
     if isinstance(value, str) and _INTEGER.fullmatch(value):
         value = int(value)
     if not isinstance(value, int) or isinstance(value, bool) or value not in within:

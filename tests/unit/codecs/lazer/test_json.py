@@ -301,6 +301,7 @@ def test_access_tokens_are_secrets() -> None:
         with pytest.raises(DecodeError) as caught:
             symbols.decode_access_token(json.dumps(broken).encode())
         assert "canary" not in str(caught.value) + str(caught.value.raw)
+        assert caught.value.__context__ is None
 
 
 def test_names_on_the_wire() -> None:
