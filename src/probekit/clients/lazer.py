@@ -30,7 +30,7 @@ from probekit.transports.base import Engine, HeaderValue, Limits, Observer, Requ
 from probekit.transports.retry import RetryPolicy
 from probekit.transports.socket import Connector
 from probekit.transports.stack import build
-from probekit.trust.lazer import LazerSigners
+from probekit.trust.lazer import LazerSigners, require_ed25519
 from probekit.units import NS_PER_US, Instant, to_ns
 
 __all__ = ["HISTORY", "ROUTERS", "SOCKETS", "LazerBatch", "LazerClient"]
@@ -248,6 +248,8 @@ class LazerClient:
         forms = tuple(formats)
         if self._signers is not None and not any(form.is_signed for form in forms):
             forms += (UpdateFormat.LE_ECDSA,)
+        if self._signers is not None and UpdateFormat.SOLANA in forms:
+            require_ed25519()
         errors: dict[int, ProbekitError] = {}
         left = [one for one in wanted if not self._known_refused(one, errors)]
         answers: list[tuple[Sequence[int], LazerUpdate]] = []

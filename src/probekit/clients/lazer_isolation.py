@@ -7,10 +7,11 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
+from copy import copy
 from typing import Final
 
 from probekit.codecs.lazer.messages import PriceRequest
-from probekit.errors import NotEntitled, NotFound, ProbekitError, StatusError, Unauthorized
+from probekit.errors import DecodeError, NotEntitled, NotFound, ProbekitError, StatusError, TransportError, Unauthorized
 from probekit.model.lazer import LazerUpdate
 
 Ask = Callable[[PriceRequest], Awaitable[LazerUpdate]]
@@ -29,19 +30,23 @@ class Isolation:
         self.answers: list[tuple[Sequence[int], LazerUpdate]] = []
         self._refusals: dict[int, tuple[StatusError, int]] = {}
         """Why each feed was refused, and how many were refused together."""
+        self._failures: dict[int, ProbekitError] = {}
+        """What became of those whose part of the question failed in another way."""
 
     async def run(self, request: PriceRequest) -> dict[int, ProbekitError]:
-        """The errors of those feeds that were refused. Raises what is about all of them: another status, ``Unauthorized`` for
-        403 on several feeds and no answer at all, the service's own words for 400 on everything.
+        """The errors of those feeds that were not answered. Where none was, raises what is about all of them: a failure,
+        ``Unauthorized`` for 403 on several feeds, the service's own words for 400 on everything.
         """
         await self._halve(request)
-        if self._refusals and not self.answers:
+        if not self.answers:
+            for failure in self._failures.values():
+                raise failure
             first, _ = next(iter(self._refusals.values()))
             if first.status == 400:
                 raise first
             if first.status == 403 and len(request.feeds) > 1:
                 raise Unauthorized(first.message, status=403, body=first.body, url=first.url) from first
-        return {feed_id: _error_of(feed_id, *refusal) for feed_id, refusal in self._refusals.items()}
+        return self._failures | {feed_id: _error_of(feed_id, *refusal) for feed_id, refusal in self._refusals.items()}
 
     async def _halve(self, request: PriceRequest) -> None:
         # Large parts first: where there is not enough for all, most feeds are answered with the least.
@@ -56,9 +61,14 @@ class Isolation:
             left -= 1
             try:
                 self.answers.append((ids, await self._ask(request.with_feeds(ids))))
-            except StatusError as error:
-                if error.status not in _OF_ONE_FEED:
-                    raise
+            except DecodeError as error:
+                self._failures.update({feed_id: copy(error) for feed_id in ids})
+            except TransportError as error:
+                if not isinstance(error, StatusError) or error.status not in _OF_ONE_FEED:
+                    # The service's state, or the time that is over: no part of the question fares better.
+                    rest = [feed_id for part, _ in waiting for feed_id in part]
+                    self._failures.update({feed_id: copy(error) for feed_id in (*ids, *rest)})
+                    return
                 if len(ids) == 1:
                     self._refusals[ids[0]] = (error, 1)
                     continue

@@ -39,12 +39,12 @@ from probekit.errors import (
     StreamClosed,
     Unauthorized,
 )
-from probekit.model.lazer import Channel, LazerUpdate, VerifiedPayload
+from probekit.model.lazer import Channel, LazerUpdate, UpdateFormat, VerifiedPayload
 from probekit.secret import Secret, redact_url
 from probekit.transports.base import HeaderValue
 from probekit.transports.queue import BoundedQueue
 from probekit.transports.socket import Connector, Socket
-from probekit.trust.lazer import LazerSigners, verify_update
+from probekit.trust.lazer import LazerSigners, require_ed25519, verify_update
 from probekit.units import Instant, format_ns, to_ns
 
 
@@ -72,7 +72,7 @@ class LazerStream:
     ``async for tick in stream`` yields :class:`LazerTick`; :meth:`events` what happens to connections and subscriptions beside
     them. ``api_key`` is a key or an access token. With ``signers`` every update is verified before it counts as told, so that a
     forged one takes nobody's place; the requests must then ask for a signed form. Raises ``ValueError`` for what cannot be
-    asked.
+    asked, ``ConfigError`` when an extra is missing.
 
     ``merge`` counts duplicates, gaps, conflicts, and each endpoint's part (:attr:`stats`).
     """
@@ -97,6 +97,8 @@ class LazerStream:
             raise ValueError("an endpoint is named twice")
         if signers is not None and not all(any(form.is_signed for form in one.formats) for one in self._requests):
             raise ValueError("to verify updates, each request asks for a signed form")
+        if signers is not None and any(UpdateFormat.SOLANA in one.formats for one in self._requests):
+            require_ed25519()
         if connector is None:
             from probekit.transports.websocket import WebsocketsConnector
 

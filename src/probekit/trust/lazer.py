@@ -130,13 +130,20 @@ def _ed25519_signer(signed: Envelope, signers: LazerSigners) -> LazerSigner:
     return signer
 
 
-def ed25519_holds(key: bytes, signature: bytes, message: bytes) -> bool:
-    """Whether the signature is the key's over the message. Raises ``ConfigError`` when the library is not installed."""
+def require_ed25519() -> None:
+    """Raise ``ConfigError`` when the library of ed25519 is not installed: at once, and not at the first update."""
     try:
-        from cryptography.exceptions import InvalidSignature
-        from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+        import cryptography.hazmat.primitives.asymmetric.ed25519  # noqa: F401
     except ModuleNotFoundError:
         raise ConfigError("updates in the form solana are signed by ed25519: pip install 'probekit[lazer]'") from None
+
+
+def ed25519_holds(key: bytes, signature: bytes, message: bytes) -> bool:
+    """Whether the signature is the key's over the message. Raises ``ConfigError`` when the library is not installed."""
+    require_ed25519()
+    from cryptography.exceptions import InvalidSignature
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+
     try:
         Ed25519PublicKey.from_public_bytes(key).verify(signature, message)
     except (InvalidSignature, ValueError):

@@ -10,9 +10,8 @@ from coincurve import PrivateKey
 from probekit.codecs.keccak import keccak256
 from probekit.codecs.lazer import envelope as envelope_codec
 from probekit.codecs.lazer import payload as payload_codec
-from probekit.errors import ConfigError
 from probekit.model.lazer import Envelope, LazerPayload, LazerSigner, UpdateFormat
-from probekit.trust.lazer import LazerSigners
+from probekit.trust.lazer import LazerSigners, require_ed25519
 from probekit.units import Instant
 
 if TYPE_CHECKING:
@@ -29,10 +28,9 @@ class LazerSigning:
     @classmethod
     def generate(cls, seed: bytes) -> LazerSigning:
         """Keys derived from ``seed``: the same seed always makes the same. Raises ``ConfigError`` without the extra."""
-        try:
-            from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-        except ModuleNotFoundError:
-            raise ConfigError("signing as a router does needs ed25519: pip install 'probekit[lazer]'") from None
+        require_ed25519()
+        from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
         second = keccak256(seed + b"/ed25519")
         return cls(PrivateKey(keccak256(seed + b"/secp256k1")), Ed25519PrivateKey.from_private_bytes(second))
 

@@ -32,7 +32,7 @@ from probekit.model.lazer import (
 from probekit.model.lazer_symbols import LazerSymbol
 from probekit.secret import Secret
 from probekit.testing import FakeClock, ReplyTransport, reply
-from probekit.transports.base import Response
+from probekit.transports.base import Request, Response
 from probekit.transports.retry import NO_RETRY
 from probekit.trust.lazer import LazerSigners
 
@@ -171,6 +171,34 @@ async def test_a_refusal_of_everything_is_about_the_key() -> None:
     made, _ = answering(reply(400, '{"error":"INVALID_REQUEST"}'))
     with pytest.raises(errors.StatusError, match="INVALID_REQUEST"):
         await made.latest([1, 2])
+
+
+@pytest.mark.parametrize(
+    ("failure", "kind", "left"),
+    [
+        (reply(200, b"{"), errors.DecodeError, 1),
+        (reply(429, "", {"retry-after": "7"}), errors.RateLimited, 2),
+        (errors.ConnectError("gone"), errors.ConnectError, 2),
+    ],
+)
+async def test_a_part_of_the_question_that_fails_costs_no_other_its_price(
+    failure: Response | Exception, kind: type[Exception], left: int
+) -> None:
+    answers = {
+        (1, 2, 3, 4): reply(403),
+        (1, 2): reply(200, json.dumps(ANSWER)),
+        (3, 4): reply(403),
+        (3,): failure,
+        (4,): reply(403),
+    }
+
+    def handler(request: Request) -> Response | Exception:
+        return answers[tuple(json.loads(request.body or b"")["priceFeedIds"])]
+
+    made = LazerClient("https://one.test", transport=ReplyTransport(handler), clock=FakeClock(), retry=NO_RETRY)
+    batch = await made.latest([1, 2, 3, 4])
+    assert batch[1].price_mantissa == 5
+    assert [feed for feed, error in batch.errors.items() if type(error) is kind] == [3, 4][:left]
 
 
 async def test_symbols_stand_for_their_numbers() -> None:

@@ -10,7 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
+from probekit.clients.lazer_stream import LazerStream
 from probekit.codecs.lazer import envelope, payload
+from probekit.codecs.lazer.messages import PriceRequest
 from probekit.errors import BadSignature, ConfigError, DecodeError, ParsedMismatch, SupersededSet, UnknownSet, VerificationError
 from probekit.model.lazer import (
     Envelope,
@@ -141,6 +143,9 @@ def test_without_the_library_of_ed25519(monkeypatch: pytest.MonkeyPatch) -> None
         monkeypatch.setitem(sys.modules, name, None)
     with pytest.raises(ConfigError, match="pip install 'probekit\\[lazer\\]'"):
         verify(signed, SIGNERS, at=NOW)
+    request = PriceRequest((1,), formats=(UpdateFormat.SOLANA,))
+    with pytest.raises(ConfigError, match="pip install 'probekit\\[lazer\\]'"):
+        LazerStream("ws://a.test", request, signers=SIGNERS)
     with pytest.raises(ConfigError, match="pip install 'probekit\\[lazer\\]'"):
         LazerSigning.generate(b"a test")
     assert verify(SIGNING.sign(PAYLOAD, UpdateFormat.EVM), SIGNERS, at=NOW).payload == PAYLOAD
@@ -196,6 +201,14 @@ def test_the_parts_of_an_answer_agree() -> None:
 def test_contradictions_are_named(told: LazerPayload, match: str) -> None:
     with pytest.raises(ParsedMismatch, match=match):
         check_parsed(told, PAYLOAD)
+
+
+@pytest.mark.parametrize("which", list(FeedProperty))
+def test_no_property_escapes_the_comparison(which: FeedProperty) -> None:
+    told, held = (LazerPayload(1, None, (replace(FeedValues(1, (which,)), **{which.field: value}),)) for value in (1, 2))
+    with pytest.raises(ParsedMismatch, match=which.wire_name):
+        check_parsed(told, held)
+    check_parsed(told, told)
 
 
 def test_what_could_not_be_read_contradicts_nothing() -> None:
