@@ -43,6 +43,7 @@ class Rig:
         key: str = KEY,
         signed: bool = True,
         unentitled: dict[str, tuple[int, ...]] | None = None,
+        jitter: float = 0.0,
     ) -> None:
         self.clock = FakeClock()
         self.network = LazerNetwork()
@@ -59,7 +60,7 @@ class Rig:
             connector=self.connector,
             policy=policy,
             clock=self.clock,
-            jitter=lambda: 0.0,
+            jitter=lambda: jitter,
         )
         self.seen: list[LazerEvent] = []
         self.task: asyncio.Task[None] | None = None
@@ -207,6 +208,25 @@ async def test_a_cut_is_mended_and_subscribed_anew() -> None:
         ]  # fmt: skip
         assert rig.ticks[-1].at.since(rig.clock.now()) > -200_000_000
         assert rig.connector.sockets[0].closed
+
+
+async def test_frames_that_are_cut_short_are_rejected() -> None:
+    request = PriceRequest((1,), formats=(UpdateFormat.EVM,), delivery="binary")
+    async with Rig("a", requests=request) as rig:
+        with rig["a"].faults.during(malformed=True):
+            await rig.tick(1.05)
+        assert len(rig.ticks) == rig.stats("a").rejected == 5
+        assert {type(event.error) for event in rig.of(LazerRejected)} == {errors.DecodeError}
+
+
+@pytest.mark.parametrize(("jitter", "tries"), [(0.0, 3), (1.0, 4)])
+async def test_waits_are_shortened_at_random(jitter: float, tries: int) -> None:
+    rig = Rig("a", jitter=jitter)
+    with rig["a"].faults.during(status=503):
+        async with rig:
+            # After 0.5, 1 and 2 seconds; or half of each.
+            await rig.tick(1.9)
+            assert len(rig.of(LazerLost)) == tries
 
 
 @pytest.mark.parametrize(
