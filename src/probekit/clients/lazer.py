@@ -22,7 +22,7 @@ from probekit.codecs.lazer import symbols as symbols_codec
 from probekit.codecs.lazer.messages import PriceRequest, request_body
 from probekit.codecs.lazer.symbols import AccessToken, Candle
 from probekit.codecs.lazer.updates import decode_update, write_update
-from probekit.errors import DecodeError, NotEntitled, NotFound, ProbekitError, StatusError
+from probekit.errors import DecodeError, NotEntitled, NotFound, ProbekitError, StatusError, Unauthorized
 from probekit.model.lazer import DEFAULT_PROPERTIES, Channel, FeedProperty, LazerUpdate, UpdateFormat
 from probekit.model.lazer_symbols import LazerSymbol
 from probekit.secret import Secret
@@ -166,7 +166,9 @@ class LazerClient:
         """The symbol table, or the part of it that fits; an entry that does not read is its own error."""
         given = {"query": query, "asset_type": asset_type, "entitled_only": "true" if entitled_only else None}
         parameters = urlencode({name: value for name, value in given.items() if value is not None})
-        return symbols_codec.decode_symbols(await self._get("/v1/symbols" + (f"?{parameters}" if parameters else "")))
+        return symbols_codec.decode_symbols(
+            await self._about_no_feed(f"/v1/symbols?{parameters}" if parameters else "/v1/symbols")
+        )
 
     async def feed_id(self, symbol: str) -> int:
         """The number of a feed by its symbol (``Crypto.BTC/USD``); the table is kept for ten minutes, and longer when it cannot
@@ -187,7 +189,7 @@ class LazerClient:
         if cached is not None and now_ns - cached[0] < to_ns(_SYMBOLS_FOR):
             return cached[1]
         try:
-            entries = symbols_codec.decode_symbols(await self._get("/v1/symbols", deadline_ns))
+            entries = symbols_codec.decode_symbols(await self._about_no_feed("/v1/symbols", deadline_ns))
         except ProbekitError:
             if cached is None:
                 raise
@@ -227,7 +229,7 @@ class LazerClient:
         except StatusError as error:
             if error.status == 404:
                 raise NotFound(f"{self.history_endpoints[0]} has no token broker", subject="/auth/token") from None
-            raise
+            raise _of_the_key(error) from None
         return symbols_codec.decode_access_token(answer)
 
     # -- the wire ------------------------------------------------------------------------------------------------------------
@@ -284,6 +286,12 @@ class LazerClient:
         errors[feed_id] = known[1]
         return True
 
+    async def _about_no_feed(self, path: str, deadline_ns: int | None = None) -> bytes:
+        try:
+            return await self._get(path, deadline_ns)
+        except StatusError as error:
+            raise _of_the_key(error) from None
+
     async def _get(self, path: str, deadline_ns: int | None = None) -> bytes:
         if deadline_ns is None:
             deadline_ns = self._clock.monotonic_ns() + self._timeout_ns
@@ -313,3 +321,10 @@ class LazerClient:
             repeatable=repeatable,
         )
         return (await transport.send(request)).body
+
+
+def _of_the_key(error: StatusError) -> StatusError:
+    """A 403 where no feed is named is about the key."""
+    if error.status != 403:
+        return error
+    return Unauthorized(error.message, status=403, body=error.body, url=error.url, elapsed_ns=error.elapsed_ns)

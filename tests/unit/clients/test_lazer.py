@@ -331,6 +331,23 @@ async def test_statuses(call: Call, status: int, kind: type[errors.StatusError])
         assert caught.value.retry_after_ns == 7 * 10**9
 
 
+@pytest.mark.parametrize(
+    ("name", "kind"),
+    [
+        ("reduced", errors.NotEntitled),
+        ("candles", errors.NotEntitled),
+        ("symbols", errors.Unauthorized),
+        ("feed_id", errors.Unauthorized),
+        ("access_token", errors.Unauthorized),
+    ],
+)
+async def test_a_refusal_that_names_no_feed_is_about_the_key(name: str, kind: type[errors.StatusError]) -> None:
+    made, _ = answering(reply(403, "no"))
+    with pytest.raises(errors.StatusError) as caught:
+        await CALLS[name](made)
+    assert type(caught.value) is kind
+
+
 @each
 @pytest.mark.parametrize("body", [b"", b"<html>", b"7", b"null", b"\xff", b"[" * 5000])
 async def test_what_is_no_answer(call: Call, body: bytes) -> None:
