@@ -168,7 +168,7 @@ async def test_a_transaction_that_a_reorganisation_moves_is_told_by_its_new_bloc
     chain.transport.taken()
     waiting = asyncio.ensure_future(client.wait(sent, confirmations=4, poll=POLL, timeout=SOON))
     await until(lambda: _seen(chain, "eth_getTransactionReceipt"), "the wait has seen the first block")
-    await chain.node.rpc("anvil_reorg", 2, [["0x" + raw.hex(), 0]])
+    await chain.node.reorg(2, [(raw, 0)])
     second = await until(lambda: client.receipt(sent), "a second receipt")
     assert second.block_hash != first.block_hash
     chain.transport.taken()
