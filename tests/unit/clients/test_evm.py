@@ -246,7 +246,7 @@ async def test_a_wait_ends_in_time_when_nothing_answers(chain: Chain) -> None:
     async with EvmClient("http://node.test/", chain_id=5, transport=transport, clock=chain.clock) as client:
         with pytest.raises(errors.DeadlineExceeded, match="in time: no answer in time"):
             await chain.run(client.wait(HASH, timeout=timedelta(seconds=3)))
-    # The helper turns the clock by half seconds.
+    # `run` turns the clock by half seconds.
     assert chain.clock.monotonic_ns() - began_ns <= 4 * 10**9
 
 
