@@ -16,7 +16,7 @@ from probekit.clients.evm_multicall import Multicall, Reads
 from probekit.clock import SYSTEM_CLOCK, Clock, within
 from probekit.codecs import evm_rpc as codec
 from probekit.codecs.evm import erc20, multicall
-from probekit.codecs.evm.contract import ContractCall
+from probekit.codecs.evm.contract import ContractCall, PreparedCall
 from probekit.codecs.evm.erc20 import Token
 from probekit.codecs.evm.reverts import reverted
 from probekit.errors import (
@@ -29,6 +29,7 @@ from probekit.errors import (
     ProbekitError,
     RangeTooLarge,
     Reverted,
+    RpcError,
     SendRefused,
 )
 from probekit.model.evm import Address, Block, FeeHistory, Log, Receipt
@@ -47,6 +48,10 @@ __all__ = ["BlockTag", "EvmClient", "Landing", "Reads", "Token"]
 T = TypeVar("T")
 
 BlockTag = int | Literal["latest", "safe", "finalized", "pending", "earliest"]
+
+_PAYER = Address("0x" + "70" * 20)
+"""Nobody's account: who pays in a simulation for which nobody was named."""
+_PLENTY_WEI = 1 << 96
 
 
 class Landing(msgspec.Struct, frozen=True):
@@ -186,8 +191,10 @@ class EvmClient:
         value: int = 0,
         sender: str | None = None,
         balances: Mapping[str, int] | None = None,
+        gas: int | None = None,
     ) -> bytes:
-        """What a contract answers. ``balances`` (wei) are for this call only, on nodes that take state overrides.
+        """What a contract answers. ``balances`` (wei) are for this call only, on nodes that take state overrides. Without
+        ``gas`` a call has as much as the node allows.
 
         Raises ``Reverted`` with what it gave back, ``NotFound`` where an empty answer comes from an address without code (a
         call of such an address succeeds on every node).
@@ -197,6 +204,8 @@ class EvmClient:
             transaction["value"] = hex(value)
         if sender is not None:
             transaction["from"] = Address(sender)
+        if gas is not None:
+            transaction["gas"] = hex(gas)
         params: list[Any] = [transaction, _tag(at)]
         if balances:
             params.append({str(Address(account)): {"balance": hex(wei)} for account, wei in balances.items()})
@@ -214,6 +223,7 @@ class EvmClient:
         value: int = 0,
         sender: str | None = None,
         balances: Mapping[str, int] | None = None,
+        gas: int | None = None,
     ) -> T:
         """What a contract answers, as the call's value. One request, and no other.
 
@@ -221,12 +231,31 @@ class EvmClient:
         and ``DecodeError`` for an answer that is none of this function.
         """
         try:
-            answer = await self.call(to, call.data, at, value=value, sender=sender, balances=balances)
+            answer = await self.call(to, call.data, at, value=value, sender=sender, balances=balances, gas=gas)
         except Reverted as error:
             told = reverted(f"{call.name} on {to}", error.revert_data, code=error.code, node_data=error.data)
             told.attempts = error.attempts
             raise told from None
         return call.result(answer)
+
+    async def simulate(
+        self, prepared: PreparedCall[T], *, sender: str | None = None, at: BlockTag = "latest", gas: int | None = None
+    ) -> T:
+        """What a prepared call would give, by ``eth_call`` with its value. Nothing is sent.
+
+        Without ``sender`` nobody in particular calls. Where that account cannot pay, one is made up that can, on nodes that
+        take state overrides. Raises ``Reverted``, ``NotFound``, and the node's own refusal of a sender who cannot pay.
+        """
+        to, call, value = prepared.to, prepared.call, prepared.value_wei
+        try:
+            return await self.read(to, call, at, value=value, sender=sender, gas=gas)
+        except RpcError as refusal:
+            if sender is not None or not value or type(refusal) is not RpcError:
+                raise
+            try:
+                return await self.read(to, call, at, value=value, sender=_PAYER, balances={_PAYER: _PLENTY_WEI}, gas=gas)
+            except RpcError as second:
+                raise refusal if type(second) is RpcError else second from None
 
     async def multicall(self, calls: Sequence[tuple[str, ContractCall[T]]], at: BlockTag | Block = "latest") -> Reads[T]:
         """Many reads at one block, (contract, call) pairs: each its value or its own error, in order.
