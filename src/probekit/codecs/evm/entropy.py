@@ -79,12 +79,14 @@ def raw_provider(info: ProviderInfo) -> tuple[Any, ...]:
 def request_v1_of(raw: tuple[Any, ...]) -> EntropyRequest:
     """The struct ``Request`` of V1, which cannot tell a failed callback."""
     status = CallbackStatus.NOT_STARTED if raw[-1] else CallbackStatus.NOT_NEEDED
-    return EntropyRequest(*(*raw[:-1], status))
+    members: list[Any] = [*raw[:-1], status]
+    return EntropyRequest(*members)
 
 
 def request_v2_of(raw: tuple[Any, ...]) -> EntropyRequest:
     """The struct ``Request`` of V2. Raises ``ValueError`` for a status that this release does not know."""
-    return EntropyRequest(*(*raw[:-2], CallbackStatus(raw[-2]), raw[-1] * GAS_STEP))
+    members: list[Any] = [*raw[:-2], CallbackStatus(raw[-2]), raw[-1] * GAS_STEP]
+    return EntropyRequest(*members)
 
 
 def raw_request(request: EntropyRequest) -> tuple[Any, ...]:
