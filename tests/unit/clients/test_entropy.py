@@ -114,17 +114,18 @@ class Entropy(Contract):
 class Chain:
     """A node with an Entropy contract and a consumer of it, and the client."""
 
-    def __init__(self, version: int = 2) -> None:
-        self.node = EvmNode()
+    def __init__(self, version: int = 2, *, chain_id: int = 5, address: str = ENTROPY) -> None:
+        self.node = EvmNode(chain_id=chain_id)
+        self.address = address
         self.contract = Entropy(version=version)
         self.consumer = Contract()
         self.counted: Callable[[int], int] = lambda number: number
-        self.node.contracts |= {ENTROPY: self.contract, CONSUMER.lower(): self.consumer}
+        self.node.contracts |= {address: self.contract, CONSUMER.lower(): self.consumer}
         self.node.contracts[MULTICALL3].has("getBlockNumber()", ["uint256"], lambda tx: [self.counted(tx["number"])])
         self.consumer.has("_entropyCallback(uint64,address,bytes32)", [], self._called)
         self.refusal: Exception | None = None
         self.calls: list[tuple[Any, ...]] = []
-        self.entropy = EntropyClient(self.node.client, ENTROPY)
+        self.entropy = EntropyClient(self.node.client, address)
 
     def _called(self, tx: dict[str, Any], *arguments: Any) -> list[Any]:
         self.calls.append((tx.get("from"), int(tx["gas"], 16) if "gas" in tx else None, *arguments))
@@ -141,7 +142,7 @@ class Chain:
         topics, data = event.encode(*values)
         self.node.logs.append(
             {
-                "address": ENTROPY,
+                "address": self.address,
                 "topics": ["0x" + topic.hex() for topic in topics],
                 "data": "0x" + data.hex(),
                 "blockNumber": hex(number),
