@@ -7,6 +7,7 @@ Source: pyth-crosschain ``target_chains/ethereum/contracts/contracts/entropy``; 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import Any, Final, Self, TypeVar, cast
 
@@ -40,8 +41,8 @@ __all__ = ["EntropyClient"]
 
 T = TypeVar("T")
 
-_OUT_OF_GAS: Final = "out of gas"
-"""What nodes say of a call that used up its gas, in their own words around it."""
+_OUT_OF_GAS: Final = re.compile(r"(?i)out.?of.?gas|oog\b")
+"""What nodes say of a call that used up its gas: geth and others "out of gas", those on revm "OutOfGas", "MemoryOOG"."""
 
 
 class EntropyClient:
@@ -171,7 +172,7 @@ class EntropyClient:
         from_block: int | None = None,
         gas: int | None = None,
     ) -> EntropyCause:
-        """Why a request waits or its callback failed, as far as logs and simulations tell.
+        """Why a request waits or its callback failed, as far as logs and simulations tell, at the block of ``status``.
 
         A failed callback is told by its event, searched from ``from_block`` (the request's block, where that is known); with
         ``contributions`` it is tried again, with the gas that the request gives it. For a request that waits the reveal is
@@ -213,7 +214,7 @@ class EntropyClient:
             await self.evm.call(self.address, self.build_reveal(request, contributions).call.data, at, gas=gas)
         except Reverted as error:
             revert = decode_revert(error.revert_data)
-            if not error.revert_data and _OUT_OF_GAS in error.message.lower():
+            if not error.revert_data and _OUT_OF_GAS.search(error.message):
                 return EntropyCause(CauseKind.INSUFFICIENT_GAS, "the reveal itself runs out of gas", gas_limit=limit)
             if revert.entropy_error is EntropyError.INSUFFICIENT_GAS:
                 return EntropyCause(CauseKind.INSUFFICIENT_GAS, str(revert), revert, gas_limit=limit)
@@ -241,7 +242,7 @@ class EntropyClient:
             # An account without code: the contract's call of it succeeds.
             pass
         except Reverted as error:
-            if not error.revert_data and _OUT_OF_GAS in error.message.lower():
+            if not error.revert_data and _OUT_OF_GAS.search(error.message):
                 return EntropyCause(CauseKind.OUT_OF_GAS, f"the callback runs out of {limit} gas", gas_limit=limit)
             return codec.callback_cause(error.revert_data, gas_limit=limit)
         return EntropyCause(CauseKind.CALLBACK_RECOVERED, "the callback would succeed now", gas_limit=limit)

@@ -205,7 +205,7 @@ class CauseKind(StrEnum):
     """Why a request is stuck, or its callback failed."""
 
     OUT_OF_GAS = "out_of_gas"
-    """The callback used up all the gas that the request gives it."""
+    """The callback used up all the gas that the request gives it. (In an event an invalid instruction shows the same.)"""
     REVERTED = "reverted"
     """The callback reverted and said why."""
     SILENT = "silent"

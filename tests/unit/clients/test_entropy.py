@@ -336,6 +336,7 @@ async def test_a_failed_callback_is_tried_again_where_no_event_is_found(chain: C
     assert chain.calls == [(Address(ENTROPY), codec.call_gas(data, 100_000), 7, PROVIDER.lower(), NUMBER)]
     for refusal, kind in (
         (Burn(), CauseKind.OUT_OF_GAS),
+        (Refused(-32603, "EVM error MemoryOOG"), CauseKind.OUT_OF_GAS),
         (Revert("NotMyNumber"), CauseKind.REVERTED),
         (Revert(), CauseKind.SILENT),
     ):
