@@ -73,12 +73,12 @@ class ReferenceReads:
 
     @cached_property
     def failures(self) -> dict[str, ProbekitError]:
-        """Sources that failed as a whole: one error for all that they were asked for."""
+        """Sources that gave no price at all, each with its first error."""
         found: dict[str, ProbekitError] = {}
         for source, answer in self.answers.items():
-            first = next(iter(answer.values()), None)
-            if isinstance(first, ProbekitError) and all(one is first for one in answer.values()):
-                found[source] = first
+            errors = [one for one in answer.values() if isinstance(one, ProbekitError)]
+            if errors and len(errors) == len(answer):
+                found[source] = errors[0]
         return found
 
 

@@ -166,7 +166,8 @@ def state_of(
         return RequestState.FULFILLED if assigned else RequestState.NEVER_MADE
     match request.callback_status:
         case CallbackStatus.NOT_NEEDED:
-            expired = request.use_blockhash and age_blocks > BLOCKHASH_WINDOW
+            # A transaction comes with the next block at the earliest.
+            expired = request.use_blockhash and age_blocks + 1 > BLOCKHASH_WINDOW
             return RequestState.EXPIRED if expired else RequestState.AWAITS_REQUESTER
         case CallbackStatus.NOT_STARTED:
             return RequestState.STUCK if limit.passed(age_blocks, age_s) else RequestState.PENDING

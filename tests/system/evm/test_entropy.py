@@ -294,13 +294,18 @@ async def test_a_block_hash_is_known_for_256_blocks(lottery: Lottery) -> None:
     await lottery.ask(codec.request_alone(lottery.provider, codec.user_commitment(USER), use_blockhash=True))
     reveal = codec.reveal(lottery.provider, 1, USER, lottery.revelation(1))
     await node.mine(255)
-    # A transaction would be in the next block, the 256th.
-    assert (await lottery.status(1)).state is RequestState.AWAITS_REQUESTER
+    # A transaction is in the next block at the earliest, the 256th.
+    status = await lottery.status(1)
+    assert status.state is RequestState.AWAITS_REQUESTER
+    assert status.request is not None
     number = await lottery.chain.client.read(lottery.entropy.address, reveal, sender=lottery.consumer)
-    block = await lottery.chain.client.block((await lottery.status(1)).request.block_number)  # type: ignore[union-attr]
+    block = await lottery.chain.client.block(status.request.block_number)
     assert number == codec.random_number(USER, lottery.revelation(1), bytes.fromhex(block.hash[2:]))
-    await node.mine(2)
+
+    await node.mine(1)
     assert (await lottery.status(1)).state is RequestState.EXPIRED
+    late = {"to": lottery.consumer, "sender": lottery.chain.payer.address, "data": ASK.calldata(reveal.data)}
+    assert not (await node.transact(**late, gas=hex(500_000))).succeeded
     call = lottery.chain.client.read(lottery.entropy.address, reveal, sender=lottery.consumer)
     assert await refusal(call) is EntropyError.BLOCKHASH_UNAVAILABLE
 

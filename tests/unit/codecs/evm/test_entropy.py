@@ -112,6 +112,11 @@ def test_a_request_that_is_not_held() -> None:
     assert codec.get_request_v1(PROVIDER, 7).result(bytes(8 * 32)) is None
 
 
+def test_a_member_that_a_later_release_appended_is_left_out() -> None:
+    answer = codec.GET_REQUEST_V2.answer(codec.raw_request(request()))
+    assert codec.get_request_v2(PROVIDER, 7).result(answer + bytes(32)) == request()
+
+
 def test_a_request_that_was_not_asked_for() -> None:
     answer = codec.GET_REQUEST_V2.answer(codec.raw_request(request(sequence=8)))
     with pytest.raises(DecodeError, match="asked for request 7 of 0x11"):
@@ -296,11 +301,11 @@ LIMIT = StuckLimit(age=timedelta(seconds=60), blocks=20)
         (
             request(callback_status=CallbackStatus.NOT_NEEDED, use_blockhash=True),
             7,
-            256,
+            255,
             1,
             RequestState.AWAITS_REQUESTER,
         ),
-        (request(callback_status=CallbackStatus.NOT_NEEDED, use_blockhash=True), 7, 257, 1, RequestState.EXPIRED),
+        (request(callback_status=CallbackStatus.NOT_NEEDED, use_blockhash=True), 7, 256, 1, RequestState.EXPIRED),
     ],
 )
 def test_states(held: EntropyRequest | None, sequence: int, age_blocks: int, age_s: int | None, state: RequestState) -> None:
