@@ -8,7 +8,7 @@ Source: pyth-crosschain ``target_chains/ethereum/contracts/contracts/entropy``; 
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Final, Self, TypeVar, cast
 
 from probekit.clients.evm import BlockTag, EvmClient
@@ -131,36 +131,67 @@ class EntropyClient:
         blocks of the parent chain; there ``made_in_block``, the chain's own, gives the age in seconds. Raises ``ValueError``
         when the limit is in time alone and the age in seconds cannot be known.
         """
+        known = {} if made_in_block is None else {sequence: made_in_block}
+        (found,) = await self.statuses([sequence], limit=limit, provider=provider, made_in_blocks=known, at=at)
+        if isinstance(found, ProbekitError):
+            raise found
+        return found
+
+    async def statuses(
+        self,
+        sequences: Sequence[int],
+        *,
+        limit: StuckLimit,
+        provider: str | None = None,
+        made_in_blocks: Mapping[int, int] | None = None,
+        at: BlockTag | Block = "latest",
+    ) -> tuple[RequestStatus | ProbekitError, ...]:
+        """:meth:`status` of many requests of one provider, in order, all at one block; one that does not read is its own error.
+
+        One request for each 250, and one for all blocks of those that are held. Raises what concerns them all: the endpoint's
+        errors, ``NotFound`` where no Entropy contract stands.
+        """
         block = at if isinstance(at, Block) else await self.evm.block(at)
         address = await self._named(provider, block.number)
         rows: list[tuple[str, ContractCall[Any]]] = [
-            (self.address, codec.get_request_v2(address, sequence)),
-            (self.address, codec.get_request_v1(address, sequence)),
             (self.address, codec.get_provider_info_v2(address)),
             (self.address, codec.get_provider_info_v1(address)),
             (multicall.ADDRESS, multicall.GET_BLOCK_NUMBER.one()),
         ]
-        reads = await self.evm.multicall(rows, block)
-        request: EntropyRequest | None = self._newer(*reads.results[:2])
-        info: ProviderInfo = self._newer(*reads.results[2:4])
-        if request is None:
-            state = state_of(sequence, None, info, age_blocks=0, age_s=None, limit=limit)
-            return RequestStatus(address, sequence, state, block, info)
+        for sequence in sequences:
+            rows.append((self.address, codec.get_request_v2(address, sequence)))
+            rows.append((self.address, codec.get_request_v1(address, sequence)))
+        newer_info, older_info, counted, *read = (await self.evm.multicall(rows, block)).results
+        info: ProviderInfo = _value(self._newer(newer_info, older_info))
         # Where nothing stands at Multicall3's address the contract's numbers are taken to be the chain's.
-        counted = reads.results[4]
-        contract_block = block.number if isinstance(counted, ProbekitError) else int(counted)
-        if made_in_block is None and contract_block == block.number:
-            made_in_block = request.block_number
-        age_blocks = max(0, contract_block - request.block_number)
-        age_s = None
-        if made_in_block is not None:
-            age_s = max(0, block.timestamp - (await self.evm.block(made_in_block)).timestamp)
-        elif limit.blocks is None and request.callback_status is CallbackStatus.NOT_STARTED:
-            raise ValueError(
-                f"{self.evm.pool.chain} counts other blocks than its contracts: give made_in_block, or limit blocks"
-            )
-        state = state_of(sequence, request, info, age_blocks=age_blocks, age_s=age_s, limit=limit)
-        return RequestStatus(address, sequence, state, block, info, request, age_blocks, age_s, made_in_block)
+        lacks_it = isinstance(counted, ProbekitError) and _is_lacking(counted)
+        contract_block = block.number if lacks_it else int(_value(counted))
+        held = [self._newer(newer, older) for newer, older in zip(read[::2], read[1::2], strict=True)]
+
+        known = dict(made_in_blocks or {})
+        if contract_block == block.number:
+            known = {one.sequence: one.block_number for one in held if isinstance(one, EntropyRequest)} | known
+        wanted = {known[one.sequence] for one in held if isinstance(one, EntropyRequest) and one.sequence in known}
+        times = dict(zip(sorted(wanted), await self.evm.blocks(sorted(wanted)), strict=True)) if wanted else {}
+
+        def judged(sequence: int, request: EntropyRequest | ProbekitError | None) -> RequestStatus | ProbekitError:
+            if isinstance(request, ProbekitError):
+                return request
+            if request is None:
+                state = state_of(sequence, None, info, age_blocks=0, age_s=None, limit=limit)
+                return RequestStatus(address, sequence, state, block, info)
+            made_in = known.get(sequence)
+            made = None if made_in is None else times[made_in]
+            if isinstance(made, ProbekitError):
+                return made
+            if made is None and limit.blocks is None and request.callback_status is CallbackStatus.NOT_STARTED:
+                raise ValueError(f"{self.evm.pool.chain} counts other blocks than its contracts: say where it was made")
+            age_blocks = max(0, contract_block - request.block_number)
+            age_s = None if made is None else max(0, block.timestamp - made.timestamp)
+            state = state_of(sequence, request, info, age_blocks=age_blocks, age_s=age_s, limit=limit)
+            return RequestStatus(address, sequence, state, block, info, request, age_blocks, age_s, made_in)
+
+        return tuple(judged(sequence, request) for sequence, request in zip(sequences, held, strict=True))
 
     # -- why -----------------------------------------------------------------------------------------------------------------
 
@@ -345,20 +376,22 @@ class EntropyClient:
         return await self.evm.read(self.address, older, at)
 
     def _newer(self, newer: Any, older: Any) -> Any:
-        """The value of V2, or of V1 where the contract lacks that. Raises the error that kept it."""
-        if not isinstance(newer, ProbekitError):
+        """The value of V2, or of V1 where the contract lacks that; or the error that kept it."""
+        if not isinstance(newer, ProbekitError) or not _is_lacking(newer):
             return newer
-        if not _is_lacking(newer):
-            raise newer
-        if not isinstance(older, ProbekitError):
-            return older
-        raise self._no_entropy() if _is_lacking(older) else older
+        return self._no_entropy() if isinstance(older, ProbekitError) and _is_lacking(older) else older
 
     def _no_entropy(self) -> NotFound:
         return NotFound(f"no Entropy contract at {self.address} on {self.evm.pool.chain}", subject=str(self.address))
 
 
 _EXPLAINED: Final = (RequestState.PENDING, RequestState.STUCK, RequestState.CALLBACK_FAILED)
+
+
+def _value(outcome: Any) -> Any:
+    if isinstance(outcome, ProbekitError):
+        raise outcome
+    return outcome
 
 
 def _is_lacking(error: ProbekitError) -> bool:

@@ -35,7 +35,7 @@ from probekit.errors import (
 from probekit.model.evm import Address, Block, FeeHistory, Log, Receipt
 from probekit.model.fees import GasFees
 from probekit.transports.base import Engine, Observer
-from probekit.transports.rpc import EVM, Endpoint, EndpointPool, HealthPolicy, PoolPolicy, Standing
+from probekit.transports.rpc import EVM, Call, Endpoint, EndpointPool, HealthPolicy, Outcome, PoolPolicy, Standing
 from probekit.transports.rpc.family import result_of
 from probekit.transports.rpc.record import CallObserver, ChangeObserver
 from probekit.units import to_ns
@@ -142,10 +142,27 @@ class EvmClient:
 
     async def block(self, at: BlockTag = "latest") -> Block:
         """A block by number or tag, without its transactions. Raises ``NotFound`` where there is none."""
-        found = result_of(await self.pool.call("eth_getBlockByNumber", [_tag(at), False]))
-        if found is None:
-            raise NotFound(f"no block {at} on {self.pool.chain}", subject=str(at))
-        return codec.decode_block(found)
+        found = self._block_of(at, await self.pool.call("eth_getBlockByNumber", [_tag(at), False]))
+        if isinstance(found, ProbekitError):
+            raise found
+        return found
+
+    async def blocks(self, numbers: Sequence[int]) -> list[Block | ProbekitError]:
+        """Many blocks in one request, without their transactions: each the block, or why there is none."""
+        calls = [Call("eth_getBlockByNumber", [_tag(number), False]) for number in numbers]
+        outcomes = await self.pool.batch(calls)
+        return [self._block_of(number, outcome) for number, outcome in zip(numbers, outcomes, strict=True)]
+
+    def _block_of(self, tag: BlockTag, outcome: Outcome) -> Block | ProbekitError:
+        try:
+            if isinstance(outcome, ProbekitError):
+                return outcome
+            found = result_of(outcome)
+            if found is None:
+                return NotFound(f"no block {tag} on {self.pool.chain}", subject=str(tag))
+            return codec.decode_block(found)
+        except DecodeError as error:
+            return error
 
     async def fee_history(
         self, blocks: int, *, newest: BlockTag = "latest", percentiles: Sequence[int] = (10, 50, 90)

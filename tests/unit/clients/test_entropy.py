@@ -252,6 +252,42 @@ async def test_what_became_of_a_request(chain: Chain, changes: dict[str, Any], l
     assert chain.methods() == ["eth_getBlockByNumber", "eth_call", "eth_getBlockByNumber"]
 
 
+async def test_many_requests_at_one_block_in_few_requests(chain: Chain) -> None:
+    for sequence in range(1, 61):
+        chain.hold(sequence=sequence, block_number=HEAD - sequence)
+    chain.contract.held[5] = request(sequence=6)  # as a node that lies would have it
+    sequences = [*range(1, 61), 99, 100]
+    found = await chain.entropy.statuses(sequences, limit=StuckLimit(blocks=30), provider=PROVIDER)
+    assert chain.methods().count("eth_call") == 1
+    assert chain.node.requests == 4, "the chain's id, the block, the reads, and the blocks of the requests"
+    assert isinstance(found[4], errors.DecodeError)
+    good = [one for one in found if not isinstance(one, errors.ProbekitError)]
+    assert [one.sequence for one in good] == [sequence for sequence in sequences if sequence != 5]
+    assert {one.state for one in good[:29]} == {RequestState.PENDING}
+    assert {one.state for one in good[29:59]} == {RequestState.STUCK}
+    assert [one.state for one in good[59:]] == [RequestState.FULFILLED, RequestState.NEVER_MADE]
+    assert [one.age_s for one in good[:3]] == [1, 2, 3]
+    assert {one.block.hash for one in good} == {chain.node.block_hash(HEAD)}
+    assert await chain.entropy.statuses([], limit=LIMIT) == ()
+
+
+async def test_a_block_that_the_node_no_longer_has_is_that_requests_error(chain: Chain) -> None:
+    chain.hold(sequence=7, block_number=3)
+    chain.hold(sequence=8)
+
+    def fault(method: str, params: list[Any]) -> None:
+        if method == "eth_getBlockByNumber" and params[0] == "0x3":
+            raise Refused(-32000, "pruned history unavailable")
+
+    chain.node.fault = fault
+    pruned, other = await chain.entropy.statuses([7, 8], limit=LIMIT)
+    assert isinstance(pruned, errors.NotServed)
+    assert not isinstance(other, errors.ProbekitError)
+    assert other.state is RequestState.STUCK
+    with pytest.raises(errors.NotServed):
+        await chain.entropy.status(7, limit=LIMIT)
+
+
 async def test_requests_that_are_not_held(chain: Chain) -> None:
     for sequence, state in ((99, RequestState.FULFILLED), (100, RequestState.NEVER_MADE)):
         found = await chain.entropy.status(sequence, limit=LIMIT)
@@ -479,6 +515,7 @@ METHODS = {
     "fee": lambda entropy: entropy.fee(),
     "request": lambda entropy: entropy.request(7, provider=PROVIDER),
     "status": lambda entropy: entropy.status(7, limit=LIMIT, provider=PROVIDER),
+    "statuses": lambda entropy: entropy.statuses([7, 8], limit=LIMIT, provider=PROVIDER),
     "simulate_request": lambda entropy: entropy.simulate_request(fee_wei=1),
     "try_reveal": lambda entropy: entropy.try_reveal(request(), BOTH),
     "try_callback": lambda entropy: entropy.try_callback(request(), BOTH),

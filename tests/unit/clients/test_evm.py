@@ -14,6 +14,8 @@ from eth_utils.address import to_checksum_address
 
 from probekit import errors
 from probekit.clients.evm import EvmClient
+from probekit.codecs.evm.contract import ContractCall, PreparedCall
+from probekit.model.evm import Address
 from probekit.testing import FakeClock, ReplyTransport, reply
 from probekit.transports.base import Request, Response
 from probekit.transports.rpc import PoolPolicy
@@ -45,14 +47,17 @@ class Chain:
         )
 
     def answer(self, request: Request) -> Response:
-        item = json.loads(request.body or b"")
+        asked = json.loads(request.body or b"")
+        body = [self.item(one) for one in asked] if isinstance(asked, list) else self.item(asked)
+        return reply(200, json.dumps(body), clock=self.clock)
+
+    def item(self, item: dict[str, Any]) -> dict[str, Any]:
         self.seen.append((item["method"], item["params"]))
         head = {"jsonrpc": "2.0", "id": item["id"]}
         try:
-            body = head | {"result": self.methods[item["method"]](item["params"])}
+            return head | {"result": self.methods[item["method"]](item["params"])}
         except errors.RpcError as error:
-            body = head | {"error": {"code": error.code, "message": error.message, "data": error.data}}
-        return reply(200, json.dumps(body), clock=self.clock)
+            return head | {"error": {"code": error.code, "message": error.message, "data": error.data}}
 
     def asked(self, method: str) -> list[list[Any]]:
         return [params for name, params in self.seen if name == method]
@@ -81,6 +86,43 @@ async def test_the_chain(chain: Chain) -> None:
         await chain.client.block("safe")
     with pytest.raises(ValueError, match="no block"):
         await chain.client.block(-1)
+
+
+async def test_many_blocks_are_one_request(chain: Chain) -> None:
+    def block(params: list[Any]) -> Any:
+        if params[0] == "0x9":
+            raise errors.RpcError("pruned history unavailable", code=4444)
+        return {"0x7": BLOCK, "0x8": None, "0xa": {"number": "0x1"}}[params[0]]
+
+    chain.methods["eth_getBlockByNumber"] = block
+    await chain.client.block(7)
+    before = len(chain.transport.requests)
+    found, *others = await chain.client.blocks([7, 8, 9, 10])
+    assert len(chain.transport.requests) == before + 1
+    assert found == await chain.client.block(7)
+    assert [type(one) for one in others] == [errors.NotFound, errors.NotServed, errors.DecodeError]
+    assert await chain.client.blocks([]) == []
+    with pytest.raises(ValueError, match="no block has the number -1"):
+        await chain.client.blocks([-1])
+
+
+async def test_a_simulation_has_its_value_its_gas_and_somebody_who_pays(chain: Chain) -> None:
+    call = ContractCall("seven", b"\xaa", lambda answer: answer)
+    prepared = PreparedCall(Address(TO), call, 5)
+    chain.methods["eth_call"] = lambda _: "0x07"
+    assert await chain.client.simulate(prepared, gas=50_000) == b"\x07"
+    assert chain.asked("eth_call") == [[{"to": TO, "data": "0xaa", "value": "0x5", "gas": "0xc350"}, "latest"]]
+
+    def poor(params: list[Any]) -> Any:
+        if len(params) < 3:
+            raise errors.RpcError("insufficient funds for transfer", code=-32000)
+        assert int(params[2][params[0]["from"]]["balance"], 16) > 10**18
+        return "0x08"
+
+    chain.methods["eth_call"] = poor
+    assert await chain.client.simulate(prepared) == b"\x08"
+    with pytest.raises(errors.RpcError, match="insufficient funds"):
+        await chain.client.simulate(prepared, sender=TO)
 
 
 async def test_accounts(chain: Chain) -> None:

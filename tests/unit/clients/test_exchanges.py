@@ -11,6 +11,8 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from probekit import errors
 from probekit.clients.exchanges import ExchangesClient
@@ -186,6 +188,28 @@ async def test_a_failure_is_its_exchanges_alone(name: str, fault: Any, error: ty
         assert set(reads.of(symbol).values) == set(VENUES) - {name}
     assert list(reads.failures) == [name]
     assert shown(reads.failures[name])
+
+
+@given(
+    st.fixed_dictionaries(
+        {
+            name: st.none()
+            | st.tuples(
+                st.sampled_from([200, 204, 301, 400, 403, 404, 418, 429, 451, 500, 503]),
+                st.binary(max_size=30) | st.sampled_from([b"{}", b"[]", b"null", b'{"error":["EQuery:Unknown asset pair"]}']),
+            )
+            for name in VENUES
+        }
+    )
+)
+async def test_whatever_they_answer_the_others_have_their_prices(answers: dict[str, tuple[int, bytes] | None]) -> None:
+    box = Exchanges()
+    box.faults = {name: box.answer(*answer) for name, answer in answers.items() if answer is not None}
+    reads = await box.client.prices([BTC, SOL], stand_ins=["USDT"])
+    for symbol in (BTC, SOL):
+        found = reads.of(symbol)
+        assert set(found.values) == {name for name, answer in answers.items() if answer is None}
+        assert set(found.values) | set(found.failures) == set(VENUES)
 
 
 @pytest.mark.parametrize(
