@@ -7,18 +7,20 @@ Source: pyth-crosschain ``target_chains/ethereum/contracts/contracts/entropy``; 
 
 from __future__ import annotations
 
+import functools
 import re
-from collections.abc import Mapping, Sequence
-from typing import Any, Final, Self, TypeVar, cast
+from collections.abc import Callable, Coroutine, Mapping, Sequence
+from typing import Any, Concatenate, Final, ParamSpec, Self, TypeVar, cast
 
 from probekit.clients.evm import BlockTag, EvmClient
+from probekit.clock import within
 from probekit.codecs.evm import entropy as codec
 from probekit.codecs.evm import entropy_events, multicall, registry
 from probekit.codecs.evm.contract import ContractCall, Event, PreparedCall
 from probekit.codecs.evm.pyth import sorted_out
 from probekit.codecs.evm.registry import ContractKind, DeployedContract
 from probekit.codecs.evm.reverts import decode_revert
-from probekit.errors import DecodeError, NotFound, ProbekitError, Reverted
+from probekit.errors import DeadlineExceeded, DecodeError, NotFound, ProbekitError, Reverted
 from probekit.model.entropy import (
     CallbackStatus,
     CauseKind,
@@ -36,21 +38,42 @@ from probekit.model.entropy_events import Counted, EntropyEvent, EntropyRequeste
 from probekit.model.evm import Address, Block
 from probekit.model.pyth_evm import Absence, EntropyError
 from probekit.model.pyth_evm_events import Logged
+from probekit.units import to_ns
 
 __all__ = ["EntropyClient"]
 
 T = TypeVar("T")
+P = ParamSpec("P")
 
 _OUT_OF_GAS: Final = re.compile(r"(?i)out.?of.?gas|oog\b")
 """What nodes say of a call that used up its gas: geth and others "out of gas", those on revm "OutOfGas", "MemoryOOG"."""
 
 
+def _one_deadline(
+    method: Callable[Concatenate[EntropyClient, P], Coroutine[Any, Any, T]],
+) -> Callable[Concatenate[EntropyClient, P], Coroutine[Any, Any, T]]:
+    """All requests of a method within the time that the pool has for one."""
+
+    @functools.wraps(method)
+    async def bounded(self: EntropyClient, /, *args: P.args, **kwargs: P.kwargs) -> T:
+        pool = self.evm.pool
+        due_ns = pool.clock.monotonic_ns() + to_ns(pool.policy.timeout)
+        try:
+            return await within(pool.clock, due_ns, method(self, *args, **kwargs))
+        except TimeoutError:
+            raise DeadlineExceeded(f"{pool.chain}: {self.address} was not read in time") from None
+
+    return bounded
+
+
 class EntropyClient:
     """The Entropy contract at ``address`` of the chain of ``evm``, which stays the caller's to close.
 
-    A provider is an address; where none is named it is the contract's default one. A call that the contract refuses raises
-    ``Reverted``, typed by :func:`~probekit.codecs.evm.reverts.revert_of` (``entropy_error``); otherwise what
-    :class:`~probekit.clients.evm.EvmClient` raises.
+    A provider is an address; where none is named it is the contract's default one. A method has the time that the pool has for
+    one call, whatever number of requests it takes; reading a range of logs takes as long as it takes.
+
+    A call that the contract refuses raises ``Reverted``, typed by :func:`~probekit.codecs.evm.reverts.revert_of`
+    (``entropy_error``); otherwise what :class:`~probekit.clients.evm.EvmClient` raises.
     """
 
     def __init__(self, evm: EvmClient, address: str) -> None:
@@ -72,6 +95,7 @@ class EntropyClient:
 
     # -- configuration -------------------------------------------------------------------------------------------------------
 
+    @_one_deadline
     async def state(self, at: BlockTag | Block = "latest") -> EntropyState:
         """The contract's own configuration at one block. What it lacks is in ``unanswered``. Raises ``NotFound`` where nothing
         is answered, so that it is no Entropy contract, or the error of the endpoint.
@@ -90,11 +114,13 @@ class EntropyClient:
         """The provider of requests that name none."""
         return await self.evm.read(self.address, codec.get_default_provider(), at)
 
+    @_one_deadline
     async def provider(self, provider: str | None = None, at: BlockTag = "latest") -> ProviderInfo:
         """A provider's fee, hash chain and margins; not ``registered`` where the contract does not know it."""
         address = await self._named(provider, at)
         return await self._either(codec.get_provider_info_v2(address), codec.get_provider_info_v1(address), at)
 
+    @_one_deadline
     async def fee(self, *, gas_limit: int = 0, provider: str | None = None, at: BlockTag = "latest") -> int:
         """Wei for a request whose callback has ``gas_limit``, Pyth's part included; 0 is the provider's default. Contracts
         before V2 take no other: ``Reverted``.
@@ -109,6 +135,7 @@ class EntropyClient:
 
     # -- requests ------------------------------------------------------------------------------------------------------------
 
+    @_one_deadline
     async def request(self, sequence: int, *, provider: str | None = None, at: BlockTag = "latest") -> EntropyRequest | None:
         """A request that the contract holds; ``None`` once it was fulfilled, and where it never was made (:meth:`status` tells
         these apart).
@@ -116,6 +143,7 @@ class EntropyClient:
         address = await self._named(provider, at)
         return await self._either(codec.get_request_v2(address, sequence), codec.get_request_v1(address, sequence), at)
 
+    @_one_deadline
     async def status(
         self,
         sequence: int,
@@ -137,6 +165,7 @@ class EntropyClient:
             raise found
         return found
 
+    @_one_deadline
     async def statuses(
         self,
         sequences: Sequence[int],
@@ -195,6 +224,7 @@ class EntropyClient:
 
     # -- why -----------------------------------------------------------------------------------------------------------------
 
+    @_one_deadline
     async def cause(
         self,
         status: RequestStatus,
@@ -224,6 +254,7 @@ class EntropyClient:
             return EntropyCause(CauseKind.UNTOLD, "no revelation is at hand to try")
         return await self.try_reveal(request, contributions, gas=gas, at=number)
 
+    @_one_deadline
     async def try_reveal(
         self,
         request: EntropyRequest,
@@ -257,6 +288,7 @@ class EntropyClient:
             return codec.callback_cause(error.revert_data)
         return EntropyCause(CauseKind.NOT_SENT, "the reveal would be taken now; nobody has sent it", gas_limit=limit)
 
+    @_one_deadline
     async def try_callback(
         self, request: EntropyRequest, contributions: Contributions, *, at: BlockTag = "latest"
     ) -> EntropyCause:
@@ -288,6 +320,7 @@ class EntropyClient:
 
     # -- requests and revelations, without sending anything ------------------------------------------------------------------
 
+    @_one_deadline
     async def build_request(
         self,
         *,
@@ -304,6 +337,7 @@ class EntropyClient:
         due = await self.fee(gas_limit=gas_limit, provider=provider, at=at) if fee_wei is None else fee_wei
         return PreparedCall(self.address, call, due)
 
+    @_one_deadline
     async def simulate_request(
         self,
         *,

@@ -177,7 +177,19 @@ async def test_every_way_to_ask(lottery: Lottery) -> None:
     found = counted(await lottery.entropy.requests(from_block=0, to_block=last.block_number, provider=lottery.provider))
     assert [one.event.sequence for one in found] == [1, 2, 3, 4, 5, 6]
     assert [one.event.with_callback for one in found] == [True] * 5 + [False]
-    assert (await lottery.status(6)).state is RequestState.AWAITS_REQUESTER
+    await lottery.revealed(4)
+    lottery.chain.transport.taken()
+    statuses = await lottery.entropy.statuses([*range(1, 8)], limit=LIMIT, provider=lottery.provider)
+    assert lottery.chain.transport.taken() == ["eth_getBlockByNumber", "eth_call", ("eth_getBlockByNumber",) * 5]
+    assert [one.state for one in statuses if isinstance(one, RequestStatus)] == [
+        RequestState.PENDING,
+        RequestState.PENDING,
+        RequestState.PENDING,
+        RequestState.FULFILLED,
+        RequestState.PENDING,
+        RequestState.AWAITS_REQUESTER,
+        RequestState.NEVER_MADE,
+    ]
 
 
 async def test_why_a_request_is_refused(lottery: Lottery) -> None:
@@ -304,8 +316,9 @@ async def test_a_block_hash_is_known_for_256_blocks(lottery: Lottery) -> None:
 
     await node.mine(1)
     assert (await lottery.status(1)).state is RequestState.EXPIRED
-    late = {"to": lottery.consumer, "sender": lottery.chain.payer.address, "data": ASK.calldata(reveal.data)}
-    assert not (await node.transact(**late, gas=hex(500_000))).succeeded
+    data = ASK.calldata(reveal.data)
+    late = await node.transact(to=lottery.consumer, sender=lottery.chain.payer.address, data=data, gas=hex(500_000))
+    assert not late.succeeded
     call = lottery.chain.client.read(lottery.entropy.address, reveal, sender=lottery.consumer)
     assert await refusal(call) is EntropyError.BLOCKHASH_UNAVAILABLE
 

@@ -589,3 +589,37 @@ async def test_a_node_that_hangs(name: str, cancelled: bool) -> None:
     await entropy.evm.aclose()
     await clock.settle()
     assert asyncio.all_tasks() == before
+
+
+@pytest.mark.parametrize("name", ["state", "provider", "fee", "request", "status", "statuses", "simulate_request", "cause"])
+async def test_a_node_that_is_slow_each_time_is_late_once(name: str) -> None:
+    """Every request has an answer in time for itself; together they do not."""
+    chain = Chain(version=1)
+    chain.hold()
+    status = await chain.entropy.status(7, limit=LIMIT)
+
+    async def slow(asked: Request, clock: FakeClock) -> Response:
+        await clock.sleep_until_ns(clock.monotonic_ns() + 6 * 10**9)
+        return chain.node._reply(asked)
+
+    works = {
+        "state": lambda entropy: entropy.state(),
+        "provider": lambda entropy: entropy.provider(),
+        "fee": lambda entropy: entropy.fee(),
+        "request": lambda entropy: entropy.request(7),
+        "status": lambda entropy: entropy.status(7, limit=LIMIT),
+        "statuses": lambda entropy: entropy.statuses([7], limit=LIMIT),
+        "simulate_request": lambda entropy: entropy.simulate_request(),
+        "cause": lambda entropy: entropy.cause(status, contributions=BOTH),
+    }
+    entropy, clock = failing(slow)
+    before = asyncio.all_tasks()
+    task = asyncio.ensure_future(works[name](entropy))
+    await clock.advance(timedelta(seconds=9.9))
+    assert not task.done()
+    await clock.advance(timedelta(seconds=0.1))
+    with pytest.raises(errors.DeadlineExceeded):
+        await task
+    await entropy.evm.aclose()
+    await clock.settle()
+    assert asyncio.all_tasks() == before
