@@ -172,8 +172,7 @@ async def test_every_way_to_ask(lottery: Lottery) -> None:
         codec.request_with_callback(lottery.provider, USER),
         codec.request_alone(lottery.provider, codec.user_commitment(USER)),
     ]
-    for call in calls:
-        last = await lottery.ask(call)
+    *_, last = [await lottery.ask(call) for call in calls]
     found = counted(await lottery.entropy.requests(from_block=0, to_block=last.block_number, provider=lottery.provider))
     assert [one.event.sequence for one in found] == [1, 2, 3, 4, 5, 6]
     assert [one.event.with_callback for one in found] == [True] * 5 + [False]
