@@ -1,8 +1,8 @@
 """Bitstamp: ``GET /api/v2/ticker/``, all markets in one request.
 
 A list of objects with ``pair``, ``last``, ``bid``, ``ask`` and ``timestamp`` as text, the last in Unix seconds: of the answer,
-on Bitstamp's clock. 400.002 is the rate limit (400 a second, 10,000 in ten minutes). Source: www.bitstamp.net/api, "Ticker" and
-"Request limits".
+on Bitstamp's clock. The limits (400 a second, 10,000 in ten minutes) have codes of their own. Source: www.bitstamp.net/api,
+"Ticker", "Request limits" and "Error codes".
 """
 
 from __future__ import annotations
@@ -28,6 +28,8 @@ from probekit.codecs.exchanges.venue import (
 from probekit.errors import DecodeError
 from probekit.units import NS_PER_S
 
+_LIMITS: Final = ("400.002", "400.067", "400.068")
+
 
 def queries(markets: Sequence[str]) -> tuple[Query, ...]:
     """One for all there are."""
@@ -52,7 +54,7 @@ def refusal(status: int, body: bytes) -> Refusal | None:
     if not isinstance(told, dict):
         return None
     code = next((told[name] for name in ("response_code", "code") if isinstance(told.get(name), str)), "")
-    if code == "400.002":
+    if code in _LIMITS:
         return Refusal(RefusalKind.RATE_LIMITED, code)
     return Refusal(RefusalKind.OTHER, code[:200]) if code else None
 

@@ -190,6 +190,7 @@ def test_krakens_rows(row: Any) -> None:
         ("okx", 200, '{"code":"0","data":[]}', None),
         ("bitstamp", 429, '{"response_code":"400.002"}', RefusalKind.RATE_LIMITED),
         ("bitstamp", 400, '{"code":"400.002"}', RefusalKind.RATE_LIMITED),
+        ("bitstamp", 400, '{"code":"400.067"}', RefusalKind.RATE_LIMITED),
         ("bitstamp", 400, '{"code":"400.007"}', RefusalKind.OTHER),
         ("bitstamp", 200, "{}", None),
         ("coingecko", 429, '{"status":{"error_code":429,"error_message":"exceeded"}}', RefusalKind.RATE_LIMITED),
