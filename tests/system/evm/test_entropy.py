@@ -83,7 +83,8 @@ class Lottery:
         return await self.entropy.status(sequence, limit=limit)
 
     async def _sent(self, **fields: Any) -> Receipt:
-        receipt = await self.chain.node.transact(**fields)
+        # Named, since an estimate is of the block before.
+        receipt = await self.chain.node.transact(**({"gas": hex(1_000_000)} | fields))
         assert receipt.succeeded, receipt
         return receipt
 
