@@ -16,6 +16,7 @@ from probekit.dev.asgi import SandboxApp
 from probekit.dev.reply import Broken
 from probekit.dev.sandbox import Sandbox
 from probekit.errors import ConfigError
+from probekit.errors.extras import missing_extra
 
 _START_POLL_S = 0.005
 
@@ -131,5 +132,5 @@ def _uvicorn() -> Any:
     try:
         import uvicorn
     except ModuleNotFoundError:
-        raise ConfigError("the sandbox server needs uvicorn: pip install 'probekit[dev]'") from None
+        raise missing_extra("the sandbox server needs uvicorn", "dev") from None
     return uvicorn

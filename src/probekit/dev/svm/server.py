@@ -17,6 +17,7 @@ from probekit.dev.svm.node import Node
 from probekit.dev.svm.rpc import MAX_BODY, respond
 from probekit.dev.svm.subscriptions import MAX_MESSAGE, Connection
 from probekit.errors import ConfigError
+from probekit.errors.extras import missing_extra
 
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
@@ -226,7 +227,7 @@ def _listen(host: str, port: int) -> list[socket.socket]:
 def _uvicorn() -> Any:
     # websockets is what uvicorn's WebSocket side stands on.
     if any(importlib.util.find_spec(name) is None for name in ("uvicorn", "websockets")):
-        raise ConfigError("the node's server needs uvicorn and websockets: pip install 'probekit[dev,solana]'")
+        raise missing_extra("the node's server needs uvicorn and websockets", "dev", "solana")
     import uvicorn
 
     return uvicorn
