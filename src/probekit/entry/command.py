@@ -65,7 +65,9 @@ def build_parser(probe: Probe[Any], prog: str | None = None) -> Parser:
     mode = parser.add_mutually_exclusive_group()
     mode.add_argument("--once", action="store_true", help="run once and exit with its status (default)")
     mode.add_argument("--loop", action="store_true", help="run on, until SIGTERM or SIGINT")
-    mode.add_argument("--explain", action="store_true", help="print the question and the effective options with their origin, and exit")
+    mode.add_argument(
+        "--explain", action="store_true", help="print the question and the effective options with their origin, and exit"
+    )
     parser.add_argument("--config", metavar="FILE", type=filled, help="manifest (default: the YAML beside the probe)")
     parser.add_argument("--set", metavar="KEY=VALUE", action="append", default=[], help="override an option, as in YAML")
     parser.add_argument("--interval", metavar="DURATION", type=filled, help="override the manifest's interval")
