@@ -96,6 +96,7 @@ class Runner(Generic[O]):
                     settings.probe_version,
                     settings.source_digest,
                     settings.config_digest,
+                    self.evaluator.planned,
                 )
             )
         return changed

@@ -15,6 +15,7 @@ from probekit.model import Failure, Observation, RequestRecord, Status, Target, 
 from probekit.probe import AnyObservation, Checks, O
 from probekit.runner.evidence import evidence_of
 from probekit.runner.failures import behind, vantage_verdict, verdict_of
+from probekit.runner.recorder import Planned
 from probekit.units import Instant
 
 _log = logging.getLogger("probekit.runner")
@@ -75,6 +76,15 @@ class Evaluator(Generic[O]):
     @property
     def check_names(self) -> tuple[str, ...]:
         return tuple(sorted({check.name for state in self._states.values() for check in state.checks}))
+
+    @property
+    def planned(self) -> tuple[Planned, ...]:
+        """Every check of every target, with the counters and histograms it says that it will record."""
+        return tuple(
+            Planned(state.target.id, check.name, getattr(check, "records", ()))
+            for state in self._states.values()
+            for check in state.checks
+        )
 
     def all_seen(self) -> bool:
         """Whether every target has been observed, or has failed, at least once."""

@@ -16,7 +16,7 @@ from probekit.errors import ConfigError, ConnectError, Unauthorized
 from probekit.model import Evidence, Failure, Observation, ProbeRun, Status, Target, Vantage, Verdict
 from probekit.model.run import EVIDENCE_LIMIT
 from probekit.probe import AnyObservation, Context, Options, Probe
-from probekit.runner import ProbeInfo, RunSettings, config_digest, run_once, summary, watch
+from probekit.runner import Planned, ProbeInfo, RunSettings, config_digest, run_once, summary, watch
 from probekit.runner.encode import decode_run, encode_run
 from probekit.runner.evaluate import Evaluator
 from probekit.runner.evidence import evidence_of
@@ -196,6 +196,8 @@ async def test_a_recorder_that_fails_stops_neither_the_probe_nor_its_siblings() 
     assert sound.runs == [run]
     assert [one.id for one in sound.infos[0].targets] == ["a", "b"]
     assert sound.infos[0].checks == ("latency_budget",)
+    planned = [Planned(name, "latency_budget", (("latency", 10**9),)) for name in ("a", "b")]
+    assert list(sound.infos[0].planned) == planned
     assert (broken.closed, sound.closed) == (1, 1)
 
 
