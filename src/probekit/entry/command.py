@@ -8,14 +8,16 @@ import inspect
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from probekit._version import __version__
 from probekit.entry.guard import EXIT_CONFIG, guarded
 from probekit.entry.streams import emit, say
 from probekit.errors import ConfigError
-from probekit.manifest.discovery import Found, load_probe, source_digest
 from probekit.probe import Probe
+
+if TYPE_CHECKING:
+    from probekit.manifest.discovery import Found
 
 
 class Parser(argparse.ArgumentParser):
@@ -95,6 +97,8 @@ def main(probe: Probe[Any], argv: Sequence[str] | None = None) -> int:
 
 def run_found(found: Found, argv: Sequence[str], *, program: str = "probekit run") -> int:
     """``probekit run``: load the probe's file and run it."""
+    from probekit.manifest.discovery import load_probe
+
     program = f"{program} {found.name}"
     return guarded(program, lambda: _main(load_probe(found), found.path, argv, program))
 
@@ -118,9 +122,11 @@ def _main(probe: Probe[Any], path: Path, argv: Sequence[str] | None, program: st
     if arguments.runs is not None and not arguments.loop:
         parser.error("--runs counts the runs of --loop, which is not given")
     if arguments.version:
+        from probekit.manifest.discovery import source_digest
+
         emit(f"{probe.name} {__version__} {source_digest(path)[:16]}\n")
         return 0
-    # Only what runs needs the rest: --help and --version answer without it.
+    # Only what runs needs the rest, the reader of manifests too: --help answers without it.
     from probekit.entry.execute import execute
 
     try:

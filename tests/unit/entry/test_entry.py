@@ -291,7 +291,20 @@ def test_a_probes_file_runs_by_itself_and_ends_on_sigterm(url: str) -> None:
 
 
 def test_what_help_and_import_must_not_load() -> None:
-    heavy = ("httpx", "pycurl", "web3", "solders", "rich", "opentelemetry.sdk", "requests", "grpc", "uvloop", "pydantic")
+    heavy = (
+        "httpx",
+        "pycurl",
+        "web3",
+        "solders",
+        "rich",
+        "opentelemetry.sdk",
+        "requests",
+        "grpc",
+        "uvloop",
+        "pydantic",
+        "yaml",
+        "probekit.runner",
+    )
     code = (
         "import sys, importlib.util, contextlib, io\n"
         "import probekit\n"
