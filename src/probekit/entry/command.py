@@ -25,6 +25,10 @@ class Parser(argparse.ArgumentParser):
     CRITICAL.
     """
 
+    def __init__(self, **how: Any) -> None:
+        # A prefix of an option is a typing error, not a wish: --onc must not run what --once would, nor --unver skip a proof.
+        super().__init__(allow_abbrev=False, **how)
+
     def error(self, message: str) -> NoReturn:
         words, near = message.split(), list[str]()
         if message.startswith("unrecognized arguments"):
@@ -60,8 +64,6 @@ def build_parser(probe: Probe[Any], prog: str | None = None) -> Parser:
     parser = Parser(
         prog=prog or f"{probe.name}.py",
         description=first_line(probe.question),
-        # A prefix of an option is a typing error, not a wish: --onc must not run what --once would.
-        allow_abbrev=False,
         epilog="Exit codes: 0 OK, 1 WARNING, 2 CRITICAL, 3 UNKNOWN, only skips, or a wrong configuration; 130 interrupted.",
     )
     mode = parser.add_mutually_exclusive_group()
