@@ -136,6 +136,13 @@ async def test_a_check_that_raises_is_counted_and_is_no_pass() -> None:
     assert (result.status, result.verdicts[0].reason) == (Status.UNKNOWN, "probe_error")
     assert evaluator.defects == 1
 
+    async def observe(ctx: Context[Opts], wanted: Sequence[Target]) -> AsyncIterator[AnyObservation]:
+        for target in wanted:
+            yield sample(ctx.clock, target.id)
+
+    run = await once(poll(observe, checks=lambda options, target: [Broken()]), FakeClock())
+    assert run.error_type == "probe_error"
+
 
 async def test_the_deadline_ends_a_run_with_its_true_duration() -> None:
     async def observe(ctx: Context[Opts], wanted: Sequence[Target]) -> AsyncIterator[AnyObservation]:
