@@ -26,6 +26,7 @@ class Options(pk.Options, frozen=True, kw_only=True):
     max_silence: Annotated[timedelta, pk.doc("how long a stream may bring nothing at all")] = timedelta(seconds=10)
 
     def __post_init__(self) -> None:
+        self.require("feeds", "max_delay", "max_silence")
         if len(set(self.endpoints)) < 2:
             raise ValueError("agreement needs at least two different endpoints")
 

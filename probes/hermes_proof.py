@@ -45,6 +45,7 @@ class Options(pk.Options, frozen=True, kw_only=True):
     )
 
     def __post_init__(self) -> None:
+        self.require("feeds", "max_latency")
         trust_of(self)
 
 

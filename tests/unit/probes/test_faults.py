@@ -267,6 +267,6 @@ async def test_latency_of_requests_and_streams() -> None:
 def test_the_trust_of_hermes_proof_comes_from_its_options() -> None:
     probe = load("hermes_proof")
     trust_of = module_of(probe).trust_of
-    assert trust_of(probe.options(feeds=(), network="mainnet")).newest(TrustRoot.PRO).index == 1
-    assert trust_of(probe.options(feeds=(), network="beta")).roots() == {TrustRoot.CORE}
-    assert timedelta(minutes=10) == probe.options(feeds=()).refused_for
+    assert trust_of(probe.options(feeds=("aa" * 32,), network="mainnet")).newest(TrustRoot.PRO).index == 1
+    assert trust_of(probe.options(feeds=("aa" * 32,), network="beta")).roots() == {TrustRoot.CORE}
+    assert timedelta(minutes=10) == probe.options(feeds=("aa" * 32,)).refused_for
