@@ -73,8 +73,7 @@ class StreamContinuity:
         # The first mark is of before the first judgement: what that one tells counts from now on.
         marks = state.marks or ((now, state.faults),)
         # The newest mark before the window stays: it is what the window began with.
-        while len(marks) > 1 and marks[1][0].ns <= oldest:
-            marks = marks[1:]
+        marks = marks[max(sum(at.ns <= oldest for at, _ in marks) - 1, 0) :]
         recent = faults - marks[0][1]
         # A message rate must not decide how long the window is: marks are a part of the window apart.
         if now.since(marks[-1][0]) * (self.MAX_MARKS - 2) >= to_ns(self.window):
