@@ -6,16 +6,21 @@ import re
 from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, Literal, get_args
 
 import pytest
 
+from probekit.checks import SignedPoint
 from probekit.clients.hermes import HermesClient
+from probekit.codecs.messages import encode
 from probekit.dev import faults
 from probekit.dev.faults import Fault
 from probekit.model import ProbeRun, Status, TrustRoot
 from probekit.transports.retry import NO_RETRY
+from probekit.trust.signing import sign_slot
 from tests.support.sandbox import FIRST, SECOND, Lab, S, load, module_of, others_ok, result, verdict
+from tests.unit.trust.builders import PRO_SET, SLOT, TIME_S, price
 
 OK, WARNING, CRITICAL, UNKNOWN = Status.OK, Status.WARNING, Status.CRITICAL, Status.UNKNOWN
 
@@ -229,6 +234,17 @@ async def test_endpoints_agree_lag_and_conflict() -> None:
         lab.second.inject(faults.Lag(delay_ms=6_000))
         run = await lab.pass_seconds(5)
         assert verdict(run, lab.ids[0]) == (WARNING, "lagging")
+
+
+def test_only_price_messages_are_compared() -> None:
+    """The two types of message about one feed come in any order; that is no disagreement."""
+    other = b"\x01" + bytes.fromhex(price(0).feed_id) + bytes(68)
+    points = []
+    signed_points = module_of(load("hermes_agreement")).signed_points
+    for content in ([encode(price(0)), other], [other, encode(price(0))]):
+        raw = [sign_slot(content, PRO_SET, slot=SLOT, time_s=TIME_S).update([0, 1])]
+        points.append(signed_points(SimpleNamespace(signed_bytes=raw.copy)))
+    assert points[0] == points[1] == {price(0).feed_id: SignedPoint(TrustRoot.PRO, SLOT, encode(price(0)).hex())}
 
 
 async def test_agreement_with_one_endpoint_gone_is_unknown() -> None:
