@@ -149,6 +149,15 @@ def redact_bytes(data: bytes) -> bytes:
     return data
 
 
+_MARGIN: Final = 4_096
+"""Bytes looked at beyond an excerpt: a secret that a cut runs through is not found by its first half."""
+
+
+def excerpt(data: bytes, size: int) -> str:
+    """The first ``size`` bytes of ``data`` as text, without any live secret, also without the beginning of one."""
+    return redact_bytes(data[: size + _MARGIN])[:size].decode("utf-8", "replace")
+
+
 _KEY_PARAMETERS: Final = re.compile(
     r"(?i)([?&;](?:[\w.-]*(?:token|api[_-]?key|apikey|secret|password|passwd|signature)[\w.-]*|key|auth|sig)=)[^&#;\s\"']*"
 )

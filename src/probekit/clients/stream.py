@@ -17,7 +17,7 @@ from probekit.codecs import hermes as codec
 from probekit.errors import DecodeError, NotFound, ProbekitError
 from probekit.model import FeedId
 from probekit.transports.base import Request
-from probekit.transports.sse import Arrived, Closed, EventStream, Opened, StreamPolicy, merged
+from probekit.transports.sse import Arrived, Closed, EventStream, Opened, StreamPolicy, merged, stream_queue
 from probekit.units import Instant
 
 if TYPE_CHECKING:
@@ -53,9 +53,16 @@ class HermesStream:
         self.accounting = Accounting()
         self.undecodable = 0
         self._policy = policy or StreamPolicy()
-        # More ids than fit a URL take several connections.
+        self._queue = stream_queue(self._policy)
+        # More ids than fit a URL take several connections; what waits for the consumer is bounded for all of them.
         self._streams = [
-            EventStream(client._transport, partial(self._subscribe, part), clock=client._clock, policy=self._policy)
+            EventStream(
+                client._transport,
+                partial(self._subscribe, part),
+                clock=client._clock,
+                policy=self._policy,
+                queue=self._queue,
+            )
             for part in client._parts(self._ids, _STREAM_PATH)
         ]
 
@@ -74,7 +81,7 @@ class HermesStream:
     @property
     def dropped(self) -> int:
         """Events that a slow consumer never saw."""
-        return sum(stream.dropped for stream in self._streams)
+        return self._queue.dropped
 
     def state(self, *, connected: bool, opened_at: Instant, last_event_at: Instant | None, reason: str = "") -> StreamState:
         """The stream's condition with its counters, as :class:`~probekit.checks.StreamContinuity` judges it."""
@@ -99,7 +106,7 @@ class HermesStream:
 
     async def events(self) -> AsyncGenerator[Batch | StreamChange, None]:
         """Batches and changes of the connection, in order, for ever; close the generator to end the stream."""
-        items = merged(self._streams, self._policy.queue)
+        items = merged(self._streams)
         try:
             async for item in items:
                 if isinstance(item, Arrived):

@@ -16,8 +16,8 @@ from probekit.units import to_ns
 class Fallback:
     """Middleware: rewrites a request's origin to each endpoint in turn while the error says ``retry_other``.
 
-    A POST that may have an effect goes to the first of them only. An endpoint that failed is asked last for ``cool_down``. The
-    request's URL is made for the first endpoint; each try has an equal part of the time left, so that one that hangs leaves
+    A POST that may have an effect goes to the first of them only. An endpoint that failed so is asked last for ``cool_down``.
+    The request's URL is made for the first endpoint; each try has an equal part of the time left, so that one that hangs leaves
     time for the others.
     """
 
@@ -47,7 +47,8 @@ class Fallback:
             try:
                 response = await self._inner.send(self._aimed(request, endpoint, len(order) - position))
             except TransportError as error:
-                self._failed_at[endpoint] = self._clock.monotonic_ns()
+                if error.retry_other:
+                    self._failed_at[endpoint] = self._clock.monotonic_ns()
                 if last or not error.retry_other or self._late(request):
                     raise
             else:

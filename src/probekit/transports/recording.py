@@ -7,7 +7,7 @@ from typing import Final
 from probekit.clock import Clock
 from probekit.errors import DeadlineExceeded, Phase, TransportError
 from probekit.model import Phases, RequestRecord
-from probekit.secret import redact
+from probekit.secret import excerpt, redact
 from probekit.transports.base import Engine, Observer, Request, Response
 
 _KEPT_HEADERS: Final = frozenset(
@@ -73,7 +73,7 @@ class Recording:
                 attempt=request.attempt,
                 new_connection=response.new_connection,
                 headers=tuple((name, redact(value)[:200]) for name, value in response.headers if name in _KEPT_HEADERS),
-                excerpt=redact(response.body[:_EXCERPT].decode("utf-8", "replace")) if failed else "",
+                excerpt=excerpt(response.body, _EXCERPT) if failed else "",
             )
         )
         return response

@@ -37,6 +37,7 @@ from probekit.secret import Secret
 from probekit.testing import FakeClock, ReplyTransport, reply
 from probekit.transports.base import Request, Response
 from probekit.transports.retry import NO_RETRY
+from probekit.transports.sse import StreamPolicy
 from probekit.units import Instant
 
 S = timedelta(seconds=1)
@@ -309,6 +310,20 @@ async def test_hundreds_of_feeds_take_several_streams() -> None:
     assert box.sandbox.open_streams == 0
     with pytest.raises(ValueError, match="at least one"):
         box.hermes.stream([])
+
+
+async def test_what_a_slow_consumer_never_sees_is_counted_over_all_connections() -> None:
+    box = Box(feeds=250)
+    stream = box.hermes.stream(box.ids, policy=StreamPolicy(queue=4))
+    events = stream.events()
+    await anext(events)
+    for _ in range(8):
+        await box.clock.advance(S / 4)
+    assert box.sandbox.open_streams == 3
+    assert stream.dropped > 0
+    await events.aclose()
+    await box.clock.settle()
+    assert box.sandbox.open_streams == 0
 
 
 async def test_iterating_a_stream_yields_batches_alone() -> None:
