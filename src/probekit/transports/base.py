@@ -7,7 +7,7 @@ HTTP library is below.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from dataclasses import dataclass, field, replace
 from typing import Final, Literal, Protocol, Self, runtime_checkable
 
@@ -26,22 +26,23 @@ DEFAULT_MAX_BODY_BYTES: Final = 32 * 1024 * 1024
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """Bounds of an answer. ``max_body_bytes`` counts after decompression, for a stream per message (the SSE layer's
-    business).
+    """Bounds of an answer. ``max_body_bytes`` counts after decompression; a stream has none here, its messages do (the SSE
+    layer's business).
     """
 
     max_header_bytes: int = DEFAULT_MAX_HEADER_BYTES
     max_body_bytes: int = DEFAULT_MAX_BODY_BYTES
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class Request:
     """One logical request. Engines make exactly one attempt of it.
 
     ``deadline_ns`` is absolute on the transport's monotonic clock and covers everything from name look-up to the last
     byte of the body (for ``stream=True``: to the end of the headers). ``url`` may hold a key in its path or query: show
-    ``shown_url``. A header's value may be a :class:`~probekit.secret.Secret`; engines reveal it on the wire only.
-    ``repeatable`` is the caller's word that a POST only asks, so that it may go out again, or to another endpoint.
+    ``shown_url``. A header's value may be a :class:`~probekit.secret.Secret`; engines reveal it on the wire only, and to no
+    other origin that a redirect leads to. ``repeatable`` is the caller's word that a POST only asks, so that it may go out
+    again, or to another endpoint.
     """
 
     method: Method
@@ -59,6 +60,9 @@ class Request:
     def may_repeat(self) -> bool:
         """Whether sending it again, or to somebody else, changes nothing."""
         return self.method != "POST" or self.repeatable
+
+    def __repr__(self) -> str:
+        return f"Request({self.method} {self.shown_url}, attempt {self.attempt})"
 
     @property
     def shown_url(self) -> str:
@@ -95,7 +99,7 @@ class Response:
     new_connection: bool | None = None
     url: str = ""
     """Redacted."""
-    chunks: AsyncIterator[bytes] | None = None
+    chunks: AsyncGenerator[bytes, None] | None = None
     close: Callable[[], Awaitable[None]] | None = None
 
     def header(self, name: str) -> str | None:
