@@ -40,7 +40,7 @@ class HermesStream:
 
     ``async for batch in stream`` yields one :class:`Batch` per event, over the ids the event carries. :meth:`events` yields
     :class:`StreamChange` beside them. Ids that the service refuses are set apart before subscribing, in :attr:`errors`.
-    ``accounting`` counts gaps, duplicates and reordering per feed; ``undecodable`` events that were none.
+    ``accounting`` counts gaps, duplicates and reordering per feed; ``undecodable`` events of which nothing could be read.
     """
 
     def __init__(self, client: HermesClient, ids: Sequence[FeedId], policy: StreamPolicy | None) -> None:
@@ -124,14 +124,17 @@ class HermesStream:
 
     def _batch(self, item: Arrived) -> Batch | DecodeError:
         try:
-            answer = codec.decode_prices(item.event.data)
-            ids = [self._known.get(update.id) or FeedId(update.id) for update in answer.parsed or ()]
-            batch = Batch(ids, (answer,), {}, received_at=item.at)
-        except (DecodeError, ValueError) as error:
+            answer, malformed = codec.decode_prices_apart(item.event.data)
+            known, parsed = self._known, answer.parsed or ()
+            # Only what was subscribed to: a server that makes up feeds must not make anything grow here.
+            updates = [update for update in parsed if update.id in known]
+            ids = [*dict.fromkeys(known[update.id] for update in updates), *(one for one in malformed if one in known)]
+            batch = Batch(ids, (answer,), malformed, received_at=item.at)
+        except DecodeError as error:
             self.undecodable += 1
-            return error if isinstance(error, DecodeError) else DecodeError(str(error), raw=item.event.data)
+            return error
         take = self.accounting.take
-        for update in answer.parsed or ():
+        for update in updates:
             take(update)
         trust = self._client._verify
         return batch if trust is None else batch.verified(trust, at=item.at)

@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import asyncio
 import inspect
-from collections.abc import Iterator
+import json
+from collections.abc import AsyncGenerator, Iterator
+from contextlib import aclosing
 from datetime import timedelta
 from typing import Any, get_type_hints
 
 import pytest
 
 from probekit import sync
+from probekit.clients.batch import Batch
 from probekit.clients.continuity import Accounting
 from probekit.clients.feedbook import FeedBook
 from probekit.clients.hermes import HermesClient, StreamChange
+from probekit.codecs import sse
 from probekit.codecs.hermes import encode_feeds, encode_prices
 from probekit.dev import faults
 from probekit.dev.network import SandboxNetwork
@@ -141,6 +145,10 @@ async def test_more_refusals_than_can_be_sorted_out() -> None:
     batch = await box.hermes.latest(box.ids)
     assert len(batch.errors) == 60
     assert len(box.records) == 32
+    again = await box.hermes.latest(box.ids)
+    assert set(again.errors) == set(box.ids[:40]), "the next call goes on where this one stopped"
+    assert list(again.updates) == box.ids[40:]
+    assert len(box.records) == 32 + 9
 
 
 async def test_a_key_is_wanted_and_given_in_the_header() -> None:
@@ -194,6 +202,32 @@ async def test_what_is_no_answer_is_a_decode_error(body: str) -> None:
     assert caught.value.raw
 
 
+async def test_a_price_that_does_not_decode_is_its_own_feeds_error() -> None:
+    other = FeedId("ef" * 32)
+    good, bad = encode_prices([update(), update(other)], []), b'"price":"5"'
+    assert good.count(bad) == 4
+    body = bad.replace(b"5", b"99999999999999999999").join(good.rsplit(bad, 2))
+    batch = await answering(reply(200, body)).latest([ID, other, NOBODY])
+    assert batch[ID].price.mantissa == 5
+    broken = batch.errors[other]
+    assert isinstance(broken, DecodeError)
+    assert b"99999999999999999999" in broken.raw
+    assert str(ID).encode() not in broken.raw, "its own bytes, not those of its neighbours"
+    assert isinstance(batch.errors[NOBODY], Missing)
+    assert list(batch.updates) == [ID]
+    only = await answering(reply(200, body)).latest([ID])
+    assert not only.errors
+
+
+async def test_a_feed_given_twice_is_its_own_error() -> None:
+    other = FeedId("ef" * 32)
+    batch = await answering(reply(200, encode_prices([update(), update(other), update()], []))).latest([ID, other])
+    assert list(batch.updates) == [other]
+    with pytest.raises(DecodeError, match="given twice") as caught:
+        batch[ID]
+    assert str(ID) in str(caught.value.raw)
+
+
 async def test_signed_bytes_that_are_none() -> None:
     body = encode_prices([update()], []).replace(b'"data":[]', b'"data":["zz"]')
     batch = await answering(reply(200, body)).latest([ID])
@@ -236,6 +270,43 @@ async def test_two_feeds_of_one_symbol_the_first_wins() -> None:
     rows = [Feed(FeedId(byte * 32), "Same", attributes={"symbol": "Same"}) for byte in ("01", "02")]
     table = await answering(reply(200, encode_feeds(rows))).symbols()
     assert table["Same"].id == "01" * 32
+
+
+async def test_a_table_wanted_by_many_is_read_once() -> None:
+    box = Box()
+    await asyncio.gather(*(box.hermes.price("Crypto.BTC/USD") for _ in range(5)))
+    assert len([record for record in box.records if "price_feeds" in record.url]) == 1
+
+
+async def test_a_row_that_does_not_decode_takes_no_other_with_it() -> None:
+    rows = json.loads(encode_feeds([Feed(FeedId("01" * 32), "Fine", attributes={"symbol": "Fine"})]))
+    rows += [{"id": "02" * 32, "attributes": None}, {"id": "zz", "attributes": {}}, 5]
+    hermes = answering(reply(200, json.dumps(rows)))
+    feeds = await hermes.feeds()
+    assert [(feed.id, feed.described) for feed in feeds] == [("01" * 32, True), ("02" * 32, False)]
+    assert feeds[1].hours_error
+    assert list(await hermes.symbols()) == ["Fine"]
+    with pytest.raises(DecodeError):
+        await answering(reply(200, json.dumps(rows[1:]))).feeds()
+
+
+async def test_asking_whether_it_is_ready_is_asked_once() -> None:
+    """503 is the answer to it: neither tried again nor paid from the budget of the prices."""
+    asked: list[str] = []
+
+    def handler(request: Request) -> Response:
+        asked.append(request.url)
+        return reply(503, b"{}")
+
+    hermes = HermesClient(URL, transport=ReplyTransport(handler), clock=FakeClock())
+    assert not (await hermes.ready()).ready
+    assert not await hermes.live()
+    assert asked == [f"{URL}/ready", f"{URL}/live"]
+
+
+def test_a_client_has_an_endpoint() -> None:
+    with pytest.raises(ValueError, match="at least one endpoint"):
+        HermesClient(())
 
 
 async def test_readiness_has_reasons() -> None:
@@ -326,6 +397,54 @@ async def test_what_a_slow_consumer_never_sees_is_counted_over_all_connections()
     assert box.sandbox.open_streams == 0
 
 
+def streamed(*bodies: bytes, clock: FakeClock) -> HermesClient:
+    """A service whose stream says ``bodies`` and then nothing."""
+
+    async def chunks() -> AsyncGenerator[bytes, None]:
+        yield b"".join(sse.encode(body) for body in bodies)
+        await asyncio.Event().wait()
+
+    def handler(request: Request) -> Response:
+        if not request.stream:
+            return reply(200, encode_prices([update()], []), clock=clock)
+        response = reply(200, headers={"content-type": "text/event-stream"}, clock=clock)
+        response.chunks = chunks()
+        return response
+
+    return HermesClient(URL, transport=ReplyTransport(handler), clock=clock, retry=NO_RETRY)
+
+
+async def test_what_a_stream_was_not_asked_for_makes_nothing_grow() -> None:
+    clock = FakeClock()
+    strangers = [encode_prices([update(), update(f"{number:064x}")], []) for number in range(50)]
+    stream = streamed(*strangers, encode_prices([update("zz" * 32)], []), clock=clock).stream([ID])
+    async with aclosing(stream.events()) as events:
+        assert isinstance(await anext(events), StreamChange)
+        for _ in range(50):
+            batch = await anext(events)
+            assert isinstance(batch, Batch)
+            assert list(batch) == [ID]
+            assert batch.unexpected == 1
+        empty = await anext(events)
+        assert isinstance(empty, Batch)
+        assert len(empty) == 0
+    assert len(stream.accounting._seen) == 1
+    assert stream.undecodable == 0
+
+
+async def test_a_price_of_a_stream_that_does_not_decode_takes_no_other_with_it() -> None:
+    clock, other = FakeClock(), FeedId("ef" * 32)
+    body = encode_prices([update(), update(other)], [])
+    broken = b'"price":"x"'.join(body.rsplit(b'"price":"5"', 2))
+    stream = streamed(broken, clock=clock).stream([ID, other])
+    async with aclosing(stream.events()) as events:
+        await anext(events)
+        batch = await anext(events)
+    assert isinstance(batch, Batch)
+    assert list(batch.updates) == [ID]
+    assert isinstance(batch.errors[other], DecodeError)
+
+
 async def test_iterating_a_stream_yields_batches_alone() -> None:
     box = Box()
 
@@ -388,6 +507,14 @@ async def test_the_nearest_symbols_are_looked_for_once_per_table(monkeypatch: py
     assert len(searched) == 2
 
 
+async def test_a_feed_whose_symbol_another_has_too_is_described() -> None:
+    rows = [Feed(FeedId(byte * 32), "", attributes={"symbol": "Same", "asset_type": byte}) for byte in ("01", "02")]
+    hermes = answering(reply(200, encode_feeds(rows)))
+    (target,) = await FeedBook(hermes, ["02" * 32], clock=FakeClock()).targets()
+    assert target.feed is not None
+    assert target.feed.asset_class == "02"
+
+
 async def test_a_table_that_hangs_holds_up_nothing_for_long() -> None:
     box = Box()
     box.sandbox.inject(faults.Hang(everywhere=True))
@@ -412,7 +539,8 @@ def test_the_blocking_client_has_the_same_signatures() -> None:
             continue
         twin = getattr(HermesClient, name)
         assert inspect.iscoroutinefunction(twin)
-        assert list(inspect.signature(method).parameters) == list(inspect.signature(twin).parameters)
+        # Names, kinds, defaults and annotations alike.
+        assert inspect.signature(method) == inspect.signature(twin), name
         assert get_type_hints(method) == get_type_hints(twin), name
     missing = {
         name
@@ -420,8 +548,10 @@ def test_the_blocking_client_has_the_same_signatures() -> None:
         if not name.startswith("_") and name != "aclose"
     } - set(vars(sync.HermesClient))
     assert missing == set()
-    ours = set(inspect.signature(sync.HermesClient.__init__).parameters)
-    assert ours < set(inspect.signature(HermesClient.__init__).parameters)
+    ours = inspect.signature(sync.HermesClient.__init__).parameters
+    theirs = inspect.signature(HermesClient.__init__).parameters
+    assert set(theirs) - set(ours) == {"observer", "clock", "refused_for"}
+    assert {name: theirs[name] for name in ours} == dict(ours)
 
 
 @pytest.fixture
