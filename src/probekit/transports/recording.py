@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Final
 
 from probekit.clock import Clock
-from probekit.errors import DeadlineExceeded, Phase, TransportError
+from probekit.errors import DeadlineExceeded, TransportError
 from probekit.model import Phases, RequestRecord
 from probekit.secret import excerpt, redact
 from probekit.transports.base import Engine, Observer, Request, Response
@@ -28,7 +29,10 @@ _EXCERPT: Final = 1_024
 
 
 class Recording:
-    """Tells ``observer`` of every attempt on ``engine``, once: at its end, or for a stream when its headers are in."""
+    """Tells ``observer`` of every attempt on ``engine``, once: at its end, or for a stream when its headers are in.
+
+    One that its caller gave up is told of as ``cancelled``.
+    """
 
     def __init__(self, engine: Engine, *, observer: Observer, clock: Clock) -> None:
         self._engine = engine
@@ -39,8 +43,7 @@ class Recording:
         started_at, started_ns = self._clock.now(), self._clock.monotonic_ns()
         try:
             response = await self._engine.send(request)
-        except TransportError as error:
-            phase: Phase | None = error.phase if isinstance(error, DeadlineExceeded) else None
+        except (TransportError, asyncio.CancelledError) as error:
             self._observer(
                 RequestRecord(
                     method=request.method,
@@ -49,8 +52,8 @@ class Recording:
                     started_at=started_at,
                     elapsed_ns=self._clock.monotonic_ns() - started_ns,
                     phases=Phases(),
-                    error_type=error.error_type,
-                    error_phase=phase,
+                    error_type=error.error_type if isinstance(error, TransportError) else "cancelled",
+                    error_phase=error.phase if isinstance(error, DeadlineExceeded) else None,
                     attempt=request.attempt,
                 )
             )

@@ -358,6 +358,24 @@ async def test_every_attempt_is_on_the_record() -> None:
     await stack.aclose()
 
 
+async def test_an_attempt_that_was_given_up_is_on_the_record_too() -> None:
+    clock = FakeClock()
+    records: list[RequestRecord] = []
+
+    async def hang(request: Request) -> Response:
+        await asyncio.Event().wait()
+        raise AssertionError
+
+    task = asyncio.ensure_future(build(ReplyTransport(hang), clock=clock, observer=records.append).send(get()))
+    await clock.settle()
+    await clock.advance(S)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    (record,) = records
+    assert (record.error_type, record.status, record.elapsed_ns) == ("cancelled", None, NS_PER_S)
+
+
 async def test_the_queue_drops_the_oldest_and_counts() -> None:
     queue: BoundedQueue[int] = BoundedQueue(2)
     for number in range(5):
