@@ -290,7 +290,7 @@ class HermesClient:
         known = self._refused.get(one)
         if known is None:
             return False
-        if self._clock.monotonic_ns() - known[0] > self._refused_for_ns:
+        if self._clock.monotonic_ns() - known[0] >= self._refused_for_ns:
             del self._refused[one]
             return False
         errors[one] = known[1]

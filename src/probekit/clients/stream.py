@@ -39,7 +39,8 @@ class HermesStream:
     """An open-ended stream of price batches.
 
     ``async for batch in stream`` yields one :class:`Batch` per event, over the ids the event carries. :meth:`events` yields
-    :class:`StreamChange` beside them. Ids that the service refuses are set apart before subscribing, in :attr:`errors`.
+    :class:`StreamChange` beside them. Ids that the service refuses are set apart before subscribing, in :attr:`errors`; their
+    connection is opened again, as planned, each time the client asks anew for what was refused (its ``refused_for``).
     ``accounting`` counts gaps, duplicates and reordering per feed; ``undecodable`` events of which nothing could be read.
     """
 
@@ -62,6 +63,7 @@ class HermesStream:
                 clock=client._clock,
                 policy=self._policy,
                 queue=self._queue,
+                renew_after=partial(self._renew_after, part),
             )
             for part in client._parts(self._ids, _STREAM_PATH)
         ]
@@ -138,6 +140,10 @@ class HermesStream:
             take(update)
         trust = self._client._verify
         return batch if trust is None else batch.verified(trust, at=item.at)
+
+    def _renew_after(self, ids: Sequence[FeedId]) -> int | None:
+        """What was refused may be granted, or listed, long before the service closes the stream by itself."""
+        return self._client._refused_for_ns if any(one in self.errors for one in ids) else None
 
     async def _subscribe(self, ids: Sequence[FeedId]) -> Request:
         client = self._client

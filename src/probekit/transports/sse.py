@@ -83,7 +83,8 @@ class EventStream:
     """Iterate :meth:`items`; it reconnects until closed. ``make_request`` is asked anew for every connection.
 
     Counters: ``reconnects``, ``planned_closes``, ``unplanned_closes``, and :attr:`dropped`. ``queue`` is one that several
-    streams share (:func:`merged`); without it the stream has its own.
+    streams share (:func:`merged`); without it the stream has its own. ``renew_after`` is asked once a connection is open: after
+    so many nanoseconds it is closed and opened again, as planned; ``None`` for one that may stay.
     """
 
     def __init__(
@@ -95,6 +96,7 @@ class EventStream:
         policy: StreamPolicy | None = None,
         jitter: Callable[[], float] = random.random,
         queue: BoundedQueue[StreamItem] | None = None,
+        renew_after: Callable[[], int | None] = lambda: None,
     ) -> None:
         self._transport = transport
         self._make_request = make_request
@@ -102,6 +104,7 @@ class EventStream:
         self._policy = policy or StreamPolicy()
         self._jitter = jitter
         self._queue = stream_queue(self._policy) if queue is None else queue
+        self._renew_after = renew_after
         self._last_byte_ns = 0
         self.reconnects = 0
         self.planned_closes = 0
@@ -166,7 +169,7 @@ class EventStream:
             self._queue.put(Opened(clock.now(), response))
             self._last_byte_ns = clock.monotonic_ns()
             reader = asyncio.create_task(self._read(response.url, response.chunks), name="event stream reader")
-            watchdog = asyncio.create_task(self._watch_silence(response.url), name="event stream watchdog")
+            watchdog = asyncio.create_task(self._watch(response.url), name="event stream watchdog")
             try:
                 done, _ = await asyncio.wait({reader, watchdog}, return_when=asyncio.FIRST_COMPLETED)
                 return (reader if reader in done else watchdog).result()
@@ -198,17 +201,21 @@ class EventStream:
             raise _Ended(error, got_data) from error
         return got_data
 
-    async def _watch_silence(self, url: str) -> bool:
-        silence_ns = to_ns(self._policy.silence)
+    async def _watch(self, url: str) -> bool:
+        """Raises once the connection was silent for too long, or has been open for long enough."""
+        silence_ns, renew_after_ns = to_ns(self._policy.silence), self._renew_after()
+        renew_ns = None if renew_after_ns is None else self._clock.monotonic_ns() + renew_after_ns
         while True:
-            due_ns = self._last_byte_ns + silence_ns
-            if self._clock.monotonic_ns() >= due_ns:
+            due_ns, now_ns = self._last_byte_ns + silence_ns, self._clock.monotonic_ns()
+            if renew_ns is not None and now_ns >= renew_ns:
+                raise StreamClosed(f"the stream of {url} is opened again, to ask anew for all of it", planned=True, url=url)
+            if now_ns >= due_ns:
                 raise DeadlineExceeded(
                     f"the stream of {url} was silent for {format_ns(silence_ns)}, without even a keep-alive",
                     phase="transfer",
                     url=url,
                 )
-            await self._clock.sleep_until_ns(due_ns)
+            await self._clock.sleep_until_ns(due_ns if renew_ns is None else min(due_ns, renew_ns))
 
 
 def stream_queue(policy: StreamPolicy) -> BoundedQueue[StreamItem]:

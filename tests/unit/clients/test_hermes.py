@@ -361,6 +361,32 @@ async def test_a_stream_of_batches_with_refused_ids_set_apart() -> None:
     assert (stream.reconnects, stream.dropped, stream.planned_closes, stream.unplanned_closes) == (0, 0, 0, 0)
 
 
+async def test_a_feed_that_is_granted_later_joins_the_open_stream() -> None:
+    box = Box(refused_for=120 * S)
+    refusal = box.sandbox.inject(faults.Unentitled(box.ids[1]))
+    stream = box.hermes.stream(box.ids[:2])
+    seen: list[set[str]] = []
+
+    async def consume() -> None:
+        async for batch in stream:
+            seen.append(set(batch))
+
+    task = asyncio.ensure_future(consume())
+    await box.clock.advance(S)
+    refusal.clear()
+    for _ in range(125):
+        await box.clock.advance(S)
+    assert seen[0] == {box.ids[0]}
+    assert seen[-1] == set(box.ids[:2])
+    assert stream.errors == {}
+    assert (stream.planned_closes, stream.unplanned_closes) == (1, 0)
+    for _ in range(125):
+        await box.clock.advance(S)
+    assert stream.planned_closes == 1, "nothing is refused any more, so it may stay"
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+
+
 async def test_hundreds_of_feeds_take_several_streams() -> None:
     box = Box(feeds=250)
     stream = box.hermes.stream(box.ids)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator, Callable
+from contextlib import aclosing
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any
@@ -304,6 +305,14 @@ async def test_fallback_asks_the_next_and_comes_back_after_a_while() -> None:
         Fallback(inner, [], clock=clock)
 
 
+async def test_the_error_that_is_raised_tells_of_those_before() -> None:
+    left = iter((ConnectError("one is down"), TlsError("two has expired"), ServerError("three is busy", status=503)))
+    inner = ReplyTransport(lambda request: next(left))
+    with pytest.raises(ServerError) as caught:
+        await Fallback(inner, ["http://one", "http://two", "http://three"], clock=FakeClock()).send(get())
+    assert caught.value.attempts == ("one is down", "two has expired")
+
+
 async def test_fallback_raises_what_another_endpoint_would_not_mend() -> None:
     clock = FakeClock()
     inner, _ = failing(StatusError("gone", status=404))
@@ -573,6 +582,28 @@ async def test_the_kind_of_a_stream_is_read_in_any_case() -> None:
         return response
 
     assert await gather(stream_of(answer, clock), clock, 2) == ["open", "1"]
+
+
+async def test_a_stream_that_is_left_at_any_turn_leaves_nothing() -> None:
+    before = asyncio.all_tasks()
+    for count in range(40):
+        clock = FakeClock()
+        script = Script(clock, [(0, b"data:1\n\n"), (0, b"data:2\n\n"), (0, StreamClosed("broke", planned=False))])
+        stream = stream_of(script, clock)
+
+        async def consume(stream: EventStream = stream) -> None:
+            async with aclosing(stream.items()) as items:
+                async for _ in items:
+                    pass
+
+        task = asyncio.ensure_future(consume())
+        for _ in range(count):
+            await asyncio.sleep(0)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        assert asyncio.all_tasks() == before
+        assert script.closed == script.opened
 
 
 async def test_a_slow_consumer_loses_the_oldest_counted() -> None:
