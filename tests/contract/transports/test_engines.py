@@ -7,6 +7,7 @@ import os
 import socket
 import ssl
 import time
+from contextlib import aclosing
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ import httpx
 import pytest
 import trustme
 
+from probekit.clock import SYSTEM_CLOCK
 from probekit.errors import (
     BodyTooLarge,
     ConnectError,
@@ -29,6 +31,7 @@ from probekit.secret import Secret
 from probekit.transports.base import Engine, Limits, Request
 from probekit.transports.curl import CurlTransport
 from probekit.transports.httpx import HttpxTransport
+from probekit.transports.sse import Arrived, EventStream
 from tests.contract.transports.attempts import Make, S, failure, get, read, until
 from tests.contract.transports.server import Server, flood_text, proxying, serving
 
@@ -355,3 +358,23 @@ async def test_a_tunnel_through_a_proxy_is_no_answer(make: Make, authority: trus
             await response.aclose()
             await engine.aclose()
     assert proxy.requests[0].startswith(b"CONNECT 127.0.0.1:")
+
+
+async def test_an_event_stream_over_it_is_left_without_a_trace(engine: Engine, server: Server) -> None:
+    """The keeper, reader and watchdog of a stream, and its connection, go with whoever consumed it."""
+    before = {task for task in asyncio.all_tasks() if "serving" not in repr(task)}
+
+    async def request() -> Request:
+        return Request("GET", server.url("/held"), stream=True)
+
+    stream = EventStream(engine, request, clock=SYSTEM_CLOCK)
+    seen: list[bytes] = []
+    async with aclosing(stream.items()) as items:
+        async for item in items:
+            if isinstance(item, Arrived):
+                seen.append(item.event.data)
+            if len(seen) == 3:
+                break
+    assert seen == [b"0", b"1", b"2"]
+    await until(lambda: server.open == 0)
+    assert {task for task in asyncio.all_tasks() if "serving" not in repr(task)} == before

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import inspect
 import json
+import threading
 from collections.abc import AsyncGenerator, Iterator
 from contextlib import aclosing
 from datetime import timedelta
@@ -597,6 +598,31 @@ def test_the_blocking_client_reads(url: str) -> None:
         assert hermes.stake_caps() is not None
         with pytest.raises(NotFound):
             hermes.at(Instant.from_seconds(5), [feed.id])
+
+
+def test_closing_the_blocking_client_leaves_no_other_thread_waiting(url: str) -> None:
+    async def hang(request: Request) -> Response:
+        asked.set()
+        await asyncio.Event().wait()
+        raise AssertionError
+
+    asked, ended = threading.Event(), threading.Event()
+    hermes = sync.HermesClient(url, transport=ReplyTransport(hang))
+
+    def call() -> None:
+        try:
+            hermes.live()
+        except BaseException:
+            ended.set()
+
+    thread = threading.Thread(target=call, daemon=True)
+    thread.start()
+    assert asked.wait(5)
+    hermes.close()
+    hermes.close()
+    assert ended.wait(5)
+    thread.join(5)
+    assert not any(one.name == "probekit sync" for one in threading.enumerate())
 
 
 async def test_the_blocking_client_works_under_a_running_loop(url: str) -> None:
