@@ -161,14 +161,14 @@ def excerpt(data: bytes, size: int) -> str:
 _KEY_PARAMETERS: Final = re.compile(
     r"(?i)([?&;](?:[\w.-]*(?:token|api[_-]?key|apikey|secret|password|passwd|signature)[\w.-]*|key|auth|sig)=)[^&#;\s\"']*"
 )
-_USER_INFO: Final = re.compile(r"(?i)\b([a-z][a-z0-9+.-]*://)[^/?#\s@\"']+@")
+_USER_INFO: Final = re.compile(r"://[^/?#\s@\"']+@")
 # Providers put the key in the path (/v2/<key>, /v3/<key>, /rpc/<key>): a long run of letters and digits mixed.
 _PATH_KEY: Final = re.compile(r"(?i)(://[^\s?#\"']*?/)(?=[a-z0-9_-]*\d)(?=[a-z0-9_-]*[a-z])[a-z0-9_-]{20,}(?=[/?#\s\"']|$)")
 
 
 def redact_url(url: str) -> str:
     """A URL fit to be shown: no user-info, no key-like query value, no key-like path segment, no live secret."""
-    shown = _USER_INFO.sub(rf"\1{MASK}@", redact(url))
+    shown = _USER_INFO.sub(f"://{MASK}@", redact(url))
     shown = _KEY_PARAMETERS.sub(rf"\1{MASK}", shown)
     previous = None
     while previous != shown:

@@ -43,7 +43,7 @@ async def main():
 
     ticking = asyncio.ensure_future(tick())
     began = time.monotonic()
-    request = Request("GET", "http://nobody.example.com/", deadline_ns=time.monotonic_ns() + 300_000_000)
+    request = Request("GET", "http://nobody.example.com/", deadline_ns=time.monotonic_ns() + 1_000_000_000)
     try:
         await engine.send(request)
     except DeadlineExceeded as late:
@@ -94,7 +94,7 @@ def test_nothing_waits_for_it(alone: list[str], engine: str, phase: str) -> None
     told = json.loads(done.stdout)
     assert told["asked"], "the name server was asked, and said nothing"
     assert told["phase"] == phase
-    assert told["late_s"] < 1.5
+    assert told["late_s"] < 2
     # Far below the eight seconds that the resolver goes on for.
     assert told["closed_s"] < _SILENT_S / 2
     assert told["lateness_s"] < _SILENT_S / 2

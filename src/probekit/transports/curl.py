@@ -147,6 +147,8 @@ class CurlTransport:
             return
         # libcurl 8.20 and later wait here for look-ups that were given up, which only the resolver can end: not on the loop.
         self._multi, self._looking_up = None, False
+        for callback in (pycurl.M_SOCKETFUNCTION, pycurl.M_TIMERFUNCTION):
+            multi.setopt(callback, None)
         for socket in tuple(self._sockets):
             self._forget(socket)
         threading.Thread(target=multi.close, name="libcurl look-ups", daemon=True).start()
@@ -181,8 +183,7 @@ class CurlTransport:
 
     def _on_socket(self, what: int, socket: int, multi: object, data: object) -> None:
         loop = self._loop
-        if multi is not self._multi or loop is None:
-            return  # one that is being closed, by another thread
+        assert loop is not None
         self._forget(socket)
         if what == pycurl.POLL_REMOVE:
             return

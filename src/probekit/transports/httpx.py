@@ -7,7 +7,6 @@ import contextlib
 import logging
 import socket
 import ssl
-import sys
 from collections.abc import AsyncGenerator, Iterator
 from functools import partial
 from http.cookiejar import DefaultCookiePolicy
@@ -211,8 +210,10 @@ class _Exchange:
         return response
 
     async def _stop(self, task: asyncio.Task[Response | None]) -> None:
-        """End the task and wait until it has ended, whoever else cancels meanwhile; what it got is closed."""
-        turns = 0
+        """End the task and wait until it has ended; what it got is closed. Then raises ``CancelledError`` if it was cancelled
+        itself meanwhile.
+        """
+        turns, cancelled = 0, False
         while not task.done():
             if turns >= _SAFE_TURNS or self._trace.began:
                 self._scope.cancel()
@@ -220,9 +221,11 @@ class _Exchange:
             try:
                 await (asyncio.wait({task}) if self._scope.cancel_called else asyncio.sleep(0))
             except asyncio.CancelledError:
-                continue
-        if not task.cancelled() and task.exception() is None and (response := task.result()) is not None:
+                cancelled = True
+        if task.exception() is None and (response := task.result()) is not None:
             await response.aclose()
+        if cancelled:
+            raise asyncio.CancelledError
 
     async def _run(self) -> Response | None:
         with self._scope:
@@ -245,10 +248,13 @@ class _Exchange:
         try:
             headers = _checked_headers(answer, request)
             content = b"" if request.stream else await self._read(answer)
-        finally:
-            if not request.stream or sys.exc_info()[0] is not None:
-                with anyio.CancelScope(shield=True):
-                    await answer.aclose()
+        except BaseException:
+            with anyio.CancelScope(shield=True):
+                await answer.aclose()
+            raise
+        if not request.stream:
+            with anyio.CancelScope(shield=True):
+                await answer.aclose()
         ended_ns = clock.monotonic_ns()
         return Response(
             status=answer.status_code,

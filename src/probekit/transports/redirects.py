@@ -26,10 +26,10 @@ async def follow(attempt: Callable[[Request], Awaitable[Response]], request: Req
     if not request.max_redirects:
         return response
     started_at, earlier_ns = response.started_at, 0
-    while (onward := _onward(request, response)) is not None:
+    while _redirects(request, response):
         earlier_ns += response.elapsed_ns
         await response.aclose()
-        request = onward
+        request = _onward(request, response)
         try:
             response = await attempt(request)
         except TransportError as error:
@@ -40,11 +40,13 @@ async def follow(attempt: Callable[[Request], Awaitable[Response]], request: Req
     return response
 
 
-def _onward(request: Request, response: Response) -> Request | None:
+def _redirects(request: Request, response: Response) -> bool:
+    return bool(request.max_redirects) and response.status in _STATUSES and response.header("location") is not None
+
+
+def _onward(request: Request, response: Response) -> Request:
     """What a redirect asks for: RFC 9110, section 15.4. A secret does not go to another origin than it was given for."""
-    location = response.header("location")
-    if not request.max_redirects or response.status not in _STATUSES or location is None:
-        return None
+    location = response.header("location") or ""
     url, same = _joined(request.url, location)
     if url is None:
         shown = request.shown_url

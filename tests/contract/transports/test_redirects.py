@@ -7,7 +7,7 @@ import pytest
 from probekit.errors import DeadlineExceeded, ProtocolError
 from probekit.secret import Secret
 from probekit.transports.base import Engine
-from tests.contract.transports.attempts import failure, get
+from tests.contract.transports.attempts import failure, get, until
 from tests.contract.transports.server import Server, serving
 
 
@@ -46,6 +46,11 @@ async def test_phases_are_those_of_the_last_hop(engine: Engine, server: Server) 
     parts = [phases.connect_ns, phases.first_byte_ns, phases.transfer_ns]
     assert all(part is not None and part >= 0 for part in parts)
     assert sum(part or 0 for part in parts) <= response.elapsed_ns
+
+
+async def test_a_redirect_to_nowhere_leaves_no_stream_open(engine: Engine, server: Server) -> None:
+    assert isinstance(await failure(engine, get(server.url("/to?http://[::1/"), stream=True, max_redirects=1)), ProtocolError)
+    await until(lambda: server.open == 0)
 
 
 async def test_a_stream_may_be_redirected(engine: Engine, server: Server) -> None:
