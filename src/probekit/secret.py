@@ -159,9 +159,11 @@ def excerpt(data: bytes, size: int) -> str:
 
 
 _KEY_PARAMETERS: Final = re.compile(
-    r"(?i)([?&;](?:[\w.-]*(?:token|api[_-]?key|apikey|secret|password|passwd|signature)[\w.-]*|key|auth|sig)=)[^&#;\s\"']*"
+    r"(?i)([?&;](?:[\w.-]*(?:token|(?:api|app|access|private|license|subscription|account)[_.-]?key|secret|password|passwd|"
+    r"signature|credential|bearer|jwt)[\w.-]*|key|auth|authorization|sig)=)[^&#;\s\"']*"
 )
-_USER_INFO: Final = re.compile(r"://[^/?#\s@\"']+@")
+# Up to the last @ before the path: a password may hold one.
+_USER_INFO: Final = re.compile(r"://[^/?#\s\"']+@")
 # Providers put the key in the path (/v2/<key>, /v3/<key>, /rpc/<key>): a long run of letters and digits mixed.
 _PATH_KEY: Final = re.compile(r"(?i)(://[^\s?#\"']*?/)(?=[a-z0-9_-]*\d)(?=[a-z0-9_-]*[a-z])[a-z0-9_-]{20,}(?=[/?#\s\"']|$)")
 
