@@ -52,6 +52,9 @@ _USER_AGENT: Final = "probekit"
 
 _FOREIGN: Final = (TimeoutError, httpx.HTTPError, httpx.InvalidURL, httpx.StreamError, OSError)
 
+_MOST_HEADER_BYTES: Final = 100 * 1024
+"""What httpcore reads of headers, whatever a request allows."""
+
 _SAFE_TURNS: Final = 5
 """Turns of the loop after which a request without a connection is known to wait for one: giving its place back is safe then."""
 
@@ -91,8 +94,8 @@ class _Trace:
         elif stage == "complete":
             self.ended[phase] = now_ns
 
-    def phases(self, ended_ns: int) -> Phases:
-        """What is known: name look-up is inside connect, a kept-alive connection has neither connect nor TLS."""
+    def phases(self, ended_ns: int | None) -> Phases:
+        """What is known: name look-up is inside connect, a kept-alive connection has no connect and no TLS, a stream no end."""
 
         def span(phase: Phase) -> int | None:
             began, ended = self.began.get(phase), self.ended.get(phase)
@@ -103,7 +106,7 @@ class _Trace:
             connect_ns=span("connect"),
             tls_ns=span("tls"),
             first_byte_ns=None if sent is None or answered is None else answered - sent,
-            transfer_ns=None if answered is None else ended_ns - answered,
+            transfer_ns=None if answered is None or ended_ns is None else ended_ns - answered,
         )
 
 
@@ -260,7 +263,7 @@ class _Exchange:
             status=answer.status_code,
             headers=headers,
             body=content,
-            phases=trace.phases(ended_ns),
+            phases=trace.phases(None if request.stream else ended_ns),
             elapsed_ns=ended_ns - self._started_ns,
             started_at=self._started_at,
             received_at=clock.now(),
@@ -330,7 +333,7 @@ class _Exchange:
             return ResolveError(f"the host of {shown} does not resolve: {detail}", **about)
         if isinstance(error, httpx.RemoteProtocolError) and "disconnected" not in detail:
             if "too long" in detail or "too large" in detail or "exceed" in detail:
-                limit = self._request.limits.max_header_bytes
+                limit = min(self._request.limits.max_header_bytes, _MOST_HEADER_BYTES)
                 return HeadersTooLarge(f"the headers of {shown} are too large: {detail}", limit_bytes=limit, **about)
             return ProtocolError(f"{shown} broke HTTP framing: {detail}", **about)
         return ConnectError(f"the connection to {shown} failed: {detail}", **about)

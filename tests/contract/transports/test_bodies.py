@@ -64,6 +64,9 @@ async def test_the_limit_that_is_named_is_the_one_that_was_asked_for(engine: Eng
             error = await failure(engine, get(server.url(path), limits=Limits(max_header_bytes=limit)))
             assert isinstance(error, HeadersTooLarge)
             assert error.limit_bytes == limit
+    error = await failure(engine, get(server.url("/longheader"), limits=Limits(max_header_bytes=1 << 20)))
+    assert isinstance(error, HeadersTooLarge), "there is an end to what may be allowed"
+    assert error.limit_bytes <= 1 << 20
 
 
 async def test_headers_are_those_of_the_answer_alone(engine: Engine, server: Server) -> None:

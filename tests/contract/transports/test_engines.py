@@ -186,6 +186,8 @@ async def test_a_cancelled_send_leaves_nothing(engine: Engine, server: Server) -
 async def test_a_stream_comes_as_it_is_sent(engine: Engine, server: Server) -> None:
     response = await engine.send(get(server.url("/events"), stream=True))
     assert response.header("content-type") == "text/event-stream"
+    assert response.phases.first_byte_ns
+    assert response.phases.transfer_ns is None, "it goes on, and is not 0"
     assert await read(response) == b"data:0\n\ndata:1\n\ndata:2\n\n"
     await response.aclose()
     await response.aclose()
