@@ -7,6 +7,7 @@ import ssl
 from collections.abc import AsyncIterator
 from pathlib import Path
 
+import httpx
 import pytest
 import trustme
 
@@ -22,6 +23,7 @@ from probekit.errors import (
 from probekit.transports import curl
 from probekit.transports.base import Limits
 from probekit.transports.curl import CurlTransport
+from probekit.transports.httpx import HttpxTransport
 from tests.contract.transports.attempts import failure, get, read, until
 from tests.contract.transports.h2server import serving_h2
 from tests.contract.transports.server import Server, serving
@@ -114,6 +116,28 @@ async def test_one_that_was_not_asked_for_it(h2: Server, ca_file: str) -> None:
     plain = CurlTransport(ca_file=ca_file)
     assert isinstance(await failure(plain, get(h2.url("/ok"), 2)), TransportError)
     await plain.aclose()
+
+
+async def test_a_callers_own_client_may_speak_it(h2: Server, ca_file: str) -> None:
+    async with httpx.AsyncClient(http2=True, trust_env=False, verify=ssl.create_default_context(cafile=ca_file)) as client:
+        engine = HttpxTransport(client=client)
+        response = await engine.send(get(h2.url("/gzip")))
+        assert (response.http_version, response.body) == ("2", b"squeezed")
+        assert response.phases.first_byte_ns
+        assert response.phases.tls_ns
+        hanging = [asyncio.ensure_future(engine.send(get(h2.url("/silent"), 30))) for _ in range(3)]
+        await until(lambda: len(h2.requests) == 4)
+        for task in hanging:
+            task.cancel()
+        await asyncio.gather(*hanging, return_exceptions=True)
+        streams = await asyncio.gather(*(engine.send(get(h2.url("/events"), stream=True)) for _ in range(3)))
+        for stream in streams:
+            assert await read(stream) == b"data:0\n\ndata:1\n\ndata:2\n\n"
+            await stream.aclose()
+        assert isinstance(await failure(engine, get(h2.url("/reset"))), ProtocolError)
+        late = await failure(engine, get(h2.url("/silent"), 0.2))
+        assert isinstance(late, DeadlineExceeded)
+    await until(lambda: h2.open == 0)
 
 
 async def test_http3_finds_nobody_on_udp(h2: Server, ca_file: str) -> None:
