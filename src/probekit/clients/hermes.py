@@ -28,7 +28,7 @@ from probekit.transports.retry import RetryPolicy
 from probekit.transports.sse import StreamPolicy
 from probekit.transports.stack import build
 from probekit.trust import HERMES_MAINNET, Trust
-from probekit.units import Instant, to_ns
+from probekit.units import NS_PER_S, Instant, to_ns
 
 __all__ = ["HermesClient", "HermesStream", "Readiness", "StreamChange"]
 
@@ -127,12 +127,12 @@ class HermesClient:
         return await self._prices("/v2/updates/price/latest", ids)
 
     async def at(self, publish_time: Instant, ids: Iterable[str]) -> Batch:
-        """Each feed's first stored update published at or after ``publish_time`` (whole seconds).
+        """Each feed's first stored update published at or after ``publish_time`` (in whole seconds, rounded up).
 
         Raises ``NotFound`` when the service has nothing at that time. Check ``prev_publish_time`` to know that it is the
         first.
         """
-        return await self._prices(f"/v2/updates/price/{publish_time.seconds}", ids)
+        return await self._prices(f"/v2/updates/price/{-(-publish_time.ns // NS_PER_S)}", ids)
 
     async def price(self, symbol: str) -> PriceUpdate:
         """The newest update of a feed by its symbol (``Crypto.BTC/USD``): look-up in the cached symbol table, then latest.

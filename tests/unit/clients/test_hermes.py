@@ -43,7 +43,7 @@ from probekit.testing import FakeClock, ReplyTransport, reply
 from probekit.transports.base import Request, Response
 from probekit.transports.retry import NO_RETRY
 from probekit.transports.sse import StreamPolicy
-from probekit.units import Instant
+from probekit.units import NS_PER_S, Instant
 
 S = timedelta(seconds=1)
 URL = "http://box"
@@ -246,6 +246,14 @@ async def test_prices_at_a_time() -> None:
     assert batch[box.ids[0]].publish_time >= then
     with pytest.raises(NotFound):
         await box.hermes.at(Instant.from_seconds(box.clock.now().seconds + 3600), box.ids[:1])
+
+
+@pytest.mark.parametrize(("nanoseconds", "asked"), [(0, 100), (1, 101), (999_999_999, 101)])
+async def test_a_part_of_a_second_never_asks_for_what_was_before(nanoseconds: int, asked: int) -> None:
+    transport = ReplyTransport(lambda request: reply(200, encode_prices([update()], [])))
+    hermes = HermesClient(URL, transport=transport, clock=FakeClock())
+    await hermes.at(Instant(100 * NS_PER_S + nanoseconds), [ID])
+    assert f"/v2/updates/price/{asked}?" in transport.requests[0].url
 
 
 async def test_symbols_are_looked_up_cached_and_kept() -> None:
