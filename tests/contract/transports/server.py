@@ -149,6 +149,37 @@ async def late(request: bytes, writer: asyncio.StreamWriter) -> None:
     writer.write(b"late")
 
 
+def mutations(count: int) -> list[bytes]:
+    """Answers with a few bytes flipped, cut or put in: the same every time."""
+    chance = random.Random(11)
+    squeezed = gzip.compress(b"squeezed" * 20)
+    chunked = b"".join(f"{len(part):x}\r\n".encode() + part + b"\r\n" for part in (squeezed[:20], squeezed[20:], b""))
+    whole = [
+        plain(b"hello" * 9, "200 OK", "x-one: 1", "content-type: text/plain; charset=utf-8"),
+        b"HTTP/1.1 200 OK\r\ncontent-encoding: gzip\r\ntransfer-encoding: chunked\r\n\r\n" + chunked,
+        b"HTTP/1.1 103 Early Hints\r\nlink: </a>\r\n\r\n" + plain(b"", "302 Found", "location: /ok?a=b"),
+    ]
+    made = []
+    for number in range(count):
+        answer = bytearray(whole[number % len(whole)])
+        for _ in range(chance.randint(1, 4)):
+            at = chance.randrange(len(answer))
+            match chance.randrange(3):
+                case 0:
+                    answer[at] ^= chance.randint(1, 255)
+                case 1:
+                    del answer[at : at + chance.randint(1, 30)]
+                case _:
+                    answer[at:at] = chance.choice((b"\r\n", b"\0", b"\xff", b":", b" ", b"9" * 30, b"HTTP/1.1 "))
+        made.append(bytes(answer))
+    return made
+
+
+async def mutated(request: bytes, writer: asyncio.StreamWriter) -> None:
+    number = int(request.split(b" ", 2)[1].partition(b"?")[2])
+    writer.write(mutations(number + 1)[number])
+
+
 async def round_and_round(request: bytes, writer: asyncio.StreamWriter) -> None:
     writer.write(plain(b"", "307 Temporary Redirect", "location: /round"))
 
@@ -254,6 +285,7 @@ ROUTES: dict[bytes, Handler] = {
     b"/posing": posing_as_status,
     b"/to": onward,
     b"/late": late,
+    b"/mutated": mutated,
     b"/round": round_and_round,
 }
 
@@ -275,7 +307,7 @@ async def serving(context: ssl.SSLContext | None = None) -> AsyncIterator[Server
             head = first + await reader.readuntil(b"\r\n\r\n")
             server.requests.append(head)
             path = head.split(b" ", 2)[1].partition(b"?")[0]
-            answering = asyncio.ensure_future(ROUTES[path](head, writer))
+            answering = asyncio.ensure_future(ROUTES.get(path, closing)(head, writer))
             gone = asyncio.ensure_future(reader.read())
             # A client that hangs up ends its answer: what a test counts as open must really be.
             await asyncio.wait({answering, gone}, return_when=asyncio.FIRST_COMPLETED)

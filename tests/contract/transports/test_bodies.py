@@ -7,9 +7,9 @@ from dataclasses import replace
 
 import pytest
 
-from probekit.errors import BodyTooLarge, HeadersTooLarge, ProtocolError
+from probekit.errors import BodyTooLarge, HeadersTooLarge, ProtocolError, TransportError
 from probekit.transports.base import Engine, Limits, Request
-from tests.contract.transports.attempts import failure, get, read
+from tests.contract.transports.attempts import failure, get, read, until
 from tests.contract.transports.server import Server
 
 
@@ -87,6 +87,26 @@ async def test_a_field_that_poses_as_a_status_line_hides_nothing(engine: Engine,
     except ProtocolError:
         return  # refused, as it may be: a field's name has no slash
     assert (response.status, response.header("x-one"), response.body) == (200, "1", b"hello")
+
+
+async def test_mutated_answers_are_answers_or_errors_of_ours(engine: Engine, server: Server) -> None:
+    answered = refused = 0
+    for number in range(150):
+        for redirects in (0, 1):
+            request = get(server.url(f"/mutated?{number}"), 2, max_redirects=redirects)
+            try:
+                response = await engine.send(request)
+            except TransportError as error:
+                assert error.url is not None
+                assert error.elapsed_ns is not None
+                refused += 1
+            else:
+                assert 100 <= response.status <= 999
+                assert len(response.body) <= 10_000
+                answered += 1
+    assert answered > 30
+    assert refused > 30
+    await until(lambda: server.open == 0)
 
 
 @pytest.mark.parametrize("value", ["", " ", "identity"])
