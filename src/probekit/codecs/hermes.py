@@ -205,9 +205,9 @@ def decode_readiness(body: bytes) -> ReadinessFields:
         raise DecodeError(f"not a readiness report: {error}", raw=body) from None
 
 
-_UNKNOWN_IDS: Final = re.compile(r"Price ids not found:((?:\s*,?\s*0x[0-9a-fA-F]{64})+)")
+_UNKNOWN_IDS: Final = re.compile(r"Price ids not found:([\s,x0-9a-fA-F]*)")
 _UNENTITLED: Final = re.compile(r"Not entitled: feed (?:0x)?([0-9a-fA-F]{64})")
-_ID: Final = re.compile(r"0x([0-9a-fA-F]{64})")
+_ID: Final = re.compile(r"\b0x([0-9a-fA-F]{64})\b")
 
 
 def unknown_ids(body: str) -> tuple[FeedId, ...]:

@@ -14,7 +14,8 @@ from probekit.secret import excerpt
 from probekit.transports.base import Request, Response, Transport
 from probekit.units import NS_PER_S, Instant
 
-_EXCERPT: Final = 2_048
+_EXCERPT: Final = 8_192
+"""Bytes kept of the words: what names every id of a request, as Hermes's 404 does, has room."""
 _PATIENCE_NS: Final = 2 * NS_PER_S
 
 
@@ -32,7 +33,7 @@ def retry_after_ns(value: str | None, now: Instant) -> int | None:
 
 
 def raise_for_status(response: Response) -> None:
-    """Raise the :class:`~probekit.errors.StatusError` leaf of a status that is not 2xx; the body's first 2 KiB go with it.
+    """Raise the :class:`~probekit.errors.StatusError` leaf of a status that is not 2xx; the body's first 8 KiB go with it.
 
     401 is ``Unauthorized``. 403 is ``NotEntitled``: whether it is about one id or about everything is the caller's to tell.
     """

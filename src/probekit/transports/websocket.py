@@ -25,7 +25,7 @@ from probekit.errors import (
     Unauthorized,
 )
 from probekit.errors.extras import missing_extra
-from probekit.secret import redact_url
+from probekit.secret import excerpt, redact_url
 from probekit.transports.authorities import authorities, ssl_context
 from probekit.transports.base import HeaderValue
 from probekit.transports.sendable import refuse_headers, revealed
@@ -43,6 +43,7 @@ _CLOSE_S: Final = 1
 _QUEUED: Final = 64
 """Messages kept by the library; then it stops reading, and the server sees a slow consumer."""
 _TOO_BIG: Final = 1009
+_EXCERPT: Final = 2_048
 
 # At DEBUG the library writes down every request line and header it sends, keys included.
 _LOGGER: Final = logging.getLogger("probekit.transports.websocket")
@@ -155,7 +156,7 @@ def _error_of(error: Exception, shown: str) -> TransportError:
 def _status_error(error: InvalidStatus, shown: str) -> StatusError:
     status = error.response.status_code
     body = error.response.body or b""
-    text = body[:2_048].decode("utf-8", "replace") if isinstance(body, bytes | bytearray) else ""
+    text = excerpt(bytes(body), _EXCERPT) if isinstance(body, bytes | bytearray) else ""
     message = f"{shown} answered {status} instead of opening a WebSocket"
     wait_ns = retry_after_ns(error.response.headers.get("retry-after"), Instant.now())
     if status == 401:

@@ -152,6 +152,15 @@ async def test_more_refusals_than_can_be_sorted_out() -> None:
     assert len(box.records) == 32 + 9
 
 
+async def test_unknown_ids_are_named_all_at_once() -> None:
+    box = Box()
+    strangers = [FeedId(f"{number:064x}") for number in range(90)]
+    batch = await box.hermes.latest([*strangers, box.ids[0]])
+    assert list(batch.updates) == [box.ids[0]]
+    assert {type(batch.errors[one]) for one in strangers} == {NotFound}
+    assert len(box.records) == 2
+
+
 async def test_a_key_is_wanted_and_given_in_the_header() -> None:
     key = Secret("k3y-for-the-box")
     box = Box(api_key=key)

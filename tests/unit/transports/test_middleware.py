@@ -114,12 +114,11 @@ async def test_the_words_of_a_refused_stream_are_read_and_its_connection_closed(
 
 def test_a_secret_that_an_excerpt_would_cut_is_not_begun() -> None:
     secret = Secret("c4nary-0123456789-abcdefghij")
-    for size, limit in ((1_024, 1_024), (2_048, 2_048)):
+    for limit in (1_024, 8_192):
         body = "x" * (limit - 10) + secret.reveal() + "y" * 100
         with pytest.raises(StatusError) as caught:
             raise_for_status(reply(500, body))
         assert "c4nary" not in caught.value.body
-        assert size
 
 
 async def test_a_refusal_whose_words_never_end_is_told_in_time() -> None:
