@@ -20,11 +20,18 @@ from probekit.model import Phases
 from probekit.transports.arrival import Arrival
 from probekit.transports.authorities import authorities
 from probekit.transports.base import Capabilities, Request, Response
-from probekit.transports.content import ACCEPTED
-from probekit.transports.libcurl import NO_NAME, TIMED_OUT, error_of
+from probekit.transports.libcurl import (
+    CA_CACHE_TIMEOUT,
+    NO_NAME,
+    QUICK_EXIT,
+    SUPPRESS_CONNECT_HEADERS,
+    TIMED_OUT,
+    error_of,
+    header_lines,
+)
 from probekit.transports.redirects import follow
-from probekit.transports.sendable import late_already, refuse_unsendable, revealed
-from probekit.units import NS_PER_MS, NS_PER_S, NS_PER_US, Instant, format_ns
+from probekit.transports.sendable import late_already, late_in, refuse_unsendable
+from probekit.units import NS_PER_MS, NS_PER_S, NS_PER_US, Instant
 
 try:
     import pycurl
@@ -39,15 +46,6 @@ _VERSIONS: Final[dict[HttpVersion, int]] = {
     "3": getattr(pycurl, "CURL_HTTP_VERSION_3ONLY", 31),
 }
 _VERSION_NAMES: Final = {1: "1.0", 2: "1.1", 3: "2", 30: "3"}
-
-_CA_CACHE_TIMEOUT: Final = 321
-"""CURLOPT_CA_CACHE_TIMEOUT, which pycurl does not name."""
-
-_QUICK_EXIT: Final = 322
-"""CURLOPT_QUICK_EXIT, likewise."""
-
-_SUPPRESS_CONNECT_HEADERS: Final = 265
-"""CURLOPT_SUPPRESS_CONNECT_HEADERS, likewise."""
 
 _BUFFER_BYTES: Final = 256 * 1024
 
@@ -104,7 +102,7 @@ class CurlTransport:
         if deadline_ns is not None and asked_ns >= deadline_ns:
             raise late_already(request)
         if not await self._admitted(None if deadline_ns is None else deadline_ns - asked_ns):
-            raise _deadline(request.shown_url, "queue", clock.monotonic_ns() - asked_ns)
+            raise late_in(request.shown_url, "queue", clock.monotonic_ns() - asked_ns)
         try:
             attempt = _Attempt(self, request, clock, clock.monotonic_ns() - asked_ns)
         except BaseException:
@@ -241,7 +239,7 @@ class CurlTransport:
         if not self._trust_env:
             curl.setopt(pycurl.PROXY, "")
         # What a proxy says to a request for a tunnel is no part of the answer.
-        curl.setopt(_SUPPRESS_CONNECT_HEADERS, 1)
+        curl.setopt(SUPPRESS_CONNECT_HEADERS, 1)
         if self._authorities.file is not None:
             curl.setopt(pycurl.CAINFO, self._authorities.file)
         elif self._authorities.folders is not None:
@@ -249,12 +247,12 @@ class CurlTransport:
         if self._authorities.folders is not None:
             curl.setopt(pycurl.CAPATH, self._authorities.folders)
         # Parsing the system's CA bundle costs more than the handshake; libcurl keeps it for this long, per multi handle.
-        curl.setopt(_CA_CACHE_TIMEOUT, 86_400)
+        curl.setopt(CA_CACHE_TIMEOUT, 86_400)
         # Before 8.20, libcurl waited for a look-up that was given up, on the loop.
-        curl.setopt(_QUICK_EXIT, 1)
+        curl.setopt(QUICK_EXIT, 1)
         if remaining_ns is not None and not request.stream:
             curl.setopt(pycurl.TIMEOUT_MS, max(remaining_ns // NS_PER_MS, 1))
-        curl.setopt(pycurl.HTTPHEADER, _lines(request))
+        curl.setopt(pycurl.HTTPHEADER, header_lines(request))
         if request.method == "HEAD":
             curl.setopt(pycurl.NOBODY, 1)
         elif request.method == "POST":
@@ -385,7 +383,7 @@ class _Attempt:
         return self._late() if number == TIMED_OUT else error_of(number, message, self._request, elapsed_ns)
 
     def _late(self) -> DeadlineExceeded:
-        return _deadline(self._request.shown_url, self._phase(), self._clock.monotonic_ns() - self._started_ns)
+        return late_in(self._request.shown_url, self._phase(), self._clock.monotonic_ns() - self._started_ns)
 
     def _phase(self) -> Phase:
         """Where the transfer stands: the first phase libcurl has no time for."""
@@ -422,23 +420,9 @@ class _Attempt:
             raise StreamClosed(f"the stream of {shown} broke: {error.message}", planned=False, url=shown)
 
 
-def _lines(request: Request) -> list[str]:
-    """Header lines as libcurl takes them: "name;" for an empty value, "name:" for one that it adds by itself and should not."""
-    given = {name.lower() for name, _ in request.headers}
-    lines = [f"{name}: {value}" if value else f"{name};" for name, value in revealed(request.headers)]
-    lines += [f"Accept-Encoding: {ACCEPTED}"] if "accept-encoding" not in given else []
-    lines += ["User-Agent: probekit"] if "user-agent" not in given else []
-    return lines + [f"{name}:" for name in ("Expect", "Content-Type") if name.lower() not in given]
-
-
 def _us(curl: Any, what: int) -> int:
     """One of libcurl's times, in whole microseconds since the start; 0 while it has not come."""
     return int(curl.getinfo(what))
-
-
-def _deadline(shown: str, phase: Phase, elapsed_ns: int) -> DeadlineExceeded:
-    text = f"{shown} passed its deadline in phase {phase} after {format_ns(elapsed_ns)}"
-    return DeadlineExceeded(text, phase=phase, url=shown, elapsed_ns=elapsed_ns)
 
 
 @lru_cache(maxsize=1)

@@ -33,8 +33,8 @@ from probekit.transports.authorities import authorities, ssl_context
 from probekit.transports.base import Capabilities, Request, Response
 from probekit.transports.content import ACCEPTED, BoundedBody
 from probekit.transports.redirects import follow
-from probekit.transports.sendable import late_already, refuse_unsendable, revealed
-from probekit.units import NS_PER_S, format_ns
+from probekit.transports.sendable import late_already, late_in, refuse_unsendable, revealed
+from probekit.units import NS_PER_S
 
 
 class _Redacted(logging.Filter):
@@ -311,9 +311,7 @@ class _Exchange:
         raise error
 
     def _late(self) -> DeadlineExceeded:
-        elapsed_ns, phase = self._clock.monotonic_ns() - self._started_ns, self._trace.phase
-        text = f"{self._shown} passed its deadline in phase {phase} after {format_ns(elapsed_ns)}"
-        return DeadlineExceeded(text, phase=phase, url=self._shown, elapsed_ns=elapsed_ns)
+        return late_in(self._shown, self._trace.phase, self._clock.monotonic_ns() - self._started_ns)
 
     def _translated(self, error: Exception, *, streaming: bool) -> TransportError:
         """httpx's and ssl's exceptions as ours; messages name the phase and the redacted URL."""

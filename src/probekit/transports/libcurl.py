@@ -1,4 +1,7 @@
-"""libcurl's error numbers by what they mean here: one table. Source: curl's ``include/curl/curl.h``, ``CURLcode``."""
+"""What libcurl wants and says in numbers and lines: options without a name, headers, and errors by what they mean here.
+
+Source: curl's ``include/curl/curl.h``, ``CURLoption`` and ``CURLcode``.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +9,13 @@ from typing import Final
 
 from probekit.errors import ConnectError, HeadersTooLarge, ProtocolError, ResolveError, TlsError, TransportError
 from probekit.transports.base import Request
+from probekit.transports.content import ACCEPTED
+from probekit.transports.sendable import revealed
+
+CA_CACHE_TIMEOUT: Final = 321
+QUICK_EXIT: Final = 322
+SUPPRESS_CONNECT_HEADERS: Final = 265
+"""Options that pycurl does not name."""
 
 TIMED_OUT: Final = 28
 """CURLE_OPERATION_TIMEDOUT: the engine tells the phase."""
@@ -57,3 +67,12 @@ def error_of(number: int, message: str, request: Request, elapsed_ns: int) -> Tr
     if number == TOO_LARGE:
         return HeadersTooLarge(text, limit_bytes=request.limits.max_header_bytes, url=shown, elapsed_ns=elapsed_ns)
     return ERRORS.get(number, TransportError)(text, url=shown, elapsed_ns=elapsed_ns)
+
+
+def header_lines(request: Request) -> list[str]:
+    """Header lines as libcurl takes them: "name;" for an empty value, "name:" for one that it adds by itself and should not."""
+    given = {name.lower() for name, _ in request.headers}
+    lines = [f"{name}: {value}" if value else f"{name};" for name, value in revealed(request.headers)]
+    lines += [f"Accept-Encoding: {ACCEPTED}"] if "accept-encoding" not in given else []
+    lines += ["User-Agent: probekit"] if "user-agent" not in given else []
+    return lines + [f"{name}:" for name in ("Expect", "Content-Type") if name.lower() not in given]

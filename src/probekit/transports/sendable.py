@@ -11,9 +11,10 @@ from collections.abc import Sequence
 from typing import Final
 from urllib.parse import urlsplit
 
-from probekit.errors import DeadlineExceeded, ProtocolError
+from probekit.errors import DeadlineExceeded, Phase, ProtocolError
 from probekit.secret import Secret
 from probekit.transports.base import HeaderValue, Request
+from probekit.units import format_ns
 
 _URL: Final = re.compile(r"[!-~]+")
 _NAME: Final = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
@@ -27,6 +28,12 @@ def late_already(request: Request) -> DeadlineExceeded:
     """The error of a request whose deadline passed before it was sent: nothing of it went out."""
     shown = request.shown_url
     return DeadlineExceeded(f"{shown} was not sent: its deadline had passed", url=shown, elapsed_ns=0)
+
+
+def late_in(shown: str, phase: Phase, elapsed_ns: int) -> DeadlineExceeded:
+    """The error of a request that was under way when its deadline passed; ``shown`` is its redacted URL."""
+    text = f"{shown} passed its deadline in phase {phase} after {format_ns(elapsed_ns)}"
+    return DeadlineExceeded(text, phase=phase, url=shown, elapsed_ns=elapsed_ns)
 
 
 def refuse_unsendable(request: Request) -> None:

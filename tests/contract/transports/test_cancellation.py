@@ -67,8 +67,7 @@ async def test_at_every_turn_of_the_loop(narrow: Engine, server: Server, path: s
 
 async def test_a_cancellation_while_a_deadline_is_tidied_up_after_is_not_lost(narrow: Engine, server: Server) -> None:
     """The one that is late already is cancelled too: whoever cancelled must not find it going on."""
-    outcomes: set[str] = set()
-    for turns in range(12):
+    for turns in range(100):
         clock_ns = time.monotonic_ns()
         task = asyncio.ensure_future(narrow.send(Request("GET", server.url("/silent"), deadline_ns=clock_ns + 20_000_000)))
         while time.monotonic_ns() < clock_ns + 20_000_000:
@@ -78,11 +77,11 @@ async def test_a_cancellation_while_a_deadline_is_tidied_up_after_is_not_lost(na
         if task.cancel():
             with pytest.raises(asyncio.CancelledError):
                 await task
-            outcomes.add("cancelled")
         else:
             assert isinstance(task.exception(), DeadlineExceeded)
-            outcomes.add("late")
-    assert "late" in outcomes
+            break
+    else:
+        raise AssertionError("never through by itself")
     assert (await narrow.send(get(server.url("/ok"), 2))).status == 200
 
 
