@@ -2,6 +2,7 @@
 
 One run is one attempt: a fresh connection, no session reuse, no redirect unless asked, http and https only, no signals, one
 deadline from name look-up to the last byte of the body. libcurl takes its times in C, so they hold also while Python is busy.
+TLS offers what Python's own does, so that both engines make the same handshake.
 """
 
 from __future__ import annotations
@@ -22,12 +23,15 @@ from probekit.transports.authorities import authorities
 from probekit.transports.base import Capabilities, Request, Response
 from probekit.transports.libcurl import (
     CA_CACHE_TIMEOUT,
+    CLASSICAL_GROUPS,
     NO_NAME,
     QUICK_EXIT,
+    SSL_EC_CURVES,
     SUPPRESS_CONNECT_HEADERS,
     TIMED_OUT,
     error_of,
     header_lines,
+    makes_key_shares_to_spare,
 )
 from probekit.transports.redirects import follow
 from probekit.transports.sendable import late_already, late_in, refuse_unsendable
@@ -48,6 +52,8 @@ _VERSIONS: Final[dict[HttpVersion, int]] = {
 _VERSION_NAMES: Final = {1: "1.0", 2: "1.1", 3: "2", 30: "3"}
 
 _BUFFER_BYTES: Final = 256 * 1024
+
+_KEY_SHARES_TO_SPARE: Final = makes_key_shares_to_spare(str(pycurl.version_info()[5]))
 
 
 class CurlTransport:
@@ -246,6 +252,8 @@ class CurlTransport:
             curl.unsetopt(pycurl.CAINFO)
         if self._authorities.folders is not None:
             curl.setopt(pycurl.CAPATH, self._authorities.folders)
+        if _KEY_SHARES_TO_SPARE:
+            curl.setopt(SSL_EC_CURVES, CLASSICAL_GROUPS)
         # Parsing the system's CA bundle costs more than the handshake; libcurl keeps it for this long, per multi handle.
         curl.setopt(CA_CACHE_TIMEOUT, 86_400)
         # Before 8.20, libcurl waited for a look-up that was given up, on the loop.

@@ -99,6 +99,7 @@ async def test_headers_are_limited(engine: Engine, server: Server) -> None:
 async def test_one_deadline_covers_everything_and_names_its_phase(
     engine: Engine, server: Server, path: str, phase: str
 ) -> None:
+    await engine.send(get(server.url("/ok")))  # reading the authorities, once, is no time of a request's
     error = await failure(engine, get(server.url(path), 0.3))
     assert isinstance(error, DeadlineExceeded)
     assert error.phase == phase
@@ -253,6 +254,18 @@ async def test_tls_is_verified_and_timed(make: Make, authority: trustme.CA, tmp_
     async with serving(server_context(authority, "other.example")) as server:
         engine = make(ca_file=str(ca_file))
         assert isinstance(await failure(engine, get(server.url("/ok"))), TlsError)
+        await engine.aclose()
+
+
+@pytest.mark.parametrize("group", ["X25519", "prime256v1", "secp384r1", "secp521r1"])
+async def test_tls_by_each_usual_key_exchange(make: Make, authority: trustme.CA, tmp_path: Path, group: str) -> None:
+    ca_file = tmp_path / "ca.pem"
+    authority.cert_pem.write_to_path(ca_file)
+    context = server_context(authority, "127.0.0.1")
+    context.set_ecdh_curve(group)
+    async with serving(context) as server:
+        engine = make(ca_file=str(ca_file))
+        assert (await engine.send(get(server.url("/ok")))).body == b"hello"
         await engine.aclose()
 
 

@@ -7,7 +7,7 @@ import pytest
 
 from probekit.errors import ConnectError, HeadersTooLarge, ProtocolError, ResolveError, TlsError, TransportError
 from probekit.transports.base import Limits, Request
-from probekit.transports.libcurl import ERRORS, NO_NAME, TIMED_OUT, TOO_LARGE, error_of
+from probekit.transports.libcurl import ERRORS, NO_NAME, TIMED_OUT, TOO_LARGE, error_of, makes_key_shares_to_spare
 
 REQUEST = Request("GET", "http://one/?ACCESS_TOKEN=t0ken", limits=Limits(max_header_bytes=7))
 
@@ -48,6 +48,15 @@ def test_the_table_says_of_each_number_what_its_name_says() -> None:
     assert {number_of(name): kind for kind, names in MEANINGS.items() for name in names} == ERRORS
     assert pycurl.E_OPERATION_TIMEDOUT == TIMED_OUT
     assert {pycurl.E_COULDNT_RESOLVE_PROXY, pycurl.E_COULDNT_RESOLVE_HOST} == NO_NAME
+
+
+@pytest.mark.parametrize(("library", "makes"), [
+    ("OpenSSL/3.0.19", False), ("OpenSSL/3.4.9", False), ("OpenSSL/3.5.0", True), ("OpenSSL/3.6.5", True),
+    ("OpenSSL/4.0", True), ("OpenSSL/1.1.1w", False), ("GnuTLS/3.8.9", False), ("BoringSSL", False), ("None", False),
+    ("OpenSSL/x.y", False),
+])  # fmt: skip
+def test_which_libraries_make_key_shares_to_spare(library: str, makes: bool) -> None:
+    assert makes_key_shares_to_spare(library) is makes
 
 
 @pytest.mark.parametrize("number", [*ERRORS, TOO_LARGE, 2, 23, 27, 43, 999])
