@@ -35,7 +35,7 @@ def test_new_is_alive() -> None:
 def test_another_chain_is_for_good() -> None:
     subject = health()
     subject.identity_seen("5", "1", 0)
-    subject.answered(1)
+    subject.answered(1, 0)
     subject.identity_seen("1", "1", 0)
     standing = subject.standing({}, 10**18)
     assert standing.state is EndpointState.WRONG_CHAIN
@@ -57,7 +57,7 @@ def test_failures_in_a_row_open_the_breaker_and_each_failed_trial_doubles_it() -
     assert subject.track().rests(15 * S - 1)
     assert not subject.track().rests(15 * S)
     assert state(subject, 15 * S) is EndpointState.UNREACHABLE
-    subject.answered(1)
+    subject.answered(1, 0)
     trial_over = not subject.track().on_trial
     assert trial_over
     assert "refused" in health_reason(subject)
@@ -82,7 +82,7 @@ def test_an_error_rate_opens_the_breaker() -> None:
         if index % 2:
             subject.failed(errors.ServerError("x", status=502), 0)
         else:
-            subject.answered(1)
+            subject.answered(1, 0)
     assert state(subject, 0) is EndpointState.UNREACHABLE
 
 
@@ -146,7 +146,7 @@ def test_percentiles() -> None:
     subject = health()
     assert subject.track().latency_ns() is None
     for number in range(1, 21):
-        subject.answered(number)
+        subject.answered(number, 0)
     assert subject.track().latency_ns(50) == 11
     assert subject.track().latency_ns(95, least=20) == 20
     assert subject.track().latency_ns(95, least=21) is None

@@ -97,7 +97,8 @@ class HealthPolicy:
 
     A breaker (each endpoint has one for each kind of call) opens after ``consecutive`` failures in a row, or when at least
     ``error_percent`` of the last ``window`` calls failed (of ``min_samples`` at least); it stays open for ``open_for``, doubled
-    with every trial that fails, up to ``open_for_max``. ``max_lag`` and ``max_lead`` are in blocks or slots. A head not moved
+    with every trial that fails, up to ``open_for_max``. What is longer ago than ``forget`` counts no more, also for the order.
+    ``max_lag`` and ``max_lead`` are in blocks or slots. A head not moved
     for ``stall`` while another's moved is out of sync. A limit that names no time holds for ``limited_for``, none for longer
     than ``limited_for_max``.
     """
@@ -109,6 +110,7 @@ class HealthPolicy:
     error_percent: int = 50
     window: int = 20
     min_samples: int = 10
+    forget: timedelta = timedelta(minutes=1)
     open_for: timedelta = timedelta(seconds=5)
     open_for_max: timedelta = timedelta(minutes=5)
     limited_for: timedelta = timedelta(seconds=10)

@@ -64,6 +64,8 @@ _RANGE_CODES: Final = frozenset((-32000, -32005, -32012, -32014, -32020, -32021,
 # -32004 block not available, -32005 node unhealthy, -32007 and -32009 slot skipped, -32008 no snapshot, -32010 key excluded
 # from secondary index, -32014 block status not yet available, -32016 minimum context slot not reached.
 _SOLANA_NOT_SERVED: Final = frozenset((-32001, -32004, -32007, -32008, -32009, -32010, -32011, -32014, -32016))
+# EIP-1474 resource not found, eRPC's missing data. The others are rate limits and gateways' own where methods have a namespace.
+_EVM_NOT_SERVED: Final = frozenset((-32001, -32014))
 
 
 def error_of(code: int, message: str, data: Any, *, method: str) -> RpcError:
@@ -86,7 +88,7 @@ def error_of(code: int, message: str, data: Any, *, method: str) -> RpcError:
         return RangeTooLarge(shown, **about)
     if code in (-32601, -32004) or _UNSUPPORTED.search(said):
         return NotServed(shown, **about)
-    if code in _SOLANA_NOT_SERVED or _MISSING_DATA.search(said):
+    if code in (_EVM_NOT_SERVED if "_" in method else _SOLANA_NOT_SERVED) or _MISSING_DATA.search(said):
         return NotServed(shown, **about)
     if code == -32005:
         # EIP-1474's "limit exceeded" without a word about what was limited.

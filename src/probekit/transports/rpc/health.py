@@ -76,9 +76,9 @@ class Health:
 
     # -- what happens --------------------------------------------------------------------------------------------------------
 
-    def answered(self, elapsed_ns: int | None, kind: str = PLAIN) -> None:
+    def answered(self, elapsed_ns: int | None, now_ns: int, kind: str = PLAIN) -> None:
         """An answer came, of whatever content."""
-        self.track(kind).answered(elapsed_ns)
+        self.track(kind).answered(elapsed_ns, now_ns)
 
     def failed(self, error: ProbekitError, now_ns: int, kind: str = PLAIN, *, elapsed_ns: int | None = None) -> None:
         """A call ended in ``error``, after ``elapsed_ns``. An error that answers the question counts as an answer."""
@@ -90,7 +90,7 @@ class Health:
         if isinstance(error, ServerError) and error.retry_after_ns:
             self._leave_alone(error.retry_after_ns, f"answered {error.status} and asked to wait", now_ns)
         if isinstance(error, RpcError) and not isinstance(error, RpcInternal):
-            self.answered(elapsed_ns, kind)
+            self.answered(elapsed_ns, now_ns, kind)
             return
         if not isinstance(error, TransportError | RpcInternal) and not error.retry_other:
             return

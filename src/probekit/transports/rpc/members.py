@@ -187,7 +187,8 @@ class Members:
             now_ns = self.clock.monotonic_ns()
             health.failed(error, now_ns, elapsed_ns=now_ns - started_ns)
         else:
-            health.answered(self.clock.monotonic_ns() - started_ns)
+            now_ns = self.clock.monotonic_ns()
+            health.answered(now_ns - started_ns, now_ns)
         finally:
             track.trying = False
 
@@ -297,7 +298,7 @@ class Members:
         worst = next((item for item in outcomes if isinstance(item, ProbekitError) and may_ask_another(item)), None)
         if worst is None:
             was = health.track(kind).on_trial
-            health.answered(elapsed_ns, kind)
+            health.answered(elapsed_ns, self.clock.monotonic_ns(), kind)
             if not was:
                 return
         else:
@@ -338,8 +339,8 @@ class Members:
             return (
                 max(RANK[state], RANK[EndpointState.UNREACHABLE] if track.rests(now_ns) else 0),
                 below,
-                track.error_percent // 10,
-                track.slow,
+                track.error_percent(now_ns) // 10,
+                track.slow(now_ns),
                 # In quarters of the limit: a head moves while several are asked for theirs.
                 4 * health.lag(heads) // (self._max_lag + 1),
                 member.bucket is not None and member.bucket.wait_ns(cost) > 0,

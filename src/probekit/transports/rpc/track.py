@@ -24,7 +24,9 @@ class Track:
     _opened: int = 0
     _row: int = 0
     _overtaken: int = 0
-    _recent: deque[bool] = field(init=False)
+    _overtaken_ns: int = 0
+    _recent: deque[tuple[int, bool]] = field(init=False)
+    """When the latest calls ended, and whether with an answer."""
     _latencies: deque[int] = field(default_factory=lambda: deque(maxlen=128))
 
     def __post_init__(self) -> None:
@@ -32,11 +34,11 @@ class Track:
 
     # -- what happens --------------------------------------------------------------------------------------------------------
 
-    def answered(self, elapsed_ns: int | None) -> None:
+    def answered(self, elapsed_ns: int | None, now_ns: int) -> None:
         """An answer came, of whatever content; ``None`` where its time is not known."""
         if elapsed_ns is not None:
             self._latencies.append(elapsed_ns)
-        self._recent.append(True)
+        self._recent.append((now_ns, True))
         self._row = self._opened = self._overtaken = 0
         self.open_until_ns = 0
         self.last_error = ""
@@ -44,20 +46,21 @@ class Track:
     def failed(self, why: str, now_ns: int) -> None:
         """No usable answer came."""
         self.last_error = why
-        self._recent.append(False)
+        self._recent.append((now_ns, False))
         self._row += 1
         policy = self.policy
-        rate = 100 * self._recent.count(False)
         sampled = len(self._recent) >= min(policy.min_samples, policy.window)
         on_trial = self.on_trial and now_ns >= self.open_until_ns
-        if on_trial or self._row >= policy.consecutive or (sampled and rate >= policy.error_percent * len(self._recent)):
+        often = sampled and self.error_percent(now_ns) >= policy.error_percent
+        if on_trial or often or self._row >= policy.consecutive:
             hold_ns = min(to_ns(policy.open_for) << min(self._opened, 16), to_ns(policy.open_for_max))
             self.open_until_ns = now_ns + hold_ns
             self._opened += 1
 
-    def overtaken(self) -> None:
+    def overtaken(self, now_ns: int) -> None:
         """Another endpoint, asked later, answered first. How long this one would have taken stays unknown."""
         self._overtaken += 1
+        self._overtaken_ns = now_ns
 
     # -- what follows --------------------------------------------------------------------------------------------------------
 
@@ -78,15 +81,16 @@ class Track:
         trial = f"next trial in {left_ns / NS_PER_S:.1f} s" if left_ns > 0 else "on trial"
         return f"{self.last_error}; {trial}"
 
-    @property
-    def error_percent(self) -> int:
-        """Failed calls of the last ones, in percent."""
-        return 100 * self._recent.count(False) // len(self._recent) if self._recent else 0
+    def error_percent(self, now_ns: int) -> int:
+        """Failed calls of the last ones, in percent; those longer ago than the policy's ``forget`` are no longer counted."""
+        since_ns = now_ns - to_ns(self.policy.forget)
+        failed = sum(1 for at_ns, good in self._recent if not good and at_ns >= since_ns)
+        return 100 * failed // len(self._recent) if failed else 0
 
-    @property
-    def slow(self) -> bool:
-        """Overtaken as often in a row as failures open a breaker."""
-        return self._overtaken >= self.policy.consecutive
+    def slow(self, now_ns: int) -> bool:
+        """Overtaken lately, as often in a row as failures open a breaker."""
+        lately = now_ns - self._overtaken_ns < to_ns(self.policy.forget)
+        return lately and self._overtaken >= self.policy.consecutive
 
     def latency_ns(self, percent: int = 50, *, least: int = 1) -> int | None:
         """A percentile of the latest latencies; ``None`` with fewer than ``least`` of them."""

@@ -155,7 +155,7 @@ class Walk:
                     timer = self._timer(hedge_ns)
             kind = self._members.family.kind(calls)
             for late in asking.values():
-                late.health.track(kind).overtaken()
+                late.health.track(kind).overtaken(self._clock.monotonic_ns())
             self._take(asked, [])
         finally:
             await reap(timer, *asking)
