@@ -126,7 +126,7 @@ class BatchRefused(RpcFault, frozen=True, tag="batch_refused"):
 
 
 class BatchIncomplete(RpcFault, frozen=True, tag="batch_incomplete"):
-    """Answers of a batch come in reverse; the first call's is missing, a stranger's stands in its place, the last comes twice."""
+    """A batch comes back in reverse: the first answer is missing, a stranger stands in its place, the last comes twice."""
 
 
 class HangUp(RpcFault, frozen=True, tag="hang_up"):

@@ -255,8 +255,7 @@ class RpcProxy:
             if branch is not None:
                 params = branch.params(params)
             if head is not None and (params := views.params_at(method, params, head)) is None:
-                known = method in ("eth_getBlockByNumber", "eth_getBlockReceipts")
-                mine[place] = {"result": None} if known else {"error": views.UNKNOWN_BLOCK}
+                mine[place] = views.UNKNOWN.get(method, {"error": views.UNKNOWN_BLOCK})
                 continue
             asked.append({"jsonrpc": "2.0", "id": place, "method": method, "params": params})
         self.forwarded.update(item["method"] for item in asked)

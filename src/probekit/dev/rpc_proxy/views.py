@@ -16,6 +16,12 @@ _WITHOUT_TAG: Final = {
 }
 """Where the block stands in the parameters of methods that have a default for it."""
 UNKNOWN_BLOCK: Final = {"code": -32000, "message": "header not found"}
+UNKNOWN: Final[dict[str, dict[str, Any]]] = {
+    "eth_getBlockByNumber": {"result": None},
+    "eth_getBlockReceipts": {"result": None},
+    "eth_getLogs": {"result": []},
+}
+"""What methods answer for a block that is not known yet; the others with the error."""
 
 
 def number(value: Any) -> int | None:
