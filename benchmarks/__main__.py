@@ -16,7 +16,17 @@ from pathlib import Path
 
 from benchmarks.row import Row
 
-MODULES = ("hermes_decode", "verification", "pythnet_decode", "telemetry", "transports", "rpc", "pythnet_refresh", "startup")
+MODULES = (
+    "hermes_decode",
+    "verification",
+    "pythnet_decode",
+    "telemetry",
+    "transports",
+    "rpc",
+    "multicall",
+    "pythnet_refresh",
+    "startup",
+)
 RUNS = 41
 
 

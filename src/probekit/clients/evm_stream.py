@@ -85,8 +85,9 @@ class EvmStreams:
         self._clock = clock
 
     async def heads(self) -> AsyncGenerator[HeadItem, None]:
-        """Every block that becomes the head, in order of telling. Those between the last one told and the next are fetched, at
-        most 256; a reorganisation is told on the first block that does not stand on the one before.
+        """Every block that becomes the head, in order of telling. What was missed is fetched, at most 256 blocks: once a new
+        connection stands, up to the newest one, since the next block may be long in coming; and between the last one told and
+        the next. A reorganisation is told on the first block that does not stand on the one before.
         """
         pool = self._client.pool
         feed = SubscriptionFeed(
@@ -99,28 +100,44 @@ class EvmStreams:
             policy=self._policy,
         )
         last: Block | None = None
+        told = _Told()
         items = feed.items()
         try:
             async for item in items:
-                if not isinstance(item, Notice):
+                fetched = False
+                if isinstance(item, Notice):
+                    try:
+                        block = decode_block(result_of(item.result))
+                    except DecodeError as error:
+                        yield UnreadableHead(error, item.endpoint, item.at)
+                        continue
+                else:
                     yield item
-                    continue
-                try:
-                    block = decode_block(result_of(item.result))
-                except DecodeError as error:
-                    yield UnreadableHead(error, item.endpoint, item.at)
-                    continue
-                if last is not None and block.hash == last.hash:
-                    continue  # Told again, by the endpoint that took over.
+                    newest = await self._newer(last) if isinstance(item, Connected) and last is not None else None
+                    if newest is None:
+                        continue
+                    block, fetched = newest, True
+                if told.holds(block):
+                    continue  # Told again, by the endpoint that took over, or fetched before its notice was looked at.
                 if last is not None and block.number > last.number + 1:
                     async for missed in self._between(last, block, item.endpoint):
                         if isinstance(missed, Head):
                             last = missed.block
+                            told.take(last)
                         yield missed
-                yield Head(block, item.endpoint, item.at, reorganised=_leaves(last, block))
+                yield Head(block, item.endpoint, item.at, backfilled=fetched, reorganised=_leaves(last, block))
                 last = block
+                told.take(block)
         finally:
             await items.aclose()
+
+    async def _newer(self, last: Block) -> Block | None:
+        """The newest block, unless the endpoint that answers is behind what was told."""
+        try:
+            block = await self._client.block()
+        except ProbekitError:
+            return None  # The next notice shows what was missed.
+        return block if block.number >= last.number else None
 
     async def _between(self, last: Block, block: Block, endpoint: str) -> AsyncGenerator[Head | MissedBlocks, None]:
         first, end = last.number + 1, block.number - 1
@@ -137,6 +154,23 @@ class EvmStreams:
                 return
             yield Head(found, endpoint, self._clock.now(), backfilled=True, reorganised=_leaves(before, found))
             before = found
+
+
+class _Told:
+    """The newest blocks of the chain as it was told: their hashes by number, without those that a reorganisation took."""
+
+    def __init__(self) -> None:
+        self._hashes: dict[int, str] = {}  # Numbers ascend.
+
+    def holds(self, block: Block) -> bool:
+        return self._hashes.get(block.number) == block.hash
+
+    def take(self, block: Block) -> None:
+        while self._hashes and (newest := next(reversed(self._hashes))) >= block.number:
+            del self._hashes[newest]
+        self._hashes[block.number] = block.hash
+        if len(self._hashes) > 2 * _MAX_BACKFILL:
+            del self._hashes[next(iter(self._hashes))]
 
 
 def _leaves(before: Block | None, block: Block) -> bool:

@@ -36,7 +36,9 @@ class Rig:
         self.connector = FakeConnector(["a", "b"])
         for node in self.connector.nodes.values():
             node.chain_id = 5
-        self.chain.methods["eth_getBlockByNumber"] = lambda params: header(int(params[0], 16))
+        self.newest = 0
+        """What its nodes say is the newest block; 0 is behind everything that is told."""
+        self.chain.methods["eth_getBlockByNumber"] = self.block
         client = EvmClient(
             [Endpoint(f"http://{name}.test", name=name) for name in "ab"],
             chain_id=5,
@@ -47,6 +49,9 @@ class Rig:
         self.client = client
         self.streams = EvmStreams(client, connector=self.connector, clock=self.clock)
         self.seen: list[Any] = []
+
+    def block(self, params: list[Any], fork: int = 0) -> dict[str, Any]:
+        return header(self.newest if params[0] == "latest" else int(params[0], 16), fork)
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
@@ -104,6 +109,52 @@ async def test_what_a_reconnect_missed_is_fetched_and_nothing_told_twice(rig: Ri
     assert rig.heads() == [(10, False, False), (11, True, False), (12, True, False), (13, True, False), (14, False, False)]
 
 
+async def test_what_came_while_no_socket_was_open_is_told_without_waiting_for_the_next_block(rig: Rig) -> None:
+    async with rig.running():
+        await rig.tell("a", header(10))
+        rig.newest = 12
+        await rig.lose("a")
+        await rig.clock.settle(400)
+        assert rig.heads() == [(10, False, False), (11, True, False), (12, True, False)]
+        # Notices of what was fetched meanwhile, and of an endpoint that is behind, are no reorganisation.
+        await rig.tell("b", header(11), header(12), header(10), header(13))
+        assert rig.heads()[3:] == [(13, False, False)]
+
+
+async def test_another_newest_block_than_the_one_told_is_a_reorganisation(rig: Rig) -> None:
+    async with rig.running():
+        await rig.tell("a", header(10), header(11))
+        rig.newest = 11
+        rig.chain.methods["eth_getBlockByNumber"] = lambda params: rig.block(params, 1)
+        await rig.lose("a")
+        await rig.clock.settle(400)
+        await rig.tell("b", header(11), header(12))
+    assert rig.heads() == [(10, False, False), (11, False, False), (11, True, True), (11, False, True), (12, False, False)]
+
+
+async def test_a_newest_block_that_cannot_be_had_is_left_to_the_next_notice(rig: Rig) -> None:
+    def gone(_: list[Any]) -> Any:
+        raise errors.RpcError("no", code=-32000)
+
+    async with rig.running():
+        await rig.tell("a", header(10))
+        rig.chain.methods["eth_getBlockByNumber"] = gone
+        await rig.lose("a")
+        await rig.clock.settle(400)
+        assert rig.heads() == [(10, False, False)]
+        rig.chain.methods["eth_getBlockByNumber"] = rig.block
+        await rig.tell("b", header(12))
+    assert rig.heads()[1:] == [(11, True, False), (12, False, False)]
+
+
+async def test_what_was_told_is_remembered_within_bounds(rig: Rig) -> None:
+    async with rig.running():
+        await rig.tell("a", *(header(number) for number in range(1, 700)), header(699), header(500), header(100))
+        await rig.clock.settle(40_000)
+    # The last is further back than anything that is remembered.
+    assert [number for number, *_ in rig.heads()] == [*range(1, 700), 100]
+
+
 async def test_a_reorganisation_is_told(rig: Rig) -> None:
     async with rig.running():
         await rig.tell("a", header(10), header(11), header(11, 1, 0), header(12, 1), header(13, 2))
@@ -111,7 +162,7 @@ async def test_a_reorganisation_is_told(rig: Rig) -> None:
 
 
 async def test_a_fetched_block_that_stands_on_another_is_a_reorganisation(rig: Rig) -> None:
-    rig.chain.methods["eth_getBlockByNumber"] = lambda params: header(int(params[0], 16), 1)
+    rig.chain.methods["eth_getBlockByNumber"] = lambda params: rig.block(params, 1)
     async with rig.running():
         await rig.tell("a", header(10), header(13, 1))
     assert rig.heads() == [(10, False, False), (11, True, True), (12, True, False), (13, False, False)]

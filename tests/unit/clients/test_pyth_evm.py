@@ -215,6 +215,20 @@ async def test_an_older_implementation(chain: Chain) -> None:
     assert (state.contract.version, state.contract.single_update_fee_wei, state.trust_root) == (None, 1, TrustRoot.PRO)
 
 
+async def test_a_contract_that_has_a_consumers_interface_only_is_still_pyths(chain: Chain) -> None:
+    """As MockPyth is, and whatever else stands in for Pyth on a chain: of the whole configuration it tells one value."""
+    for signature in (
+        "version()", "chainId()", "wormhole()", "validDataSources()", "governanceDataSource()", "owner()",
+        "governanceDataSourceIndex()", "lastExecutedGovernanceSequence()", "singleUpdateFeeInWei()", "transactionFeeInWei()",
+        "pythUpgradableMagic()", "validTimePeriodSeconds()",
+    ):  # fmt: skip
+        chain.contract.lacks(signature)
+    state = await chain.pyth.state()
+    assert (state.contract.valid_time_period_s, state.receiver, state.trust_root) == (60, None, None)
+    assert {one.absence for one in state.contract.unanswered} == {Absence.MISSING}
+    assert len(state.contract.unanswered) == 11
+
+
 async def test_a_contract_that_is_paused(chain: Chain) -> None:
     def paused(_: Any) -> Any:
         raise Revert(keccak(text="Error(string)")[:4] + eth_abi.encode(["string"], ["paused"]))

@@ -322,7 +322,8 @@ STATE_CALLS: Final[Mapping[str, ContractCall[Any]]] = {
     "last_executed_governance_sequence": LAST_EXECUTED_GOVERNANCE_SEQUENCE.one(),
     "single_update_fee_wei": SINGLE_UPDATE_FEE.one(),
     "transaction_fee_wei": TRANSACTION_FEE.one(),
-    "valid_time_period_s": VALID_TIME_PERIOD_SECONDS.one(),
+    # By its older name, which every implementation and MockPyth have.
+    "valid_time_period_s": GET_VALID_TIME_PERIOD.one(),
     "owner": OWNER.one(),
     "magic": PYTH_UPGRADABLE_MAGIC.one(),
 }

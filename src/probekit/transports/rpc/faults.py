@@ -35,7 +35,13 @@ _RANGE: Final = re.compile(
     r"too (?:large|big|wide|many (?:addresses|topics|results|inputs|accounts|items))|limited to (?:a )?\d+|"
     r"max(?:imum)? (?:block|\d+ (?:requests|calls))"
 )
-_REVERT: Final = re.compile(r"(?i)execution reverted|\brevert(?:ed)?\b|vm exception|invalid opcode|out of gas")
+# A contract that halts gives nothing back: geth tells it in sentences, revm's kin (reth, anvil) and Frontier by a name after
+# "EVM error", which also tells, by a few names, that their own state could not be read.
+_REVERT: Final = re.compile(
+    r"(?i)execution reverted|\brevert(?:ed)?\b|vm exception|invalid opcode|out of gas|"
+    r"\bevm error:? (?!fatal|database|header|transaction|custom)\w|"
+    r"invalid jump|stack (?:under|over)flow|stack limit reached|write protection|return data out of bounds"
+)
 _MISSING_DATA: Final = re.compile(
     r"(?i)missing trie node|header not found|block not found|unknown block|state .{0,20}(?:not available|unavailable|pruned)|"
     r"pruned|not yet available|historical state|archive|ancient|cannot find block|unfinalized|minimum context slot|"
