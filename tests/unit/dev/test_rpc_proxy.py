@@ -10,7 +10,7 @@ import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import timedelta
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 
@@ -19,7 +19,7 @@ from probekit.clients.evm import EvmClient
 from probekit.clients.evm_stream import EvmStreams, Head, MissedBlocks
 from probekit.clock import Clock
 from probekit.dev.rpc_proxy import faults
-from probekit.dev.rpc_proxy.faults import AnyRpcFault, RpcFault
+from probekit.dev.rpc_proxy.faults import AnyRpcFault
 from probekit.dev.rpc_proxy.proxy import RpcProxy
 from probekit.dev.rpc_proxy.transport import ProxyConnector, ProxyTransport
 from probekit.testing import FakeClock
@@ -29,11 +29,11 @@ from probekit.transports.rpc.family import result_of
 from probekit.transports.rpc.record import CallRecord
 from probekit.transports.rpc.subscription import Connected, Lost
 from probekit.units import NS_PER_S
+from tests.support.rpc_faults import READS, SEEN_ELSEWHERE, SEND, SENDS, Read, Send, name_of
 from tests.unit.dev.evm_chain import CHAIN_ID, TRANSACTION, FakeChain, block_hash
 
 OWNER = "0x" + "52" * 20
 TIMEOUT_S = 4.0
-SEND = ("eth_sendRawTransaction", ["0x02"])
 
 
 class Rig:
@@ -84,74 +84,40 @@ class Rig:
         return int(await self.run(self.client.balance(OWNER)))
 
 
-HALF_S = TIMEOUT_S / 2 + 0.1
+HALF_S = TIMEOUT_S / 2
 """An endpoint that hangs has its part of the time: half of it, where there are two."""
-
-A = EndpointState.ALIVE
-LIMITED = EndpointState.LIMITED
-
-# fault, error type of the attempt at the bad endpoint, within which the other's answer is there, state and its reason then,
-# and the error's type where every endpoint has the fault.
-READS: list[tuple[AnyRpcFault, str, float, EndpointState, str, type[errors.ProbekitError]]] = [
-    (faults.RateLimited(), "rate_limited", 0.1, LIMITED, "rate limited for another 10.0 s", errors.RateLimited),
-    (faults.RateLimited(retry_after_s=30), "rate_limited", 0.1, LIMITED, "another 30.0 s", errors.RateLimited),
-    (faults.RateLimited(retry_after_s=30, as_date=True), "rate_limited", 0.1, LIMITED, "another 30.0 s", errors.RateLimited),
-    (faults.LimitInBody(shape="infura"), "rate_limited", 0.1, LIMITED, "another 30.0 s", errors.RpcRateLimited),
-    (faults.LimitInBody(shape="alchemy"), "rate_limited", 0.1, LIMITED, "another 10.0 s", errors.RpcRateLimited),
-    (faults.LimitInBody(shape="quicknode"), "rate_limited", 0.1, LIMITED, "another 10.0 s", errors.RpcRateLimited),
-    (faults.LimitInBody(shape="quicknode_bare"), "rate_limited", 0.1, LIMITED, "another 10.0 s", errors.RpcRateLimited),
-    (faults.LimitInBody(shape="ankr"), "rate_limited", 0.1, LIMITED, "another 600.0 s", errors.RpcRateLimited),
-    (faults.LimitInBody(shape="chainstack"), "rate_limited", 0.1, LIMITED, "another 0.3 s", errors.RpcRateLimited),
-    (faults.LimitInBody(shape="drpc"), "rate_limited", 0.1, LIMITED, "another 10.0 s", errors.RpcRateLimited),
-    (faults.LimitInBody(shape="proxyd"), "rate_limited", 0.1, LIMITED, "another 10.0 s", errors.RpcRateLimited),
-    (faults.LimitInBody(shape="bsc"), "rate_limited", 0.1, LIMITED, "another 10.0 s", errors.RpcRateLimited),
-    (faults.ServerError(status=502), "server_error", 0.1, A, "", errors.ServerError),
-    (faults.ServerError(status=403), "not_entitled", 0.1, A, "", errors.NotEntitled),
-    (faults.Hang(), "deadline_first_byte", HALF_S, A, "", errors.DeadlineExceeded),
-    (faults.Drip(), "deadline_transfer", HALF_S, A, "", errors.DeadlineExceeded),
-    (faults.Truncated(), "protocol", 0.1, A, "", errors.ProtocolError),
-    (faults.Truncated(framed=True), "decode", 0.1, A, "", errors.DecodeError),
-    (faults.Garbage(kind="html"), "decode", 0.1, A, "", errors.DecodeError),
-    (faults.Garbage(kind="binary"), "decode", 0.1, A, "", errors.DecodeError),
-    (faults.Garbage(kind="empty"), "decode", 0.1, A, "", errors.DecodeError),
-    (faults.Garbage(kind="null"), "decode", 0.1, A, "", errors.DecodeError),
-    (faults.Garbage(kind="list"), "missing", 0.1, A, "", errors.Missing),
-    (faults.HangUp(), "connect", 0.1, A, "", errors.ConnectError),
-    (faults.Unanswered(), "connect", 0.1, A, "", errors.ConnectError),
-]  # fmt: skip
+AT_ONCE_S = 0.1
 
 
-def name_of(fault: Any) -> str:
-    return str(fault).lower() if isinstance(fault, RpcFault) else ""
+def test_every_fault_is_tested() -> None:
+    rows = {type(row.fault) for row in READS} | {type(row.fault) for row in SENDS}
+    assert rows | SEEN_ELSEWHERE == set(get_args(AnyRpcFault))
+    assert not rows & SEEN_ELSEWHERE
+    assert {row.fault.shape for row in READS if isinstance(row.fault, faults.LimitInBody)} == set(faults.LIMITS)
 
 
-@pytest.mark.parametrize(("fault", "kind", "within_s", "state", "reason", "alone"), READS, ids=name_of)
-async def test_a_read_is_answered_by_the_other_endpoint(
-    fault: AnyRpcFault, kind: str, within_s: float, state: EndpointState, reason: str, alone: type[errors.ProbekitError]
-) -> None:
+@pytest.mark.parametrize("row", READS, ids=name_of)
+async def test_a_read_is_answered_by_the_other_endpoint(row: Read) -> None:
     rig = Rig()
     await rig.ready()
-    with rig["bad"].inject(fault).during():
+    with rig["bad"].inject(row.fault).during():
         assert await rig.balance() == rig.chain.head
-        assert rig.took_s <= within_s
+        assert rig.took_s <= (HALF_S if row.waits else 0) + AT_ONCE_S
     bad, good = rig.calls[-1].attempts
-    assert (bad.endpoint, bad.error_type, good.endpoint, good.error_type) == ("bad", kind, "good", None)
+    assert (bad.endpoint, bad.error_type, good.endpoint, good.error_type) == ("bad", row.kind, "good", None)
     standing = rig.pool.standings()["bad"]
-    assert standing.state is state
-    assert reason in standing.reason
+    assert (standing.state, standing.reason) == (row.state, row.reason)
 
 
-@pytest.mark.parametrize(("fault", "kind", "within_s", "state", "reason", "alone"), READS, ids=name_of)
-async def test_when_every_endpoint_is_at_fault_the_caller_sees_it_within_the_deadline(
-    fault: AnyRpcFault, kind: str, within_s: float, state: EndpointState, reason: str, alone: type[errors.ProbekitError]
-) -> None:
+@pytest.mark.parametrize("row", READS, ids=name_of)
+async def test_when_every_endpoint_is_at_fault_the_caller_sees_it_within_the_deadline(row: Read) -> None:
     rig = Rig()
     await rig.ready()
-    with rig["bad"].inject(fault).during(), rig["good"].inject(fault).during():
-        with pytest.raises(alone) as caught:
+    with rig["bad"].inject(row.fault).during(), rig["good"].inject(row.fault).during():
+        with pytest.raises(row.alone) as caught:
             await rig.balance()
-        assert rig.took_s <= TIMEOUT_S + 0.1
-    assert caught.value.error_type == kind
+        assert rig.took_s <= (TIMEOUT_S if row.waits else 0) + AT_ONCE_S
+    assert caught.value.error_type == row.kind
     assert [line.partition(":")[0] for line in caught.value.attempts] == ["bad", "good"]
     # It passes, and nobody has been thrown out.
     await rig.clock.advance(timedelta(seconds=601))
@@ -227,8 +193,8 @@ async def test_an_endpoint_that_turns_to_another_chain_is_out_too() -> None:
         with pytest.raises(errors.WrongChain, match="no endpoint of .* is left"):
             await rig.balance()
         with pytest.raises(errors.SendRefused, match="nothing was sent"):
-            await rig.run(rig.pool.send(*SEND))
-    assert rig.chain.seen.count("eth_sendRawTransaction") == 0
+            await rig.run(rig.pool.send(SEND, ["0x02"]))
+    assert rig.chain.seen.count(SEND) == 0
 
 
 async def test_a_fork_that_one_endpoint_sees_is_dissent_in_a_quorum() -> None:
@@ -300,39 +266,26 @@ async def test_a_batch_is_whole_whatever_becomes_of_it_on_the_way(fault: AnyRpcF
 # -- sends -------------------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(
-    ("fault", "kind", "within_s", "reached"),
-    [
-        (faults.Unanswered(methods=SEND[:1]), "connect", 0.1, 1),
-        (faults.Truncated(methods=SEND[:1]), "protocol", 0.1, 1),
-        (faults.HangUp(methods=SEND[:1]), "connect", 0.1, 0),
-        (faults.Hang(methods=SEND[:1]), "deadline_first_byte", TIMEOUT_S + 0.1, 0),
-        (faults.Drip(methods=SEND[:1]), "deadline_transfer", TIMEOUT_S + 0.1, 0),
-        (faults.ServerError(status=502, methods=SEND[:1]), "server_error", 0.1, 0),
-        (faults.RateLimited(retry_after_s=1, methods=SEND[:1]), "rate_limited", 0.1, 0),
-        (faults.LimitInBody(methods=SEND[:1]), "rate_limited", 0.1, 0),
-        (faults.Garbage(methods=SEND[:1]), "decode", 0.1, 0),
-    ],
-    ids=name_of,
-)
-async def test_a_send_leaves_once_whatever_happens(fault: AnyRpcFault, kind: str, within_s: float, reached: int) -> None:
+@pytest.mark.parametrize("row", SENDS, ids=name_of)
+async def test_a_send_leaves_once_whatever_happens(row: Send) -> None:
     rig = Rig(rounds=3)
     await rig.ready()
     for proxy in rig.proxies.values():
-        proxy.inject(fault)
+        proxy.inject(row.fault)
     with pytest.raises(errors.ProbekitError) as caught:
-        await rig.run(rig.pool.send(*SEND))
-    assert (caught.value.error_type, rig.took_s <= within_s) == (kind, True)
-    assert sum(proxy.requests[SEND[0]] for proxy in rig.proxies.values()) == 1
-    assert rig.chain.seen.count(SEND[0]) == reached
+        await rig.run(rig.pool.send(SEND, ["0x02"]))
+    assert caught.value.error_type == row.kind
+    assert rig.took_s <= (TIMEOUT_S if row.waits else 0) + AT_ONCE_S
+    assert sum(proxy.requests[SEND] for proxy in rig.proxies.values()) == 1
+    assert rig.chain.seen.count(SEND) == int(row.reached)
     assert len(rig.calls[-1].attempts) == 1
 
 
 async def test_a_send_whose_answer_was_lost_is_found_by_its_hash() -> None:
     rig = Rig()
     await rig.ready()
-    with rig["bad"].inject(faults.Unanswered(methods=SEND[:1])).during(), pytest.raises(errors.ConnectError):
-        await rig.run(rig.pool.send(*SEND))
+    with rig["bad"].inject(faults.Unanswered(methods=(SEND,))).during(), pytest.raises(errors.ConnectError):
+        await rig.run(rig.pool.send(SEND, ["0x02"]))
     landing = await rig.run(rig.client.wait(TRANSACTION, timeout=timedelta(seconds=2)))
     assert landing.receipt.block_number == rig.chain.lands_in
 

@@ -70,7 +70,7 @@ LIMITS: Final[dict[LimitShape, dict[str, Any]]] = {
     "quicknode": {"code": -32007, "message": "50/second request limit reached - reduce calls per second or upgrade"},
     "quicknode_bare": {"code": -32007, "message": "50/second request limit reached - reduce calls per second or upgrade"},
     "ankr": {"code": -32090, "message": "Too many requests, reason: call rate limit exhausted, retry in 10m0s"},
-    "chainstack": {"code": -32005, "message": "You've exceeded the RPS limit", "data": {"try_again_in": "250.5ms"}},
+    "chainstack": {"code": -32005, "message": "You've exceeded the RPS limit", "data": {"try_again_in": "40.5s"}},
     "drpc": {"code": 15, "message": "Too many request, try again later"},
     "proxyd": {"code": -32016, "message": "over rate limit"},
     "bsc": {"code": -32005, "message": "limit exceeded"},
