@@ -7,11 +7,14 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import timedelta
+from pathlib import Path
 from typing import Any, get_args
 
+import msgspec
 import pytest
 
 from probekit import errors
@@ -94,6 +97,16 @@ def test_every_fault_is_tested() -> None:
     assert rows | SEEN_ELSEWHERE == set(get_args(AnyRpcFault))
     assert not rows & SEEN_ELSEWHERE
     assert {row.fault.shape for row in READS if isinstance(row.fault, faults.LimitInBody)} == set(faults.LIMITS)
+
+
+def test_the_page_lists_every_fault() -> None:
+    page = Path(__file__).resolve().parents[3] / "docs" / "how-to" / "break-an-endpoint.md"
+    listed = dict(re.findall(r"^\| `(\w+)` \| (.*) \|$", page.read_text(), re.MULTILINE))
+    kinds = {msgspec.inspect.type_info(kind).tag: kind for kind in get_args(AnyRpcFault)}  # type: ignore[attr-defined]
+    assert set(listed) - {"fault"} == set(kinds)
+    for tag, kind in kinds.items():
+        for field in set(kind.__struct_fields__) - {"methods"}:
+            assert f"`{field}`" in listed[tag], (tag, field)
 
 
 @pytest.mark.parametrize("row", READS, ids=name_of)
