@@ -174,7 +174,7 @@ async def test_half_open_is_for_one_trial_at_a_time() -> None:
     assert reads(net, "a", "eth_getLogs") == asked + 1
 
 
-async def test_not_here_is_not_asked_of_one_whose_breaker_is_open() -> None:
+async def test_a_method_that_a_live_node_lacks_is_not_asked_of_one_whose_breaker_is_open() -> None:
     net = Net("a", "b", policy=PoolPolicy(refresh=HOUR))
     await net.run(net.pool.refresh())
     net["b"].fault = refused

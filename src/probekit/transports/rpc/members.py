@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import copy
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
@@ -211,7 +212,8 @@ class Members:
             if member.proving is None:
                 await self._ask_identity(member, deadline_ns, traffic)
             elif error := await self._told_by_another(member, member.proving, deadline_ns):
-                raise error
+                # Each caller writes its own attempts into its own error.
+                raise copy.copy(error)
         if health.wrong_chain:
             self.tell_changes()
             found = health.wrong_chain.removeprefix("serves chain ").partition(",")[0]

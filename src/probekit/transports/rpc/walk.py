@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from probekit.transports.rpc.members import Member, Members
 
 _MAX_ATTEMPTS_SHOWN: Final = 20
+_NO_SUCH_METHOD: Final = -32601
 
 
 class Walk:
@@ -99,13 +100,16 @@ class Walk:
             return
         while members and self._pending and self._clock.monotonic_ns() < self._deadline_ns:
             member = members.pop(0)
-            if self._answered() and self._members.rests(member, self._calls):
-                break
+            if self._unsupported() and self._members.rests(member, self._calls):
+                continue
             await self._step(member, members)
 
-    def _answered(self) -> bool:
-        """Whether all that is open was answered by "not here": one whose breaker is open is not tried for that."""
-        return all(isinstance(self._outcomes[index], NotServed) for index in self._pending)
+    def _unsupported(self) -> bool:
+        """Whether all that is open are methods that a live node does not have: no breaker is tried for those, or a caller who
+        asks for one would wait for whoever hangs.
+        """
+        errors = [self._outcomes[index] for index in self._pending]
+        return all(isinstance(error, NotServed) and error.code == _NO_SUCH_METHOD for error in errors)
 
     def _again(self) -> bool:
         """Whether another round may help: something is open that may be asked again, its wait fits, and so does its load."""
