@@ -42,14 +42,15 @@ async def warm(net: Net) -> tuple[str, str]:
     return first, next(name for name in net.nodes if name != first)
 
 
-def only(method: str, fault: Callable[[Request], Response | Exception], net: Net, name: str) -> None:
-    """Give a node a fault for one method."""
+def only(method: str, fault: Callable[[Request], Response | Exception], net: Net, name: str, *, after_ns: int = 0) -> None:
+    """Give a node a fault for one method, after a while."""
 
     async def answer(request: Request) -> Response | Exception:
         asked = json.loads(request.body or b"")
         if not isinstance(asked, list) and asked["method"] == method:
             net[name].requests += 1
             net[name].seen.append(method)
+            await net.clock.sleep_until_ns(net.clock.monotonic_ns() + after_ns)
             return fault(request)
         return await sound(request)
 
@@ -158,8 +159,9 @@ async def test_failing_at_one_kind_of_call_rests_that_kind_alone() -> None:
     assert reads(net, "a") == 1
 
 
-async def test_half_open_is_for_one_trial_at_a_time() -> None:
-    net = Net("a", "b", policy=PoolPolicy(refresh=HOUR, rounds=1, hedge=False))
+async def test_a_breaker_that_is_open_longer_than_its_failures_are_remembered() -> None:
+    health = HealthPolicy(open_for=timedelta(minutes=3))
+    net = Net("a", "b", policy=PoolPolicy(refresh=HOUR, rounds=1), health=health)
     for name in "ab":
         net[name].results["eth_getLogs"] = []
     await net.run(net.pool.refresh())
@@ -167,8 +169,24 @@ async def test_half_open_is_for_one_trial_at_a_time() -> None:
     for _ in range(3):
         await net.run(net.pool.quorum(LOGS, agree=1))
     asked = reads(net, "a", "eth_getLogs")
+    await net.clock.advance(timedelta(minutes=2))
+    assert await logs(net) == []
+    assert reads(net, "a", "eth_getLogs") == asked
+    await net.clock.advance(timedelta(minutes=2))
+    assert await logs(net) == []
+    assert reads(net, "a", "eth_getLogs") == asked + 1
+
+
+async def test_half_open_is_for_one_trial_at_a_time() -> None:
+    net = Net("a", "b", policy=PoolPolicy(refresh=HOUR, rounds=1, hedge=False))
+    for name in "ab":
+        net[name].results["eth_getLogs"] = []
+    await net.run(net.pool.refresh())
+    only("eth_getLogs", lambda _: reply(502, b"", clock=net.clock), net, "a", after_ns=NS_PER_S // 10)
+    for _ in range(3):
+        await net.run(net.pool.quorum(LOGS, agree=1))
+    asked = reads(net, "a", "eth_getLogs")
     await net.clock.advance(timedelta(seconds=61))
-    net["a"].delay_ns = NS_PER_S // 10
     several = asyncio.gather(*(net.pool.call(LOGS.method, LOGS.params) for _ in range(5)))
     assert [result_of(item) for item in await net.run(several)] == [[]] * 5
     assert reads(net, "a", "eth_getLogs") == asked + 1
