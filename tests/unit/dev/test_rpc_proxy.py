@@ -372,7 +372,6 @@ async def test_a_socket_that_is_closed_is_replaced_at_once(fault: AnyRpcFault) -
         await step(rig, 1)
         rig["bad"].inject(fault)
         if isinstance(fault, faults.RefusedSocket):
-            rig.chain.sockets[0].out.put_nowait(b'{"id":7,"method":"x"}')
             with rig["bad"].inject(faults.ClosedSocket()).during():
                 await step(rig, 0)
         await step(rig, 0, 0.1)
