@@ -217,6 +217,17 @@ async def test_a_node_that_says_not_here_says_more_than_one_that_cannot_be_reach
     assert {line.partition(":")[0] for line in caught.value.attempts} == {"a", "b"}
 
 
+async def test_not_here_from_one_does_not_keep_another_from_a_second_round() -> None:
+    net = Net("a", "b", policy=PoolPolicy(refresh=HOUR))
+    await net.run(net.pool.refresh())
+    net["a"].errors["eth_gasPrice"] = error(-32000, "header not found")
+    net["b"].fault = refused
+    task = asyncio.ensure_future(net.pool.call("eth_gasPrice"))
+    await net.clock.settle()
+    net["b"].fault = None
+    assert result_of(await net.run(task)) == "0x7"
+
+
 async def test_time_that_was_too_short_for_anybody_opens_no_breaker() -> None:
     net = Net("a", policy=PoolPolicy(rounds=1))
     net["a"].delay_ns = NS_PER_S // 10
@@ -457,6 +468,25 @@ async def test_an_answer_that_was_under_way_when_the_chain_was_found_wrong_is_no
     net["a"].results["eth_chainId"], net["a"].delay_ns = "0x5", 0
     await net.run(net.pool.refresh())
     assert result_of(await net.run(task)) == "0x7"
+
+
+async def test_an_endpoint_that_hangs_at_its_proof_leaves_time_for_a_send_elsewhere() -> None:
+    net = Net("a", "b")
+    net["a"].hangs = True
+    net["b"].results["eth_sendRawTransaction"] = "0xhash"
+    assert result_of(await net.run(net.pool.send("eth_sendRawTransaction", ["0x02"]))) == "0xhash"
+    assert net.took_s <= 10 / 3 + 0.1
+
+
+async def test_a_word_about_the_chain_that_is_never_new_enough_is_asked_once_for_each_call() -> None:
+    net = Net("a", policy=PoolPolicy(proof=timedelta(0), refresh=timedelta(0)))
+    net["a"].results["eth_sendRawTransaction"] = "0xhash"
+    for _ in range(2):
+        await net.clock.advance(timedelta(milliseconds=1))
+        await price(net)
+    await net.clock.advance(timedelta(milliseconds=1))
+    await net.run(net.pool.send("eth_sendRawTransaction", ["0x02"]))
+    assert reads(net, "a", "eth_chainId") == 3
 
 
 async def test_a_send_wants_a_newer_word_about_the_chain_than_a_read() -> None:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 from probekit.clock import Clock, reap, within
-from probekit.errors import ConfigError, DeadlineExceeded, ProbekitError, WrongChain
+from probekit.errors import ConfigError, DeadlineExceeded, ProbekitError, SendRefused, WrongChain
 from probekit.transports.rpc.endpoint import RANK, Endpoint, EndpointState, HealthPolicy, Standing
 from probekit.transports.rpc.exchange import Exchange
 from probekit.transports.rpc.family import ChainFamily, result_of
@@ -205,9 +205,10 @@ class Members:
         One asks, the others wait for its answer.
         """
         health = member.health
-        believed_ns = to_ns(self.policy.proof if newer is None else newer)
+        began_ns, believed_ns = self.clock.monotonic_ns(), to_ns(self.policy.proof if newer is None else newer)
         while not health.wrong_chain and (
-            health.identity is None or self.clock.monotonic_ns() - health.identity_seen_ns >= believed_ns
+            health.identity is None
+            or (health.identity_seen_ns < began_ns and began_ns - health.identity_seen_ns >= believed_ns)
         ):
             if member.proving is None:
                 await self._ask_identity(member, deadline_ns, traffic)
@@ -286,6 +287,8 @@ class Members:
     async def sent(self, member: Member, call: Call, deadline_ns: int, traffic: Traffic) -> Outcome:
         """The outcome of exactly one request with one call; health steps. Nothing is proven or waited for here."""
         health, started_ns = member.health, self.clock.monotonic_ns()
+        if started_ns >= deadline_ns:
+            raise SendRefused(f"{member.label}: no time is left to send; nothing was sent")
         try:
             outcomes = await self.exchange.ask(health.endpoint, [call], deadline_ns, traffic)
         except ProbekitError as error:

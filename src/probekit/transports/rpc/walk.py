@@ -39,6 +39,8 @@ class Walk:
         self._attempts: list[Attempt] = []
         self._told: list[str] = []
         self._rounds = 0
+        self._passing = False
+        """An error of this round may be another time's answer, also where one that says more has taken its place."""
         self._finished = False
 
     async def run(self) -> list[Outcome]:
@@ -88,6 +90,7 @@ class Walk:
 
     async def _round(self) -> None:
         self._rounds += 1
+        self._passing = False
         limited_ns = self._members.limited_until_ns(self._calls)
         if self._clock.monotonic_ns() < limited_ns < self._deadline_ns:
             # Nobody else is left to ask, and the time that they named fits.
@@ -113,8 +116,7 @@ class Walk:
 
     def _again(self) -> bool:
         """Whether another round may help: something is open that may be asked again, its wait fits, and so does its load."""
-        errors = [self._outcomes[index] for index in self._pending]
-        if not any(isinstance(error, ProbekitError) and error.retry_same for error in errors):
+        if not self._pending or not self._passing:
             return False
         policy = self._members.policy
         due_ns = max(self._clock.monotonic_ns() + to_ns(policy.round_wait), self._members.limited_until_ns(self._calls))
@@ -211,6 +213,7 @@ class Walk:
     def _take(self, asked: list[int], outcomes: list[Outcome], *, more: bool = False) -> None:
         """Keep what says most of each call. ``more``: another is out that may have what this one answers ``null`` for."""
         for index, outcome in zip(asked, outcomes, strict=bool(outcomes)):
+            self._passing |= isinstance(outcome, ProbekitError) and outcome.retry_same
             if _says_more(outcome, self._outcomes[index]):
                 self._outcomes[index] = outcome
         self._pending = [
