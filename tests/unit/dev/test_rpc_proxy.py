@@ -407,6 +407,20 @@ async def test_a_socket_of_another_chain_is_never_used() -> None:
             assert [item.error.error_type for item in seen if isinstance(item, Lost)] == ["wrong_chain"]
 
 
+async def test_a_socket_that_lags_is_left_for_one_that_does_not() -> None:
+    rig = Rig(refresh=timedelta(seconds=10))
+    async with heads(rig) as seen:
+        await step(rig, 1)
+        rig["bad"].inject(faults.Lag(blocks=20))
+        for _ in range(4):
+            await step(rig, 1, 5)
+        (lost,) = [item for item in seen if isinstance(item, Lost)]
+        assert lost.error.message == "bad is left for another: head 83 is 20 behind the best, limit 8"
+        await step(rig, 1)
+        assert numbers(seen) == [101, 102, 103, 104, 105, 106]
+        assert numbers(seen, "good")[-1] == 106
+
+
 async def test_a_lagging_socket_tells_old_heads() -> None:
     rig = Rig("bad")
     with rig["bad"].inject(faults.Lag(blocks=5)).during():

@@ -10,14 +10,14 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 from datetime import timedelta
-from typing import Any, Self
+from typing import Any, Final, Self
 
 import msgspec
 
 from probekit.clock import SYSTEM_CLOCK, Clock
 from probekit.errors import ProbekitError, SendRefused
 from probekit.transports.base import Engine, Limits, Observer
-from probekit.transports.rpc.endpoint import Endpoint, HealthPolicy, Standing
+from probekit.transports.rpc.endpoint import Endpoint, EndpointState, HealthPolicy, Standing
 from probekit.transports.rpc.exchange import Exchange
 from probekit.transports.rpc.family import ChainFamily, result_of
 from probekit.transports.rpc.members import Member, Members, PoolPolicy
@@ -27,6 +27,8 @@ from probekit.transports.rpc.story import Story
 from probekit.transports.rpc.walk import Walk
 from probekit.transports.rpc.wire import Call, Outcome, raised
 from probekit.units import to_ns
+
+_UNFIT: Final = (EndpointState.LAGGING, EndpointState.OUT_OF_SYNC, EndpointState.WRONG_CHAIN)
 
 
 class EndpointPool:
@@ -255,6 +257,14 @@ class EndpointPool:
         Raises ``WrongChain``, or what asking it ended in; ``ValueError`` for an endpoint of another pool.
         """
         await self.members.prove(self.members.of(endpoint), self._deadline_ns(timeout), Traffic())
+
+    def unfit(self, endpoint: Endpoint) -> str:
+        """Why streams should leave ``endpoint`` for another: it lags, is out of sync or of another chain. Empty when it may be
+        listened to; heads are read every ``refresh`` for it.
+        """
+        self.members.refresh_if_due()
+        standing = self.standings()[endpoint.label]
+        return standing.reason if standing.state in _UNFIT else ""
 
     def standings(self) -> dict[str, Standing]:
         """Each endpoint's state with its reason, by label, in the order given."""
