@@ -13,9 +13,11 @@ from typing import Any, Final, Literal, Self, TypeVar
 import msgspec
 
 from probekit.clock import SYSTEM_CLOCK, Clock
+from probekit.codecs.solana import fees
 from probekit.codecs.solana import rpc as codec
 from probekit.codecs.solana.token import decode_mint, decode_token_account
 from probekit.errors import DeadlineExceeded, DecodeError, NotFound, ProbekitError, RpcError, SendRefused
+from probekit.model.fees import PriorityFees
 from probekit.model.pubkey import Pubkey, base58
 from probekit.model.solana import (
     Account,
@@ -138,6 +140,16 @@ class SolanaClient:
     async def epoch(self, commitment: Commitment | None = None) -> EpochInfo:
         """Epoch, slot in it, block height and transaction count."""
         return await self._read(codec.decode_epoch_info, "getEpochInfo", self._at(commitment))
+
+    async def priority_fees(self, accounts: Iterable[Pubkey | str] = ()) -> PriorityFees:
+        """What priority fee it took to get into each of the last blocks, up to 150; with ``accounts``, to lock any of them for
+        writing. Raises ``ValueError`` for more than 128 of them.
+        """
+        keys = [str(Pubkey(account)) for account in accounts]
+        if len(keys) > fees.MAX_ACCOUNTS:
+            raise ValueError(f"{len(keys)} accounts; a node takes {fees.MAX_ACCOUNTS}")
+        params = [keys] if keys else []
+        return await self._read(fees.decode_priority_fees, "getRecentPrioritizationFees", params)
 
     async def version(self) -> NodeVersion:
         """What the answering node runs."""

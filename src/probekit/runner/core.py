@@ -79,7 +79,7 @@ class Runner(Generic[O]):
 
     async def refresh_targets(self) -> bool:
         """Ask the probe for its targets and take them over; returns whether the set of ids changed."""
-        changed = self.evaluator.set_targets(await self.probe.targets(self.context))
+        changed = self.evaluator.set_targets(await self.probe.targets(self.context), self.clock.now())
         targets = self.evaluator.targets
         if self._announced != targets:
             self._announced = targets
@@ -96,6 +96,7 @@ class Runner(Generic[O]):
                     settings.probe_version,
                     settings.source_digest,
                     settings.config_digest,
+                    self.evaluator.planned,
                 )
             )
         return changed
@@ -152,12 +153,17 @@ class Runner(Generic[O]):
         elapsed_ns = self.clock.monotonic_ns() - started_ns
         requests, dropped = self.requests.take()
         results = self.evaluator.results(self.requests.latest, None)
-        if any(_points_at_the_network(result.verdicts[0].error_type) for result in results if result.verdicts):
+        if self.self_check.cut_off or any(
+            _points_at_the_network(verdict.error_type) for result in results for verdict in result.verdicts
+        ):
             await self.self_check.check_connectivity()
         health = self.self_check.health()
         if health.problem is not None:
             results = self.evaluator.results(self.requests.latest, health.problem)
             error_type = error_type or "vantage"
+        if error_type is None and any(verdict.error_type == "probe_error" for result in results for verdict in result.verdicts):
+            # A check that raised: counted with the defects of the probe itself, as runs of that error.
+            error_type = "probe_error"
         settings = self.settings
         run = ProbeRun(
             probe=self.probe.name,
