@@ -269,6 +269,33 @@ async def test_of_two_that_are_alive_the_one_nearer_to_the_head_is_first() -> No
     assert await first_asked(net) == "b"
 
 
+async def test_on_a_fast_chain_one_that_answers_a_look_later_does_not_lag_meanwhile() -> None:
+    net = Net("a", "b")
+    for head in (100, 140):
+        net["a"].head(head)
+        net["b"].head(head)
+        await net.run(net.pool.refresh())
+        await net.clock.advance(timedelta(seconds=10))
+    net["a"].head(180)
+    net["b"].head(180)
+    net["b"].delay_ns = 3 * NS_PER_S
+    looking = asyncio.ensure_future(net.pool.refresh())
+    for _ in range(4):
+        await net.clock.advance(timedelta(seconds=1))
+        assert {standing.state for standing in net.pool.standings().values()} == {EndpointState.ALIVE}
+    await looking
+    # One that does not answer looks any more is compared with the newest head.
+    net["b"].hangs = True
+    for head in (220, 260, 300):
+        await net.clock.advance(timedelta(seconds=10))
+        net["a"].head(head)
+        await net.run(net.pool.refresh())
+    assert [(change.endpoint, change.after) for change in net.changes] == [
+        ("b", EndpointState.LAGGING),
+        ("b", EndpointState.UNREACHABLE),
+    ]
+
+
 async def test_of_two_that_are_alive_the_one_that_fails_less_is_first() -> None:
     net = Net("a", "b", policy=PoolPolicy(refresh=HOUR))
     await net.run(net.pool.refresh())
