@@ -130,7 +130,7 @@ class Members:
     def standings(self) -> dict[str, Standing]:
         """Each endpoint's state with its reason, by label, in the order given."""
         now_ns = self.clock.monotonic_ns()
-        return {member.label: member.health.standing(self._heads(member, now_ns), now_ns) for member in self._members}
+        return {member.label: member.health.standing(self._heads(member), now_ns) for member in self._members}
 
     def tell_changes(self) -> None:
         """Tell ``on_change`` of states that are not what it was told last."""
@@ -141,18 +141,17 @@ class Members:
                 if self._on_change is not None:
                     self._on_change(change)
 
-    def _heads(self, subject: Member, now_ns: int) -> Heads:
+    def _heads(self, subject: Member) -> Heads:
         """The heads that ``subject`` is to be compared with: those told at about the time when it told its own.
 
-        On a chain of many blocks a second, one that has not answered the running look yet would lag behind those that have.
-        One that has not answered for two looks is compared with the newest.
+        On a chain of many blocks a second, one that has not answered the running look yet would lag behind those that have: it
+        is compared with what they told before, which is newer than its own once it has missed a look.
         """
         seen_ns = subject.health.head_seen_ns
-        fresh = now_ns - seen_ns < 2 * to_ns(self.policy.refresh)
         heads: Heads = {}
         for member in self:
             health = member.health
-            later = fresh and health.head_seen_ns > seen_ns + _SAME_LOOK_NS
+            later = health.head_seen_ns > seen_ns + _SAME_LOOK_NS
             head = health.head_before if later and health.head_before is not None else health.head
             if head is not None:
                 heads[member.label] = head
@@ -354,7 +353,7 @@ class Members:
         kind, cost = self.family.kind(calls), self._cost(calls)
 
         def place(member: Member) -> tuple[int, bool, int, bool, int, bool, int]:
-            health, heads = member.health, self._heads(member, now_ns)
+            health, heads = member.health, self._heads(member)
             track = health.track(kind)
             state = health.standing(heads, now_ns).state
             below = floor is not None and health.head is not None and health.head < floor
@@ -389,7 +388,7 @@ class Members:
     def may_hedge(self, member: Member, calls: Sequence[Call], floor: int | None) -> bool:
         """Whether an answer of ``member`` is as good as another's: one that lags would win by an old answer."""
         health, now_ns = member.health, self.clock.monotonic_ns()
-        if health.standing(self._heads(member, now_ns), now_ns).state is not EndpointState.ALIVE:
+        if health.standing(self._heads(member), now_ns).state is not EndpointState.ALIVE:
             return False
         if self.rests(member, calls) or (floor is not None and health.head is not None and health.head < floor):
             return False
