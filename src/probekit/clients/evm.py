@@ -21,7 +21,7 @@ from probekit.codecs.evm.reverts import reverted
 from probekit.errors import DeadlineExceeded, DecodeError, NotFound, ProbekitError, RangeTooLarge, Reverted, SendRefused
 from probekit.model.evm import Address, Block, FeeHistory, Log, Receipt
 from probekit.transports.base import Engine, Observer
-from probekit.transports.rpc import EVM, Endpoint, EndpointPool, HealthPolicy, PoolPolicy, Standing
+from probekit.transports.rpc import EVM, Call, Endpoint, EndpointPool, HealthPolicy, Outcome, PoolPolicy, Standing
 from probekit.transports.rpc.family import result_of
 from probekit.transports.rpc.record import CallObserver, ChangeObserver
 from probekit.units import to_ns
@@ -29,7 +29,7 @@ from probekit.units import to_ns
 if TYPE_CHECKING:
     from web3 import AsyncWeb3
 
-__all__ = ["BlockTag", "EvmClient", "Landing", "Reads", "Token"]
+__all__ = ["BlockTag", "EvmClient", "Heads", "Landing", "Reads", "Token"]
 
 T = TypeVar("T")
 
@@ -45,6 +45,19 @@ class Landing(msgspec.Struct, frozen=True):
     receipt: Receipt
     confirmations: int
     reorganised: int = 0
+
+
+class Heads(msgspec.Struct, frozen=True):
+    """Three ends of a chain at one time. A node or chain without the notion has an error there: ``RpcError``, ``NotFound``."""
+
+    latest: Block
+    safe: Block | ProbekitError
+    finalized: Block | ProbekitError
+
+    @property
+    def finality_lag(self) -> int | None:
+        """Blocks from the finalised to the newest; ``None`` where none is told."""
+        return None if isinstance(self.finalized, ProbekitError) else self.latest.number - self.finalized.number
 
 
 class EvmClient:
@@ -124,10 +137,30 @@ class EvmClient:
 
     async def block(self, at: BlockTag = "latest") -> Block:
         """A block by number or tag, without its transactions. Raises ``NotFound`` where there is none."""
-        found = result_of(await self.pool.call("eth_getBlockByNumber", [_tag(at), False]))
-        if found is None:
-            raise NotFound(f"no block {at} on {self.pool.chain}", subject=str(at))
-        return codec.decode_block(found)
+        found = self._block_of(at, await self.pool.call("eth_getBlockByNumber", [_tag(at), False]))
+        if isinstance(found, ProbekitError):
+            raise found
+        return found
+
+    async def heads(self) -> Heads:
+        """The newest block, and how far the chain is safe and final, in one request. Raises what reading the newest does."""
+        tags: tuple[BlockTag, ...] = ("latest", "safe", "finalized")
+        outcomes = await self.pool.batch([Call("eth_getBlockByNumber", [tag, False]) for tag in tags])
+        latest, safe, finalized = (self._block_of(tag, outcome) for tag, outcome in zip(tags, outcomes, strict=True))
+        if isinstance(latest, ProbekitError):
+            raise latest
+        return Heads(latest, safe, finalized)
+
+    def _block_of(self, tag: BlockTag, outcome: Outcome) -> Block | ProbekitError:
+        try:
+            if isinstance(outcome, ProbekitError):
+                return outcome
+            found = result_of(outcome)
+            if found is None:
+                return NotFound(f"no block {tag} on {self.pool.chain}", subject=str(tag))
+            return codec.decode_block(found)
+        except DecodeError as error:
+            return error
 
     async def fee_history(
         self, blocks: int, *, newest: BlockTag = "latest", percentiles: Sequence[int] = (10, 50, 90)
@@ -177,9 +210,10 @@ class EvmClient:
         params: list[Any] = [transaction, _tag(at)]
         if balances:
             params.append({str(Address(account)): {"balance": hex(wei)} for account, wei in balances.items()})
-        found = await self._read(codec.data, "eth_call", params)
-        if not found and not await self.code(to, at):
-            raise NotFound(f"no contract at {to} on {self.pool.chain}", subject=to)
+        with self.pool.one_deadline():
+            found = await self._read(codec.data, "eth_call", params)
+            if not found and not await self.code(to, at):
+                raise NotFound(f"no contract at {to} on {self.pool.chain}", subject=to)
         return found
 
     async def read(
@@ -211,9 +245,10 @@ class EvmClient:
         Takes one request for the block, none when ``at`` is one that was read before, and one for each 500 reads. Without
         Multicall3 the reads go in JSON-RPC batches; :attr:`Reads.route` says which it was. Raises what reading the block does.
         """
-        block = at if isinstance(at, Block) else await self.block(at)
         rows = [(Address(to), call) for to, call in calls]
-        return await self._multicall.read(rows, block, remember=at == "latest")
+        with self.pool.one_deadline():
+            block = at if isinstance(at, Block) else await self.block(at)
+            return await self._multicall.read(rows, block, remember=at == "latest")
 
     async def token_balance(self, token: str, owner: str, at: BlockTag = "latest") -> int:
         """Base units of an ERC-20 token that an account holds. Raises ``NotFound`` where there is no contract."""
@@ -245,26 +280,28 @@ class EvmClient:
         to_block: int,
         address: str | Sequence[str] | None = None,
         topics: Sequence[bytes | Sequence[bytes] | None] = (),
+        timeout: timedelta = timedelta(minutes=1),
     ) -> list[Log | DecodeError]:
         """The events of a range of blocks, both ends included, in order. A range that a provider finds too large is halved as
-        often as it takes. An event that does not decode is its own error.
+        often as it takes, all within ``timeout``. An event that does not decode is its own error.
         """
         query: dict[str, Any] = {"topics": [_topic(topic) for topic in topics]}
         if address is not None:
             query["address"] = Address(address) if isinstance(address, str) else [Address(one) for one in address]
         found: list[Log | DecodeError] = []
         first, size = from_block, to_block - from_block + 1
-        while first <= to_block:
-            last = min(first + size - 1, to_block)
-            try:
-                asked = query | {"fromBlock": hex(first), "toBlock": hex(last)}
-                found += await self._read(codec.decode_logs, "eth_getLogs", [asked])
-            except RangeTooLarge:
-                if last == first:
-                    raise
-                size = (last - first + 1) // 2
-                continue
-            first = last + 1
+        with self.pool.one_deadline(timeout):
+            while first <= to_block:
+                last = min(first + size - 1, to_block)
+                try:
+                    asked = query | {"fromBlock": hex(first), "toBlock": hex(last)}
+                    found += await self._read(codec.decode_logs, "eth_getLogs", [asked])
+                except RangeTooLarge:
+                    if last == first:
+                        raise
+                    size = (last - first + 1) // 2
+                    continue
+                first = last + 1
         return found
 
     # -- transactions --------------------------------------------------------------------------------------------------------
@@ -304,23 +341,23 @@ class EvmClient:
         A block that leaves the chain is noticed by its hash, and the wait goes on. Whether the transaction succeeded is in the
         receipt. Raises ``DeadlineExceeded`` when ``timeout`` passes first.
         """
-        due_ns = self._clock.monotonic_ns() + to_ns(timeout)
         held: str | None = None
         reorganised = 0
-        while True:
-            found = await self.receipt(transaction_hash)
-            if held is not None and (found is None or found.block_hash != held):
-                reorganised += 1
-            held = None if found is None else found.block_hash
-            if found is not None:
-                # The block of that number now: a node may keep the receipt of a block that is no longer the chain's.
-                on_top = await self.block_number() - found.block_number + 1
-                if on_top >= confirmations and (await self.block(found.block_number)).hash == found.block_hash:
-                    return Landing(found, on_top, reorganised)
-            wake_ns = self._clock.monotonic_ns() + to_ns(poll)
-            if wake_ns >= due_ns:
-                raise DeadlineExceeded(f"{transaction_hash} has not {confirmations} confirmations in time")
-            await self._clock.sleep_until_ns(wake_ns)
+        with self.pool.one_deadline(timeout) as due_ns:
+            while True:
+                found = await self.receipt(transaction_hash)
+                if held is not None and (found is None or found.block_hash != held):
+                    reorganised += 1
+                held = None if found is None else found.block_hash
+                if found is not None:
+                    # The block of that number now: a node may keep the receipt of a block that is no longer the chain's.
+                    on_top = await self.block_number() - found.block_number + 1
+                    if on_top >= confirmations and (await self.block(found.block_number)).hash == found.block_hash:
+                        return Landing(found, on_top, reorganised)
+                wake_ns = self._clock.monotonic_ns() + to_ns(poll)
+                if wake_ns >= due_ns:
+                    raise DeadlineExceeded(f"{transaction_hash} has not {confirmations} confirmations in time")
+                await self._clock.sleep_until_ns(wake_ns)
 
     # -- the wire ------------------------------------------------------------------------------------------------------------
 

@@ -155,7 +155,10 @@ class PythEvmClient:
         quorum. What an implementation lacks is in ``unanswered``. Raises ``NotFound`` where nothing is answered, so that it is
         no Pyth contract, or the error of the endpoint.
         """
-        block = at if isinstance(at, Block) else await self.evm.block(at)
+        with self.evm.pool.one_deadline():
+            return await self._state(at if isinstance(at, Block) else await self.evm.block(at))
+
+    async def _state(self, block: Block) -> PythEvmState:
         rows = [(str(self.address), call) for call in pyth.STATE_CALLS.values()]
         reads, implementation = await asyncio.gather(self.evm.multicall(rows, block), self._implementation(block.number))
         found, unanswered = pyth.sorted_out({"implementation": implementation} if implementation is not None else {})
@@ -242,8 +245,9 @@ class PythEvmClient:
         """Try :meth:`build_update` at a block; what was tried, when the contract would take it. Raises ``Reverted`` when not:
         InvalidWormholeVaa, InvalidUpdateDataSource, InsufficientFee and the like.
         """
-        prepared = await self.build_update(updates, if_older_than=if_older_than, fee_wei=fee_wei, at=at)
-        await self.simulate(prepared, sender=sender, at=at)
+        with self.evm.pool.one_deadline():
+            prepared = await self.build_update(updates, if_older_than=if_older_than, fee_wei=fee_wei, at=at)
+            await self.simulate(prepared, sender=sender, at=at)
         return prepared
 
     async def parse_update(
@@ -312,8 +316,9 @@ class PythEvmClient:
         sender: str | None,
         at: BlockTag,
     ) -> T:
-        value_wei = await fee(updates, at) if fee_wei is None else fee_wei
-        return await self.simulate(PreparedCall(self.address, call, value_wei), sender=sender, at=at)
+        with self.evm.pool.one_deadline():
+            value_wei = await fee(updates, at) if fee_wei is None else fee_wei
+            return await self.simulate(PreparedCall(self.address, call, value_wei), sender=sender, at=at)
 
     async def simulate(self, prepared: PreparedCall[T], *, sender: str | None = None, at: BlockTag = "latest") -> T:
         """What a prepared call would give, by ``eth_call`` with its value. Nothing is sent.
@@ -322,15 +327,16 @@ class PythEvmClient:
         take state overrides. Raises ``Reverted``, ``NotFound``, and the node's own refusal of a sender who cannot pay.
         """
         to, call, value = prepared.to, prepared.call, prepared.value_wei
-        try:
-            return await self.evm.read(to, call, at, value=value, sender=sender)
-        except RpcError as refusal:
-            if sender is not None or not value or type(refusal) is not RpcError:
-                raise
+        with self.evm.pool.one_deadline():
             try:
-                return await self.evm.read(to, call, at, value=value, sender=_PAYER, balances={_PAYER: _PLENTY_WEI})
-            except RpcError as second:
-                raise refusal if type(second) is RpcError else second from None
+                return await self.evm.read(to, call, at, value=value, sender=sender)
+            except RpcError as refusal:
+                if sender is not None or not value or type(refusal) is not RpcError:
+                    raise
+                try:
+                    return await self.evm.read(to, call, at, value=value, sender=_PAYER, balances={_PAYER: _PLENTY_WEI})
+                except RpcError as second:
+                    raise refusal if type(second) is RpcError else second from None
 
     # -- events --------------------------------------------------------------------------------------------------------------
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from datetime import timedelta
 from typing import Final, Generic, TypeVar
 
 import msgspec
@@ -36,6 +37,7 @@ D = TypeVar("D")
 _AT_ONCE: Final = 500
 """Accounts in one HTTP request: 500 price accounts are 8 MB of base64."""
 _CONCURRENT: Final = 2
+REFRESH_TIMEOUT: Final = timedelta(seconds=30)
 _MAX_PAGES: Final = 64
 _MAX_PRICES_OF_A_PRODUCT: Final = 8
 
@@ -119,22 +121,24 @@ class PythnetClient:
         self.solana = solana
         self.deployment = deployment
 
-    async def refresh(self) -> PythnetState[PriceAccount]:
-        """Every product and price account with every quote.
+    async def refresh(self, *, timeout: timedelta = REFRESH_TIMEOUT) -> PythnetState[PriceAccount]:
+        """Every product and price account with every quote. What is not read within ``timeout`` has that error.
 
         Raises what the cluster's client raises, when the list of products cannot be read at all.
         """
-        return await self._refresh(decode_price)
+        return await self._refresh(decode_price, timeout)
 
-    async def refresh_columns(self) -> PythnetState[PriceColumns]:
+    async def refresh_columns(self, *, timeout: timedelta = REFRESH_TIMEOUT) -> PythnetState[PriceColumns]:
         """The same with quotes in columns: no object for each quote, half the time."""
-        return await self._refresh(decode_columns)
+        return await self._refresh(decode_columns, timeout)
 
-    async def refresh_heads(self) -> PythnetState[PriceHead]:
+    async def refresh_heads(self, *, timeout: timedelta = REFRESH_TIMEOUT) -> PythnetState[PriceHead]:
         """The same without quotes."""
-        return await self._refresh(decode_price_head)
+        return await self._refresh(decode_price_head, timeout)
 
-    async def refresh_prices(self, state: PythnetState[P], feed_ids: Iterable[str] | None = None) -> PythnetState[P]:
+    async def refresh_prices(
+        self, state: PythnetState[P], feed_ids: Iterable[str] | None = None, *, timeout: timedelta = REFRESH_TIMEOUT
+    ) -> PythnetState[P]:
         """The price accounts of ``state`` again (of ``feed_ids``, where given), decoded as they are there. Products and the
         list of feeds stay as they are; a feed that cannot be read keeps its last account and has an error beside it.
         """
@@ -145,7 +149,9 @@ class PythnetClient:
         feeds = dict(state.feeds)
         errors = {key: error for key, error in state.errors.items() if FeedId(bytes(key)) not in feeds}
         keys = [Pubkey(bytes(feed_id)) for feed_id in wanted]
-        for feed_id, item in zip(wanted, await self._accounts(keys), strict=True):
+        with self.solana.pool.one_deadline(timeout):
+            items = await self._accounts(keys)
+        for feed_id, item in zip(wanted, items, strict=True):
             before = feeds[feed_id]
             decode = _decoder(before.price)
             found = self._decoded(item, Pubkey(bytes(feed_id)), decode, errors)
@@ -174,7 +180,11 @@ class PythnetClient:
 
     # -- the walk ------------------------------------------------------------------------------------------------------------
 
-    async def _refresh(self, decode: Callable[[bytes], P]) -> PythnetState[P]:
+    async def _refresh(self, decode: Callable[[bytes], P], timeout: timedelta) -> PythnetState[P]:
+        with self.solana.pool.one_deadline(timeout):
+            return await self._walk(decode)
+
+    async def _walk(self, decode: Callable[[bytes], P]) -> PythnetState[P]:
         errors: dict[Pubkey, ProbekitError] = {}
         product_keys = await self._product_keys(errors)
         products: dict[Pubkey, ProductAccount] = {}

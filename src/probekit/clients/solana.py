@@ -6,7 +6,7 @@ Methods and shapes: Solana RPC reference. Accounts come in base64 with the slot 
 from __future__ import annotations
 
 import base64
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import AsyncGenerator, Callable, Iterable, Sequence
 from datetime import timedelta
 from typing import Any, Final, Literal, Self, TypeVar
 
@@ -14,6 +14,7 @@ import msgspec
 
 from probekit.clock import SYSTEM_CLOCK, Clock
 from probekit.codecs.solana import rpc as codec
+from probekit.codecs.solana import token
 from probekit.codecs.solana.token import decode_mint, decode_token_account
 from probekit.errors import DeadlineExceeded, DecodeError, NotFound, ProbekitError, RpcError, SendRefused
 from probekit.model.pubkey import Pubkey, base58
@@ -30,6 +31,7 @@ from probekit.model.solana import (
     Simulation,
     TokenAccount,
     TokenAmount,
+    TokenHolding,
 )
 from probekit.transports.base import Engine, Observer
 from probekit.transports.rpc import SVM, Call, Endpoint, EndpointPool, HealthPolicy, PoolPolicy, Standing
@@ -180,12 +182,11 @@ class SolanaClient:
         calls = [Call("getMultipleAccounts", [[str(key) for key in part], config]) for part in parts]
         found: list[Account | ProbekitError | None] = []
         for part, outcome in zip(parts, await self.pool.batch(calls, floor=min_slot), strict=True):
-            if isinstance(outcome, ProbekitError):
-                found += [outcome] * len(part)
-                continue
             try:
+                if isinstance(outcome, ProbekitError):
+                    raise outcome
                 found += codec.decode_accounts(result_of(outcome), part).items
-            except DecodeError as error:
+            except ProbekitError as error:
                 found += [error] * len(part)
         return found
 
@@ -229,11 +230,34 @@ class SolanaClient:
         """What a token account holds, with its mint's decimals: the account and its mint are read from the chain, by two calls,
         not from the node's own rendering. Raises ``NotFound``, ``DecodeError``.
         """
-        held = await self.token_account(address, commitment=commitment)
-        mint = await self.account(held.mint, commitment=commitment)
+        with self.pool.one_deadline():
+            held = await self.token_account(address, commitment=commitment)
+            mint = await self.account(held.mint, commitment=commitment)
         if mint is None:
             raise NotFound(f"{address} names the mint {held.mint}, which does not exist", subject=str(held.mint))
         return TokenAmount(held.amount, decode_mint(mint.data).decimals)
+
+    async def token_holdings(
+        self, owner: Pubkey | str, *, mint: Pubkey | str | None = None, commitment: Commitment | None = None
+    ) -> list[TokenHolding | ProbekitError]:
+        """Every token account of a wallet, of SPL Token and of Token-2022, each with its mint's decimals; only those of ``mint``,
+        where given. Accounts and mints are read from the chain, in two requests, not from the node's own rendering.
+
+        An account that does not decode is its own error; so is one whose mint cannot be read. Raises when a list is not
+        answered at all: a part of it would look like the whole.
+        """
+        key, config = Pubkey(owner), self._config(commitment)
+        wanted = [{"mint": str(Pubkey(mint))}] if mint is not None else [{"programId": str(one)} for one in token.PROGRAMS]
+        calls = [Call("getTokenAccountsByOwner", [str(key), one, config]) for one in wanted]
+        with self.pool.one_deadline():
+            found: list[Account | DecodeError | None] = []
+            for outcome in await self.pool.batch(calls):
+                if isinstance(outcome, ProbekitError):
+                    raise outcome
+                found += codec.decode_token_accounts(result_of(outcome)).items
+            mints = token.mints_of(found)
+            answers = dict(zip(mints, await self.accounts(mints, commitment=commitment), strict=True))
+        return [token.holding_of(item, answers) for item in found]
 
     # -- transactions --------------------------------------------------------------------------------------------------------
 
@@ -269,8 +293,9 @@ class SolanaClient:
         if self.pool.identity is None:
             raise SendRefused("no genesis hash is configured: nothing is sent to a chain that cannot be proven")
         key = Pubkey(payer)
-        before = await self.balance(key)
-        simulated = await self.simulate(raw, accounts=[key])
+        with self.pool.one_deadline():
+            before = await self.balance(key)
+            simulated = await self.simulate(raw, accounts=[key])
         if not simulated.succeeded:
             last = f": {simulated.logs[-1][:200]}" if simulated.logs else ""
             raise SendRefused(f"the simulation fails with {simulated.error}{last}")
@@ -302,10 +327,12 @@ class SolanaClient:
         calls = [Call("getSignatureStatuses", [list(part), {"searchTransactionHistory": history}]) for part in parts]
         found: list[SignatureStatus | ProbekitError | None] = []
         for part, outcome in zip(parts, await self.pool.batch(calls), strict=True):
-            if isinstance(outcome, ProbekitError):
-                found += [outcome] * len(part)
-            else:
+            try:
+                if isinstance(outcome, ProbekitError):
+                    raise outcome
                 found += codec.decode_signature_statuses(result_of(outcome), part)
+            except ProbekitError as error:
+                found += [error] * len(part)
         return found
 
     async def confirm(
@@ -323,23 +350,26 @@ class SolanaClient:
         Raises ``DeadlineExceeded`` when ``timeout`` passes before anything is certain (a chain that stands still).
         """
         wanted = commitment or self.commitment
-        due_ns = self._clock.monotonic_ns() + to_ns(timeout)
-        while True:
-            # Height before status: a transaction that landed at the last height is then seen by the status that follows.
-            height = await self.block_height(Commitment.FINALIZED)
-            (status,) = await self.statuses([signature])
-            if isinstance(status, ProbekitError):
-                raise status
-            if status is not None and not status.succeeded and status.reached(Commitment.CONFIRMED):
-                return Confirmation(signature, "failed", status, height)
-            if status is not None and status.succeeded and status.reached(wanted):
-                return Confirmation(signature, "landed", status, height)
-            if status is None and height > last_valid_block_height:
-                return Confirmation(signature, "expired", None, height)
-            wake_ns = self._clock.monotonic_ns() + to_ns(poll)
-            if wake_ns >= due_ns:
-                raise DeadlineExceeded(f"{signature} is neither final nor expired at block height {height}")
-            await self._clock.sleep_until_ns(wake_ns)
+        with self.pool.one_deadline(timeout) as due_ns:
+            while True:
+                # Height before status: a transaction that landed at the last height is then seen by the status that follows.
+                height = await self.block_height(Commitment.FINALIZED)
+                (status,) = await self.statuses([signature])
+                if status is None and height > last_valid_block_height:
+                    # Nodes remember a few hundred slots; what landed before that is in their archive only.
+                    (status,) = await self.statuses([signature], history=True)
+                if isinstance(status, ProbekitError):
+                    raise status
+                if status is not None and not status.succeeded and status.reached(Commitment.CONFIRMED):
+                    return Confirmation(signature, "failed", status, height)
+                if status is not None and status.succeeded and status.reached(wanted):
+                    return Confirmation(signature, "landed", status, height)
+                if status is None and height > last_valid_block_height:
+                    return Confirmation(signature, "expired", None, height)
+                wake_ns = self._clock.monotonic_ns() + to_ns(poll)
+                if wake_ns >= due_ns:
+                    raise DeadlineExceeded(f"{signature} is neither final nor expired at block height {height}")
+                await self._clock.sleep_until_ns(wake_ns)
 
     async def signatures_for(
         self,
@@ -359,6 +389,27 @@ class SolanaClient:
         if until is not None:
             config["until"] = until
         return await self._read(codec.decode_signatures, "getSignaturesForAddress", [str(Pubkey(address)), config])
+
+    async def signature_pages(
+        self,
+        address: Pubkey | str,
+        *,
+        before: str | None = None,
+        until: str | None = None,
+        page: int = 1000,
+        commitment: Commitment | None = None,
+    ) -> AsyncGenerator[tuple[SignatureInfo | DecodeError, ...], None]:
+        """The same for as far back as the node knows, page by page, newest first. Each page is a call with a deadline of its
+        own; leave the loop to stop. Raises ``DecodeError`` after a page on which no row reads: there is nothing to go on from.
+        """
+        while rows := await self.signatures_for(address, limit=page, before=before, until=until, commitment=commitment):
+            yield rows
+            readable = [row for row in rows if not isinstance(row, DecodeError)]
+            if not readable:
+                raise DecodeError(f"no signature of {address} on a page of {len(rows)} reads", raw=str(rows[-1])[:200])
+            if len(rows) < page:
+                return
+            before = readable[-1].signature
 
     # -- the wire ------------------------------------------------------------------------------------------------------------
 

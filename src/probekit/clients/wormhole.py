@@ -137,9 +137,10 @@ class EvmReceiverClient:
 
     async def guardian_set(self, index: int | None = None, at: BlockTag = "latest") -> GuardianSetInfo:
         """A set by index; without one, the set in force. Raises ``NotFound`` for a set that the receiver does not hold."""
-        if index is None:
-            index = await self.set_index(at)
-        found = await self.evm.read(self.address, receiver_codec.get_guardian_set(index), at)
+        with self.evm.pool.one_deadline():
+            if index is None:
+                index = await self.set_index(at)
+            found = await self.evm.read(self.address, receiver_codec.get_guardian_set(index), at)
         if not found.exists:
             raise NotFound(f"{self.address} on {self.evm.pool.chain} has no guardian set {index}", subject=str(index))
         return found
@@ -158,12 +159,13 @@ class EvmReceiverClient:
         ``unanswered``.
         """
         calls = receiver_codec.RECEIVER_CALLS
-        reads = await self.evm.multicall([(self.address, call) for call in calls.values()], at)
-        values, unanswered = sorted_out(dict(zip(calls, reads.results, strict=True)))
-        if "set_index" in values:
-            more, left_out = await self._set_and_quorum(values["set_index"], reads.block)
-        else:
-            more, left_out = sorted_out({"guardian_set": None, "quorum": None})
+        with self.evm.pool.one_deadline():
+            reads = await self.evm.multicall([(self.address, call) for call in calls.values()], at)
+            values, unanswered = sorted_out(dict(zip(calls, reads.results, strict=True)))
+            if "set_index" in values:
+                more, left_out = await self._set_and_quorum(values["set_index"], reads.block)
+            else:
+                more, left_out = sorted_out({"guardian_set": None, "quorum": None})
         return ReceiverState(self.address, **values, **more, unanswered=unanswered + left_out)
 
     async def _set_and_quorum(self, index: int, block: Block) -> tuple[dict[str, Any], tuple[Unanswered, ...]]:

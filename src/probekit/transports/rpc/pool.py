@@ -8,7 +8,9 @@ answer is used, and never asked again. The last endpoint left is asked whatever 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from contextvars import ContextVar
 from datetime import timedelta
 from typing import Any, Self
 
@@ -26,6 +28,8 @@ from probekit.transports.rpc.record import Attempt, CallObserver, CallRecord, Ch
 from probekit.transports.rpc.walk import Walk
 from probekit.transports.rpc.wire import Call, Outcome
 from probekit.units import Instant, to_ns
+
+_DUE_NS: ContextVar[int | None] = ContextVar("probekit_rpc_due_ns", default=None)
 
 
 class EndpointPool:
@@ -242,8 +246,23 @@ class EndpointPool:
             attempt = Attempt(member.label, self.clock.monotonic_ns() - started_ns, error_type=kind)
             self.record(call.method, started_at, started_ns, (attempt,), error=error)
 
+    @contextmanager
+    def one_deadline(self, timeout: timedelta | None = None) -> Iterator[int]:
+        """All calls within, also of tasks started there, share one deadline (monotonic ns): ``timeout`` from now, the policy's
+        without one, or an enclosing deadline that is earlier.
+        """
+        due_ns = self._deadline_ns(timeout)
+        token = _DUE_NS.set(due_ns)
+        try:
+            yield due_ns
+        finally:
+            with suppress(ValueError):  # A coroutine that is thrown away is closed in whatever context that happens in.
+                _DUE_NS.reset(token)
+
     def _deadline_ns(self, timeout: timedelta | None) -> int:
-        return self.clock.monotonic_ns() + to_ns(timeout or self.policy.timeout)
+        due_ns = self.clock.monotonic_ns() + to_ns(timeout or self.policy.timeout)
+        shared_ns = _DUE_NS.get()
+        return due_ns if shared_ns is None else min(due_ns, shared_ns)
 
     def record(
         self,
