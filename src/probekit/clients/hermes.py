@@ -20,7 +20,7 @@ from probekit.clients.stream import HermesStream, StreamChange
 from probekit.clock import SYSTEM_CLOCK, Clock
 from probekit.codecs import hermes as codec
 from probekit.codecs.hermes import Encoding, PriceAnswer
-from probekit.errors import NotEntitled, NotFound, ProbekitError, ServerError, StatusError, Unauthorized
+from probekit.errors import DecodeError, NotEntitled, NotFound, ProbekitError, ServerError, StatusError, Unauthorized
 from probekit.model import Feed, FeedId, PriceUpdate, StakeCap
 from probekit.secret import Secret
 from probekit.transports.base import Engine, HeaderValue, Limits, Observer, Request, Response
@@ -146,8 +146,10 @@ class HermesClient:
 
     # -- metadata ------------------------------------------------------------------------------------------------------------
 
-    async def feeds(self, query: str | None = None, asset_type: str | None = None) -> tuple[Feed, ...]:
-        """Feeds with their attributes and market hours; ``query`` is a part of the symbol, in any case."""
+    async def feeds(self, query: str | None = None, asset_type: str | None = None) -> tuple[Feed | DecodeError, ...]:
+        """Feeds with their attributes and market hours; ``query`` is a part of the symbol, in any case. A row that does not
+        read is its own error.
+        """
         given = {"query": query, "asset_type": asset_type}
         parameters = urlencode({name: value for name, value in given.items() if value is not None})
         response = await self._get("/v2/price_feeds" + (f"?{parameters}" if parameters else ""))
@@ -170,7 +172,8 @@ class HermesClient:
             return cached[1]
         table: dict[str, Feed] = {}
         for feed in feeds:
-            table.setdefault(feed.symbol, feed)
+            if isinstance(feed, Feed):
+                table.setdefault(feed.symbol, feed)
         self._symbols = (now_ns, table)
         return table
 
@@ -242,13 +245,29 @@ class HermesClient:
             try:
                 async with gate:
                     response = await self._get(self._price_query(path, left), deadline_ns)
-                return codec.decode_prices(response.body)
+                return self._decoded(response.body, left, errors)
             except StatusError as error:
                 refused = self._set_apart(error, left, errors)
                 left = [one for one in left if one not in refused]
         for one in left:
             errors[one] = NotEntitled(f"{one}: more than {_ISOLATION_ROUNDS} feeds of one request are refused", subject=one)
         return None
+
+    @staticmethod
+    def _decoded(body: bytes, asked: Sequence[FeedId], errors: dict[FeedId, ProbekitError]) -> PriceAnswer:
+        """The answer; items that do not read are set apart, each as its id's error. Raises ``DecodeError`` when none reads."""
+        try:
+            return codec.decode_prices(body)
+        except DecodeError as refusal:
+            answer, broken = codec.decode_prices_apart(body)
+            if not answer.parsed:
+                raise refusal from None
+        errors.update((found, error) for found, error in broken if found is not None and found in asked)
+        if nameless := [error for found, error in broken if found is None]:
+            # Whose they are can only be guessed at: of those that are not there, one is as likely as another.
+            here = {update.id for update in answer.parsed or ()}
+            errors.update((one, nameless[0]) for one in asked if one not in here and one not in errors)
+        return answer
 
     def _set_apart(self, error: StatusError, left: list[FeedId], errors: dict[FeedId, ProbekitError]) -> set[FeedId]:
         """Record the ids that ``error`` names; raises it, or what it means for the whole, when it names none of them."""

@@ -240,7 +240,7 @@ class SolanaClient:
     async def token_holdings(
         self, owner: Pubkey | str, *, mint: Pubkey | str | None = None, commitment: Commitment | None = None
     ) -> list[TokenHolding | ProbekitError]:
-        """Every token account of a wallet, of SPL Token and of Token-2022, each with its mint's decimals; only those of ``mint``,
+        """Every token account of a wallet, of SPL Token and of Token-2022, with its mint's decimals; only those of ``mint``,
         where given. Accounts and mints are read from the chain, in two requests, not from the node's own rendering.
 
         An account that does not decode is its own error; so is one whose mint cannot be read. Raises when a list is not
@@ -287,15 +287,18 @@ class SolanaClient:
         """Send a signed transaction, once; its signature in base58.
 
         Before that it is simulated, and refused when it fails or takes more than ``cap_lamports`` from ``payer`` in all (fees,
-        rent and transfers). Raises ``SendRefused``, also when no endpoint proves the chain. After any other error nobody knows
-        whether it landed: :meth:`confirm` finds out.
+        rent and transfers). Raises ``SendRefused`` where nothing was sent, for whatever reason: also when no endpoint proves
+        the chain, or tells what it takes. After any other error nobody knows whether it landed: :meth:`confirm` finds out.
         """
         if self.pool.identity is None:
             raise SendRefused("no genesis hash is configured: nothing is sent to a chain that cannot be proven")
         key = Pubkey(payer)
-        with self.pool.one_deadline():
-            before = await self.balance(key)
-            simulated = await self.simulate(raw, accounts=[key])
+        try:
+            with self.pool.one_deadline():
+                before = await self.balance(key)
+                simulated = await self.simulate(raw, accounts=[key])
+        except ProbekitError as error:
+            raise SendRefused(f"nothing was sent: what it takes could not be found out: {error.message}") from error
         if not simulated.succeeded:
             last = f": {simulated.logs[-1][:200]}" if simulated.logs else ""
             raise SendRefused(f"the simulation fails with {simulated.error}{last}")
@@ -400,15 +403,18 @@ class SolanaClient:
         commitment: Commitment | None = None,
     ) -> AsyncGenerator[tuple[SignatureInfo | DecodeError, ...], None]:
         """The same for as far back as the node knows, page by page, newest first. Each page is a call with a deadline of its
-        own; leave the loop to stop. Raises ``DecodeError`` after a page on which no row reads: there is nothing to go on from.
+        own; leave the loop to stop. Raises ``DecodeError`` where there is nothing to go on from: a whole page on which no row
+        reads, or that came before.
         """
         while rows := await self.signatures_for(address, limit=page, before=before, until=until, commitment=commitment):
-            yield rows
             readable = [row for row in rows if not isinstance(row, DecodeError)]
-            if not readable:
-                raise DecodeError(f"no signature of {address} on a page of {len(rows)} reads", raw=str(rows[-1])[:200])
+            if readable and readable[-1].signature == before:
+                raise DecodeError(f"the node goes on answering with the signatures of {address} up to {before}", raw=before)
+            yield rows
             if len(rows) < page:
                 return
+            if not readable:
+                raise DecodeError(f"no signature of {address} on a page of {len(rows)} reads", raw=str(rows[-1])[:200])
             before = readable[-1].signature
 
     # -- the wire ------------------------------------------------------------------------------------------------------------

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final, Self
 from probekit.clock import SYSTEM_CLOCK, Clock
 from probekit.codecs.evm import wormhole as receiver_codec
 from probekit.codecs.evm.contract import ContractCall
-from probekit.codecs.evm.pyth import sorted_out
+from probekit.codecs.evm.pyth import refuse_unanswered, sorted_out
 from probekit.codecs.guardian_api import decode_guardian_set, decode_heartbeats, decode_signed_vaa
 from probekit.codecs.vaa import Vaa, decode
 from probekit.errors import DecodeError, NotFound, ParsedMismatch, ProbekitError, StatusError
@@ -156,12 +156,14 @@ class EvmReceiverClient:
 
         Two requests after the block's. No variable of the contract holds the quorum: it shows in how the receiver judges
         messages under ever more signatures, since their number is looked at before they are. What is not answered is in
-        ``unanswered``.
+        ``unanswered``. Raises ``NotFound`` where nothing is answered, so that it is no receiver, or the error of the endpoint.
         """
         calls = receiver_codec.RECEIVER_CALLS
         with self.evm.pool.one_deadline():
             reads = await self.evm.multicall([(self.address, call) for call in calls.values()], at)
             values, unanswered = sorted_out(dict(zip(calls, reads.results, strict=True)))
+            if not values:
+                refuse_unanswered(reads.results, unanswered, f"Wormhole receiver at {self.address} on {self.evm.pool.chain}")
             if "set_index" in values:
                 more, left_out = await self._set_and_quorum(values["set_index"], reads.block)
             else:

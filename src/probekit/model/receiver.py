@@ -112,8 +112,8 @@ class PushFeedAccount(msgspec.Struct, frozen=True, gc=False):
 
 
 class PostedFeeds(msgspec.Struct, frozen=True):
-    """The push feeds found in one shard at ``slot``. ``errors`` are accounts of the program that do not decode; updates of other
-    shards, and those that live for a transaction only, are left out.
+    """The push feeds found in one shard at ``slot``. ``errors`` are accounts of the program that do not decode; updates of
+    other shards, and those that live for a transaction only, are left out.
     """
 
     generation: ProgramGeneration

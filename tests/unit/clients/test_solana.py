@@ -159,9 +159,9 @@ async def test_a_simulation_that_leaves_out_the_fee_does_not_slip_under_the_cap(
 
 async def test_nothing_is_sent_to_a_chain_that_is_not_configured_or_is_another(cluster: Cluster) -> None:
     payer = prepare_send(cluster)
-    for genesis_hash, error in ((None, errors.SendRefused), (GENESIS["mainnet-beta"], errors.WrongChain)):
+    for genesis_hash in (None, GENESIS["mainnet-beta"]):
         client = SolanaClient("http://node.test/", genesis_hash=genesis_hash, transport=cluster.transport, clock=cluster.clock)
-        with pytest.raises(error):
+        with pytest.raises(errors.SendRefused):
             await client.send(RAW, payer=payer, cap_lamports=10_000)
     assert cluster.asked("sendTransaction") == []
 

@@ -1,0 +1,121 @@
+"""HermesClient: signed prices over HTTP, as the sandbox serves them."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from probekit.clients.hermes import HermesClient, Readiness
+from probekit.dev.network import SandboxNetwork
+from probekit.dev.sandbox import Sandbox
+from probekit.dev.transport import SandboxTransport
+from probekit.errors import DecodeError, Missing, NotFound
+from probekit.testing import FakeClock
+from tests.contract.clients.table import Case, Row, Table, errors_in, one_bad
+from tests.contract.clients.wire import HttpWorld
+
+URL = "http://box"
+CLOCK = FakeClock()
+MARKETS = SandboxNetwork(feeds=3, clock=CLOCK).markets
+FIRST, SECOND = (market.feed.id for market in MARKETS[:2])
+SYMBOL = MARKETS[0].feed.symbol
+NO_PRICES = {"binary": {"encoding": "hex", "data": []}, "parsed": []}
+
+
+def world() -> HttpWorld:
+    clock = FakeClock()
+    sandbox = SandboxTransport({URL: Sandbox(SandboxNetwork(feeds=3, clock=clock))}, clock=clock)
+    return HttpWorld(sandbox.send, clock, lambda wire: HermesClient(URL, transport=wire, clock=clock))
+
+
+def without_a_price(body: bytes) -> Any:
+    """The second of two prices is none any more; its id still reads."""
+    answer = json.loads(body)
+    answer["parsed"][1]["price"] = "a lot"
+    return answer
+
+
+def with_a_bad_row(body: bytes) -> Any:
+    return [*json.loads(body), {"id": "nobody"}]
+
+
+def both(batch: Any) -> bool:
+    return list(batch.updates) == [FIRST, SECOND] and not batch.errors
+
+
+def second_broken(batch: Any) -> bool:
+    return list(batch.updates) == [FIRST] and isinstance(batch.errors[SECOND], DecodeError)
+
+
+def all_missing(batch: Any) -> bool:
+    return [type(one) for one in batch.errors.values()] == [Missing] * 2
+
+
+READINESS = "the state is in the status; a body is read only where there are reasons in it"
+
+TABLE = Table(
+    HermesClient,
+    world,
+    [
+        Row(
+            "latest",
+            lambda c: c.latest([FIRST, SECOND]),
+            both,
+            empty=Case({"/v2/updates": NO_PRICES}, all_missing),
+            malformed=Case({"/v2/updates": without_a_price}, second_broken),
+        ),
+        Row(
+            "at",
+            lambda c: c.at(CLOCK.now(), [FIRST, SECOND]),
+            both,
+            empty=Case({"/v2/updates": NO_PRICES}, all_missing),
+            malformed=Case({"/v2/updates": without_a_price}, second_broken),
+        ),
+        Row(
+            "price",
+            lambda c: c.price(SYMBOL),
+            lambda update: update.feed_id == FIRST,
+            empty=Case({"/v2/price_feeds": []}, NotFound),
+        ),
+        Row(
+            "stake_caps",
+            lambda c: c.stake_caps(),
+            lambda caps: len(caps) > 0,
+            empty=Case({"/v2/updates": NO_PRICES}, ()),
+        ),
+        Row(
+            "feeds",
+            lambda c: c.feeds(),
+            lambda feeds: len(feeds) == 3 and not errors_in(feeds),
+            empty=Case({"/v2/price_feeds": []}, ()),
+            malformed=Case({"/v2/price_feeds": with_a_bad_row}, one_bad),
+            tells=errors_in,
+        ),
+        Row(
+            "symbols",
+            lambda c: c.symbols(),
+            lambda table: SYMBOL in table and len(table) == 3,
+            empty=Case({"/v2/price_feeds": []}, {}),
+            malformed=Case({"/v2/price_feeds": with_a_bad_row}, lambda table: SYMBOL in table and len(table) == 3),
+        ),
+        Row(
+            "live",
+            lambda c: c.live(),
+            True,
+            empty=Case({"/live": b""}, True),
+            malformed=Case({"/live": b"<html>"}, True),
+            instead={"http_429": False, "http_5xx": False},
+        ),
+        Row(
+            "ready",
+            lambda c: c.ready(),
+            Readiness(ready=True),
+            empty=Case({"/ready": b""}, Readiness(ready=True)),
+            excused={"malformed": READINESS, "http_5xx": "503 is its answer; test_readiness_has_reasons asks for each"},
+        ),
+    ],
+    excused={
+        "rpc_error": "plain HTTP: there are no JSON-RPC error objects",
+        "wrong_chain": "a service of all chains: no endpoint serves a wrong one",
+    },
+)
