@@ -40,6 +40,8 @@ _ID_QUERY_BYTES: Final = len("&ids%5B%5D=") + 64
 _ISOLATION_ROUNDS: Final = 32
 _CONCURRENT: Final = 4
 _SYMBOLS_FOR: Final = timedelta(minutes=10)
+_LATEST_PATH: Final = "/v2/updates/price/latest"
+_FEEDS_PATH: Final = "/v2/price_feeds"
 
 
 class Readiness(msgspec.Struct, frozen=True):
@@ -118,7 +120,7 @@ class HermesClient:
 
         Hundreds of ids are split over several requests. Raises ``ValueError`` for an id that is none.
         """
-        return await self._prices("/v2/updates/price/latest", ids)
+        return await self._prices(_LATEST_PATH, ids, self._due_ns())
 
     async def at(self, publish_time: Instant, ids: Iterable[str]) -> Batch:
         """Each feed's first stored update published at or after ``publish_time`` (whole seconds).
@@ -126,18 +128,20 @@ class HermesClient:
         Raises ``NotFound`` when the service has nothing at that time. Check ``prev_publish_time`` to know that it is the
         first.
         """
-        return await self._prices(f"/v2/updates/price/{publish_time.seconds}", ids)
+        return await self._prices(f"/v2/updates/price/{publish_time.seconds}", ids, self._due_ns())
 
     async def price(self, symbol: str) -> PriceUpdate:
         """The newest update of a feed by its symbol (``Crypto.BTC/USD``): look-up in the cached symbol table, then latest.
 
         Raises ``NotFound`` with the nearest symbols when there is none, or the feed's own error.
         """
-        feed = (await self.symbols()).get(symbol)
+        deadline_ns = self._due_ns()
+        table = await self._table(deadline_ns)
+        feed = table.get(symbol)
         if feed is None:
-            near = difflib.get_close_matches(symbol, await self.symbols(), n=3)
+            near = difflib.get_close_matches(symbol, table, n=3)
             raise NotFound(f"no feed has the symbol {symbol!r}; nearest: {', '.join(near) or 'none'}", subject=symbol)
-        return (await self.latest([feed.id]))[feed.id]
+        return (await self._prices(_LATEST_PATH, [feed.id], deadline_ns))[feed.id]
 
     async def stake_caps(self) -> tuple[StakeCap, ...]:
         """The latest publisher stake caps; publishers in base58."""
@@ -152,7 +156,7 @@ class HermesClient:
         """
         given = {"query": query, "asset_type": asset_type}
         parameters = urlencode({name: value for name, value in given.items() if value is not None})
-        response = await self._get("/v2/price_feeds" + (f"?{parameters}" if parameters else ""))
+        response = await self._get(_FEEDS_PATH + (f"?{parameters}" if parameters else ""))
         return codec.decode_feeds(response.body)
 
     async def symbols(self) -> dict[str, Feed]:
@@ -160,11 +164,14 @@ class HermesClient:
 
         Of two feeds with one symbol the first served wins.
         """
+        return await self._table(self._due_ns())
+
+    async def _table(self, deadline_ns: int) -> dict[str, Feed]:
         cached, now_ns = self._symbols, self._clock.monotonic_ns()
         if cached is not None and now_ns - cached[0] < to_ns(_SYMBOLS_FOR):
             return cached[1]
         try:
-            feeds = await self.feeds()
+            feeds = codec.decode_feeds((await self._get(_FEEDS_PATH, deadline_ns)).body)
         except ProbekitError:
             if cached is None:
                 raise
@@ -213,9 +220,8 @@ class HermesClient:
 
     # -- the wire ------------------------------------------------------------------------------------------------------------
 
-    async def _prices(self, path: str, ids: Iterable[str]) -> Batch:
+    async def _prices(self, path: str, ids: Iterable[str], deadline_ns: int) -> Batch:
         wanted = _unique(ids)
-        deadline_ns = self._clock.monotonic_ns() + self._timeout_ns
         errors: dict[FeedId, ProbekitError] = {}
         asked = [one for one in wanted if not self._known_refused(one, errors)]
         parts = self._parts(asked, path)
@@ -307,9 +313,10 @@ class HermesClient:
         return Request("GET", self._base + path, headers, deadline_ns=deadline_ns, stream=stream, limits=self._limits)
 
     async def _get(self, path: str, deadline_ns: int | None = None) -> Response:
-        if deadline_ns is None:
-            deadline_ns = self._clock.monotonic_ns() + self._timeout_ns
-        return await self._transport.send(self._request(path, deadline_ns))
+        return await self._transport.send(self._request(path, self._due_ns() if deadline_ns is None else deadline_ns))
+
+    def _due_ns(self) -> int:
+        return self._clock.monotonic_ns() + self._timeout_ns
 
 
 def _unique(ids: Iterable[str]) -> list[FeedId]:

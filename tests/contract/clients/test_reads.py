@@ -182,10 +182,18 @@ async def test_a_hang_at_any_request_keeps_the_deadline(table: Table, row: Row) 
         await world.prove()
         world.wire.fault = world.wire.hangs(first=first)
         told = await outcome(world, row)
-        if first == 0:
-            assert_met(told, row.instead.get("hang", DeadlineExceeded), row)
-        elif told.error is not None:
-            assert isinstance(told.error, DeadlineExceeded)
+        expected = row.instead.get("hang", DeadlineExceeded)
+        # A later request may be one that the method can do without; what it raises then is the same.
+        if first == 0 or (told.error is not None and not isinstance(told.error, DeadlineExceeded)):
+            assert_met(told, expected, row)
+
+
+@pytest.mark.parametrize(("table", "row"), asked("hang"))
+async def test_slow_answers_do_not_add_up_beyond_the_deadline(table: Table, row: Row) -> None:
+    world = table.world()
+    await world.prove()
+    world.wire.fault = world.wire.crawls(6)
+    await outcome(world, row)
 
 
 @pytest.mark.parametrize(("table", "row"), asked("cancel"))

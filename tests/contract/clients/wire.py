@@ -12,6 +12,7 @@ from typing import Any
 from probekit.errors import ConnectError, DeadlineExceeded, ProbekitError
 from probekit.testing import FakeClock, reply
 from probekit.transports.base import Capabilities, Request, Response
+from probekit.units import NS_PER_S
 
 Answer = Callable[[Request], Response | Awaitable[Response]]
 Fault = Callable[[Request], Response | Exception | Awaitable[Response | Exception | None] | None]
@@ -83,6 +84,19 @@ class Wire:
             return DeadlineExceeded(f"{request.shown_url}: no answer", phase="first_byte")
 
         return hang
+
+    def crawls(self, seconds: int) -> Fault:
+        """Every request is answered rightly after ``seconds``, or ends at its deadline."""
+
+        async def crawl(request: Request) -> Exception | None:
+            answered_ns = self.clock.monotonic_ns() + seconds * NS_PER_S
+            assert request.deadline_ns is not None
+            await self.clock.sleep_until_ns(min(answered_ns, request.deadline_ns))
+            if request.deadline_ns < answered_ns:
+                return DeadlineExceeded(f"{request.shown_url}: too slow", phase="first_byte")
+            return None
+
+        return crawl
 
 
 def refuses(_: Request) -> Exception:
