@@ -14,13 +14,13 @@ The state is never stored: it is judged from the facts each time, so that it can
 
 from __future__ import annotations
 
-import enum
 from collections import deque
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Final
 
 from probekit.errors import ProbekitError, RateLimited, RpcError, RpcInternal, RpcRateLimited, TransportError
+from probekit.model.rpc import EndpointState
 from probekit.secret import Secret, redact_url
 from probekit.transports.base import HeaderValue
 from probekit.units import NS_PER_S, to_ns
@@ -78,17 +78,6 @@ class Endpoint:
 
     def __repr__(self) -> str:
         return f"Endpoint({self.label!r})"
-
-
-class EndpointState(enum.StrEnum):
-    """What a pool thinks of an endpoint, best first."""
-
-    ALIVE = "alive"
-    LAGGING = "lagging"
-    LIMITED = "limited"
-    OUT_OF_SYNC = "out_of_sync"
-    UNREACHABLE = "unreachable"
-    WRONG_CHAIN = "wrong_chain"
 
 
 RANK: Final = {state: place for place, state in enumerate(EndpointState)}

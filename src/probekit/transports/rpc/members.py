@@ -9,7 +9,8 @@ from datetime import timedelta
 
 from probekit.clock import Clock, reap
 from probekit.errors import ConfigError, DeadlineExceeded, ProbekitError, WrongChain
-from probekit.transports.rpc.endpoint import RANK, Endpoint, EndpointState, Heads, Health, HealthPolicy, Standing
+from probekit.model.rpc import EndpointState
+from probekit.transports.rpc.endpoint import RANK, Endpoint, Heads, Health, HealthPolicy, Standing
 from probekit.transports.rpc.exchange import Exchange
 from probekit.transports.rpc.family import ChainFamily, result_of
 from probekit.transports.rpc.limiter import TokenBucket
@@ -165,7 +166,7 @@ class Members:
                             raise outcome
                         self._identity_seen(health, self.family.identity(result_of(outcome)))
                     except ProbekitError as error:
-                        health.failed(error, self.clock.monotonic_ns())
+                        self.failed(member, error)
                         raise
         if health.wrong_chain:
             self._tell_changes()
@@ -180,16 +181,25 @@ class Members:
         try:
             outcomes = await self.exchange.ask_many(member.health, calls, deadline_ns)
         except ProbekitError as error:
-            member.health.failed(error, self.clock.monotonic_ns())
-            self._tell_changes()
+            self.failed(member, error)
             raise
         worst = next((item for item in outcomes if isinstance(item, ProbekitError) and item.retry_other), None)
         if worst is not None:
-            member.health.failed(worst, self.clock.monotonic_ns())
-            self._tell_changes()
+            self.failed(member, worst)
         else:
-            member.health.succeeded(self.clock.monotonic_ns() - started_ns)
+            self.answered(member, self.clock.monotonic_ns() - started_ns)
         return outcomes
+
+    def answered(self, member: Member, elapsed_ns: int) -> None:
+        """An answer came. One that was not alive may be again: a pool of one endpoint has no other occasion to tell."""
+        member.health.succeeded(elapsed_ns)
+        if member.told is not EndpointState.ALIVE:
+            self._tell_changes()
+
+    def failed(self, member: Member, error: ProbekitError) -> None:
+        """No answer came, or one that says something of the endpoint."""
+        member.health.failed(error, self.clock.monotonic_ns())
+        self._tell_changes()
 
     async def _allowed(self, member: Member, calls: Sequence[Call], deadline_ns: int) -> None:
         if member.bucket is None:
@@ -234,7 +244,7 @@ class Members:
     def _tell_changes(self) -> None:
         for member, standing in zip(self._members, self.standings().values(), strict=True):
             if standing.state is not member.told:
-                change = StateChange(member.label, member.told, standing.state, standing.reason, self.clock.now())
+                change = StateChange(member.label, member.told, standing.state, standing.reason, self.clock.now(), self.chain)
                 member.told = standing.state
                 if self._on_change is not None:
                     self._on_change(change)

@@ -235,11 +235,11 @@ class EndpointPool:
             (outcome,) = await self._exchange.ask(member.health.endpoint, [call], deadline_ns)
             if isinstance(outcome, ProbekitError):
                 raise outcome
-            member.health.succeeded(self.clock.monotonic_ns() - started_ns)
+            self.members.answered(member, self.clock.monotonic_ns() - started_ns)
             return outcome
         except ProbekitError as caught:
             error = caught
-            member.health.failed(caught, self.clock.monotonic_ns())
+            self.members.failed(member, caught)
             raise
         finally:
             kind = error.error_type if error is not None else None
