@@ -408,7 +408,7 @@ class SolanaClient:
         """
         while rows := await self.signatures_for(address, limit=page, before=before, until=until, commitment=commitment):
             readable = [row for row in rows if not isinstance(row, DecodeError)]
-            if readable and readable[-1].signature == before:
+            if before is not None and readable and readable[-1].signature == before:
                 raise DecodeError(f"the node goes on answering with the signatures of {address} up to {before}", raw=before)
             yield rows
             if len(rows) < page:

@@ -172,7 +172,7 @@ def solana(make: Callable[[SolanaStreams], AsyncGenerator[Any, None]]) -> Callab
 
 
 def head(number: int) -> Any:
-    return Node().eth_getBlockByNumber(hex(number), "")
+    return Node().eth_getBlockByNumber(hex(number), False)
 
 
 def shown(lamports: int, slot: int) -> Any:

@@ -250,7 +250,7 @@ async def test_signatures_page_by_page(cluster: Cluster) -> None:
     cluster.methods["getSignaturesForAddress"] = page
     pages = [rows async for rows in cluster.client.signature_pages(KEYS[0], page=3)]
     assert [len(rows) for rows in pages] == [3, 3, 1]
-    until = rows[5]["signature"]
+    until = str(rows[5]["signature"])
     assert [len(rows) async for rows in cluster.client.signature_pages(KEYS[0], page=3, until=until)] == [3, 2]
     assert [len(rows) async for rows in cluster.client.signature_pages(KEYS[0], page=7)] == [7]
 
