@@ -91,7 +91,7 @@ class WormholeClient:
         return decode_guardian_set(await self._get("/v1/guardianset/current"))
 
     async def signed_vaa(self, chain: int, emitter: bytes, sequence: int) -> Vaa:
-        """The VAA of one message, with enough signatures; verify it with :mod:`probekit.trust`.
+        """The VAA of one message; :func:`probekit.trust.verify_vaa` checks its signatures, which this does not.
 
         Raises ``NotFound`` while it has no quorum yet (or is too old for this node), ``ParsedMismatch`` for the VAA of another
         message, ``ValueError`` for an emitter that is not 32 bytes.

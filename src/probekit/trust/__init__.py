@@ -17,6 +17,7 @@ from probekit.trust.registry import (
     PRO_STAGING,
 )
 from probekit.trust.sets import Emitter, SignerSet, Trust
+from probekit.trust.vaas import VerifiedVaa, verify_vaa
 from probekit.trust.verification import Claim, Verifier, claim_of, verify
 
 __all__ = [
@@ -35,10 +36,12 @@ __all__ = [
     "Emitter",
     "SignerSet",
     "Trust",
+    "VerifiedVaa",
     "Verifier",
     "attest",
     "check_parsed",
     "claim_of",
     "signed_update",
     "verify",
+    "verify_vaa",
 ]

@@ -69,6 +69,20 @@ TABLE = Table(
         whole("refresh_columns", lambda c: c.refresh_columns()),
         whole("refresh_heads", lambda c: c.refresh_heads()),
         Row(
+            "refresh_since",
+            lambda c: c.refresh_since(BEFORE),
+            lambda state: ({feed.slot for feed in state.feeds.values()}, state.errors) == ({100}, {}),
+            empty=Case(nothing("getAccountInfo"), NotFound),
+            malformed=Case(
+                {"getMultipleAccounts": with_a_bad_price},
+                lambda state: (
+                    sorted(feed.slot for feed in state.feeds.values()) == [7, 100, 100, 100] and len(state.errors) == 1
+                ),
+            ),
+            tells=lambda state: errors_in(state.errors),
+            within_s=30,
+        ),
+        Row(
             "refresh_prices",
             lambda c: c.refresh_prices(BEFORE),
             lambda state: ({feed.slot for feed in state.feeds.values()}, state.errors) == ({100}, {}),
