@@ -12,7 +12,6 @@ from probekit.clients.batch import Batch
 from probekit.clients.hermes import HermesClient as AsyncHermesClient
 from probekit.clients.hermes import Readiness
 from probekit.codecs.hermes import Encoding
-from probekit.errors import DecodeError
 from probekit.model import Feed, PriceUpdate, StakeCap
 from probekit.secret import Secret
 from probekit.transports.base import Engine, Limits
@@ -111,7 +110,7 @@ class HermesClient:
         """See :meth:`probekit.HermesClient.stake_caps`."""
         return self._loop.run(self._client.stake_caps())
 
-    def feeds(self, query: str | None = None, asset_type: str | None = None) -> tuple[Feed | DecodeError, ...]:
+    def feeds(self, query: str | None = None, asset_type: str | None = None) -> tuple[Feed, ...]:
         """See :meth:`probekit.HermesClient.feeds`."""
         return self._loop.run(self._client.feeds(query, asset_type))
 

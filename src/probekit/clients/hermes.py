@@ -20,7 +20,7 @@ from probekit.clients.stream import HermesStream, StreamChange
 from probekit.clock import SYSTEM_CLOCK, Clock
 from probekit.codecs import hermes as codec
 from probekit.codecs.hermes import Encoding, PriceAnswer
-from probekit.errors import DecodeError, NotEntitled, NotFound, ProbekitError, ServerError, StatusError, Unauthorized
+from probekit.errors import NotEntitled, NotFound, ProbekitError, ServerError, StatusError, Unauthorized
 from probekit.model import Feed, FeedId, PriceUpdate, StakeCap
 from probekit.secret import Secret
 from probekit.transports.base import Engine, HeaderValue, Limits, Observer, Request, Response
@@ -40,8 +40,6 @@ _ID_QUERY_BYTES: Final = len("&ids%5B%5D=") + 64
 _ISOLATION_ROUNDS: Final = 32
 _CONCURRENT: Final = 4
 _SYMBOLS_FOR: Final = timedelta(minutes=10)
-_LATEST_PATH: Final = "/v2/updates/price/latest"
-_FEEDS_PATH: Final = "/v2/price_feeds"
 
 
 class Readiness(msgspec.Struct, frozen=True):
@@ -120,7 +118,7 @@ class HermesClient:
 
         Hundreds of ids are split over several requests. Raises ``ValueError`` for an id that is none.
         """
-        return await self._prices(_LATEST_PATH, ids, self._due_ns())
+        return await self._prices("/v2/updates/price/latest", ids)
 
     async def at(self, publish_time: Instant, ids: Iterable[str]) -> Batch:
         """Each feed's first stored update published at or after ``publish_time`` (whole seconds).
@@ -128,20 +126,18 @@ class HermesClient:
         Raises ``NotFound`` when the service has nothing at that time. Check ``prev_publish_time`` to know that it is the
         first.
         """
-        return await self._prices(f"/v2/updates/price/{publish_time.seconds}", ids, self._due_ns())
+        return await self._prices(f"/v2/updates/price/{publish_time.seconds}", ids)
 
     async def price(self, symbol: str) -> PriceUpdate:
         """The newest update of a feed by its symbol (``Crypto.BTC/USD``): look-up in the cached symbol table, then latest.
 
         Raises ``NotFound`` with the nearest symbols when there is none, or the feed's own error.
         """
-        deadline_ns = self._due_ns()
-        table = await self._table(deadline_ns)
-        feed = table.get(symbol)
+        feed = (await self.symbols()).get(symbol)
         if feed is None:
-            near = difflib.get_close_matches(symbol, table, n=3)
+            near = difflib.get_close_matches(symbol, await self.symbols(), n=3)
             raise NotFound(f"no feed has the symbol {symbol!r}; nearest: {', '.join(near) or 'none'}", subject=symbol)
-        return (await self._prices(_LATEST_PATH, [feed.id], deadline_ns))[feed.id]
+        return (await self.latest([feed.id]))[feed.id]
 
     async def stake_caps(self) -> tuple[StakeCap, ...]:
         """The latest publisher stake caps; publishers in base58."""
@@ -150,13 +146,11 @@ class HermesClient:
 
     # -- metadata ------------------------------------------------------------------------------------------------------------
 
-    async def feeds(self, query: str | None = None, asset_type: str | None = None) -> tuple[Feed | DecodeError, ...]:
-        """Feeds with their attributes and market hours; ``query`` is a part of the symbol, in any case. A row that does not
-        read is its own error.
-        """
+    async def feeds(self, query: str | None = None, asset_type: str | None = None) -> tuple[Feed, ...]:
+        """Feeds with their attributes and market hours; ``query`` is a part of the symbol, in any case."""
         given = {"query": query, "asset_type": asset_type}
         parameters = urlencode({name: value for name, value in given.items() if value is not None})
-        response = await self._get(_FEEDS_PATH + (f"?{parameters}" if parameters else ""))
+        response = await self._get("/v2/price_feeds" + (f"?{parameters}" if parameters else ""))
         return codec.decode_feeds(response.body)
 
     async def symbols(self) -> dict[str, Feed]:
@@ -164,14 +158,11 @@ class HermesClient:
 
         Of two feeds with one symbol the first served wins.
         """
-        return await self._table(self._due_ns())
-
-    async def _table(self, deadline_ns: int) -> dict[str, Feed]:
         cached, now_ns = self._symbols, self._clock.monotonic_ns()
         if cached is not None and now_ns - cached[0] < to_ns(_SYMBOLS_FOR):
             return cached[1]
         try:
-            feeds = codec.decode_feeds((await self._get(_FEEDS_PATH, deadline_ns)).body)
+            feeds = await self.feeds()
         except ProbekitError:
             if cached is None:
                 raise
@@ -179,8 +170,7 @@ class HermesClient:
             return cached[1]
         table: dict[str, Feed] = {}
         for feed in feeds:
-            if isinstance(feed, Feed):
-                table.setdefault(feed.symbol, feed)
+            table.setdefault(feed.symbol, feed)
         self._symbols = (now_ns, table)
         return table
 
@@ -220,8 +210,9 @@ class HermesClient:
 
     # -- the wire ------------------------------------------------------------------------------------------------------------
 
-    async def _prices(self, path: str, ids: Iterable[str], deadline_ns: int) -> Batch:
+    async def _prices(self, path: str, ids: Iterable[str]) -> Batch:
         wanted = _unique(ids)
+        deadline_ns = self._clock.monotonic_ns() + self._timeout_ns
         errors: dict[FeedId, ProbekitError] = {}
         asked = [one for one in wanted if not self._known_refused(one, errors)]
         parts = self._parts(asked, path)
@@ -251,29 +242,13 @@ class HermesClient:
             try:
                 async with gate:
                     response = await self._get(self._price_query(path, left), deadline_ns)
-                return self._decoded(response.body, left, errors)
+                return codec.decode_prices(response.body)
             except StatusError as error:
                 refused = self._set_apart(error, left, errors)
                 left = [one for one in left if one not in refused]
         for one in left:
             errors[one] = NotEntitled(f"{one}: more than {_ISOLATION_ROUNDS} feeds of one request are refused", subject=one)
         return None
-
-    @staticmethod
-    def _decoded(body: bytes, asked: Sequence[FeedId], errors: dict[FeedId, ProbekitError]) -> PriceAnswer:
-        """The answer; items that do not read are set apart, each as its id's error. Raises ``DecodeError`` when none reads."""
-        try:
-            return codec.decode_prices(body)
-        except DecodeError as refusal:
-            answer, broken = codec.decode_prices_apart(body)
-            if not answer.parsed:
-                raise refusal from None
-        errors.update((found, error) for found, error in broken if found is not None and found in asked)
-        if nameless := [error for found, error in broken if found is None]:
-            # Whose they are can only be guessed at: of those that are not there, one is as likely as another.
-            here = {update.id for update in answer.parsed or ()}
-            errors.update((one, nameless[0]) for one in asked if one not in here and one not in errors)
-        return answer
 
     def _set_apart(self, error: StatusError, left: list[FeedId], errors: dict[FeedId, ProbekitError]) -> set[FeedId]:
         """Record the ids that ``error`` names; raises it, or what it means for the whole, when it names none of them."""
@@ -313,10 +288,9 @@ class HermesClient:
         return Request("GET", self._base + path, headers, deadline_ns=deadline_ns, stream=stream, limits=self._limits)
 
     async def _get(self, path: str, deadline_ns: int | None = None) -> Response:
-        return await self._transport.send(self._request(path, self._due_ns() if deadline_ns is None else deadline_ns))
-
-    def _due_ns(self) -> int:
-        return self._clock.monotonic_ns() + self._timeout_ns
+        if deadline_ns is None:
+            deadline_ns = self._clock.monotonic_ns() + self._timeout_ns
+        return await self._transport.send(self._request(path, deadline_ns))
 
 
 def _unique(ids: Iterable[str]) -> list[FeedId]:

@@ -14,7 +14,6 @@ from probekit.checks import StreamState
 from probekit.clients.batch import Batch
 from probekit.clients.continuity import Accounting
 from probekit.codecs import hermes as codec
-from probekit.codecs.hermes import PriceAnswer
 from probekit.errors import DecodeError, NotFound, ProbekitError
 from probekit.model import FeedId
 from probekit.transports.base import Request
@@ -117,11 +116,10 @@ class HermesStream:
             await items.aclose()
 
     def _batch(self, item: Arrived) -> Batch | DecodeError:
-        errors: dict[FeedId, ProbekitError] = {}
         try:
-            answer = self._decoded(item.event.data, errors)
+            answer = codec.decode_prices(item.event.data)
             ids = [self._known.get(update.id) or FeedId(update.id) for update in answer.parsed or ()]
-            batch = Batch([*ids, *errors], (answer,), errors, received_at=item.at)
+            batch = Batch(ids, (answer,), {}, received_at=item.at)
         except (DecodeError, ValueError) as error:
             self.undecodable += 1
             return error if isinstance(error, DecodeError) else DecodeError(str(error), raw=item.event.data)
@@ -131,18 +129,6 @@ class HermesStream:
         trust = self._client._verify
         return batch if trust is None else batch.verified(trust, at=item.at)
 
-    def _decoded(self, data: bytes, errors: dict[FeedId, ProbekitError]) -> PriceAnswer:
-        """The event; items that do not read are set apart in ``errors``. Raises ``DecodeError`` when nothing of it reads."""
-        try:
-            return codec.decode_prices(data)
-        except DecodeError as refusal:
-            answer, broken = codec.decode_prices_apart(data)
-            if not answer.parsed:
-                raise refusal from None
-        self.undecodable += len(broken)
-        errors.update((found, error) for found, error in broken if found is not None)
-        return answer
-
     async def _subscribe(self, ids: Sequence[FeedId]) -> Request:
         client = self._client
         refused: dict[FeedId, ProbekitError] = {}
@@ -150,8 +136,6 @@ class HermesStream:
         left = [one for one in ids if not client._known_refused(one, refused)]
         # The service answers a subscription with one bad id by refusing it whole; asking for the latest names the bad ones.
         await client._isolating("/v2/updates/price/latest", left, refused, deadline_ns, asyncio.Semaphore(1))
-        # A price that does not read now may be the next moment.
-        refused = {one: error for one, error in refused.items() if not isinstance(error, DecodeError)}
         for one in ids:
             self.errors.pop(one, None)
         self.errors.update(refused)

@@ -42,15 +42,6 @@ class PriceAnswer(msgspec.Struct, frozen=True):
     parsed: tuple[PriceUpdate, ...] | None = None
 
 
-class _RawAnswer(msgspec.Struct, frozen=True):
-    binary: Binary
-    parsed: tuple[msgspec.Raw, ...] | None = None
-
-
-class _IdOnly(msgspec.Struct, frozen=True):
-    id: str
-
-
 class _FeedRow(msgspec.Struct, frozen=True):
     id: str
     attributes: dict[str, str]
@@ -89,11 +80,7 @@ class ReadinessFields(msgspec.Struct, frozen=True):
 
 
 _PRICES: Final = msgspec.json.Decoder(PriceAnswer, strict=False)
-_PRICES_APART: Final = msgspec.json.Decoder(_RawAnswer)
-_PRICE: Final = msgspec.json.Decoder(PriceUpdate, strict=False)
-_ID_ONLY: Final = msgspec.json.Decoder(_IdOnly)
-_FEEDS: Final = msgspec.json.Decoder(list[msgspec.Raw])
-_FEED_ROW: Final = msgspec.json.Decoder(_FeedRow)
+_FEEDS: Final = msgspec.json.Decoder(list[_FeedRow])
 _CAPS: Final = msgspec.json.Decoder(StakeCapsAnswer, strict=False)
 _READY: Final = msgspec.json.Decoder(ReadinessFields)
 
@@ -113,48 +100,21 @@ def decode_prices(body: bytes) -> PriceAnswer:
         raise DecodeError(f"not a price answer: {error}", raw=body) from None
 
 
-def decode_prices_apart(body: bytes) -> tuple[PriceAnswer, tuple[tuple[FeedId | None, DecodeError], ...]]:
-    """The same item by item, for an answer that :func:`decode_prices` refuses: what reads, and each item that does not, under
-    its id where that much of it is readable. Raises ``DecodeError`` when the answer itself is none.
-    """
-    try:
-        answer = _PRICES_APART.decode(body)
-    except _BROKEN as error:
-        raise DecodeError(f"not a price answer: {error}", raw=body) from None
-    updates: list[PriceUpdate] = []
-    broken: list[tuple[FeedId | None, DecodeError]] = []
-    for item in answer.parsed or ():
-        try:
-            updates.append(_PRICE.decode(item))
-        except _BROKEN as error:
-            broken.append((_id_of(item), DecodeError(f"not a price update: {error}", raw=bytes(item))))
-    return PriceAnswer(answer.binary, None if answer.parsed is None else tuple(updates)), tuple(broken)
-
-
-def _id_of(item: msgspec.Raw) -> FeedId | None:
-    try:
-        return FeedId(_ID_ONLY.decode(item).id)
-    except (*_BROKEN, ValueError):
-        return None
-
-
-def decode_feeds(body: bytes) -> tuple[Feed | DecodeError, ...]:
-    """Decode ``/v2/price_feeds``, each row readable or its own ``DecodeError``. Raises ``DecodeError`` when it is no list. A
-    schedule that does not parse stays with its text and the reason.
+def decode_feeds(body: bytes) -> tuple[Feed, ...]:
+    """Decode ``/v2/price_feeds``. Raises ``DecodeError``. A schedule that does not parse stays with its text and the
+    reason.
     """
     try:
         rows = _FEEDS.decode(body)
     except _BROKEN as error:
         raise DecodeError(f"not a list of feeds: {error}", raw=body) from None
-    return tuple(_feed(row) for row in rows)
-
-
-def _feed(raw: msgspec.Raw) -> Feed | DecodeError:
     try:
-        row = _FEED_ROW.decode(raw)
-        feed_id = FeedId(row.id)
-    except (*_BROKEN, ValueError) as error:
-        return DecodeError(f"not a feed: {error}", raw=bytes(raw))
+        return tuple(_feed(row) for row in rows)
+    except ValueError as error:
+        raise DecodeError(f"not a list of feeds: {error}", raw=body) from None
+
+
+def _feed(row: _FeedRow) -> Feed:
     attributes = row.attributes
     schedule = attributes.get("schedule")
     hours, problem = None, None
@@ -164,7 +124,7 @@ def _feed(raw: msgspec.Raw) -> Feed | DecodeError:
         except DecodeError as error:
             problem = error.message
     asset_class = attributes.get("asset_type", "").strip().lower().replace(" ", "_")
-    return Feed(feed_id, attributes.get("symbol", ""), asset_class, schedule, hours, problem, attributes)
+    return Feed(FeedId(row.id), attributes.get("symbol", ""), asset_class, schedule, hours, problem, attributes)
 
 
 def decode_stake_caps(body: bytes) -> StakeCapsAnswer:

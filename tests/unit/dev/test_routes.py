@@ -12,7 +12,7 @@ from probekit.codecs import accumulator, messages
 from probekit.codecs import hermes as codec
 from probekit.dev.faults import NotReady
 from probekit.dev.serving import base58
-from probekit.model import Feed, StakeCapsMessage, TrustRoot
+from probekit.model import StakeCapsMessage, TrustRoot
 from probekit.secret import Secret
 from probekit.trust import verify
 from tests.unit.dev.bench import BTC, ETH, SOL, THREE, Bench, json, query
@@ -133,22 +133,16 @@ def test_five_hundred_feeds_come_in_entries_of_255(root: TrustRoot) -> None:
     assert [one.id for one in answer.parsed] == ids
 
 
-def feeds_of(bench: Bench, target: str) -> list[Feed]:
-    found = codec.decode_feeds(bench.get(target).body)
-    assert all(isinstance(one, Feed) for one in found)
-    return [one for one in found if isinstance(one, Feed)]
-
-
 def test_price_feeds() -> None:
     bench = Bench.make(feeds=24)
-    every = feeds_of(bench, "/v2/price_feeds")
+    every = codec.decode_feeds(bench.get("/v2/price_feeds").body)
     assert [one.id for one in every] == [one.feed.id for one in bench.network.markets]
     assert all(one.hours is not None and one.hours_error is None for one in every)
     rows = json(bench.get("/v2/price_feeds?query=btc"))
     assert [row["id"] for row in rows] == [BTC]
     assert list(rows[0]["attributes"]) == sorted(rows[0]["attributes"])
     assert rows[0]["attributes"]["symbol"] == "Crypto.BTC/USD"
-    found = feeds_of(bench, "/v2/price_feeds?query=usd&asset_type=FX")
+    found = codec.decode_feeds(bench.get("/v2/price_feeds?query=usd&asset_type=FX").body)
     assert [one.symbol for one in found] == ["FX.EUR/USD", "FX.GBP/USD", "FX.USD/JPY"]
     assert json(bench.get("/v2/price_feeds?asset_type=rates")) == []
     assert bench.get("/v2/price_feeds?asset_type=tulips").status == 400
