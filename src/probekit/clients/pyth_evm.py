@@ -329,16 +329,15 @@ class PythEvmClient:
         take state overrides. Raises ``Reverted``, ``NotFound``, and the node's own refusal of a sender who cannot pay.
         """
         to, call, value = prepared.to, prepared.call, prepared.value_wei
-        with self.evm.pool.one_deadline():
+        try:
+            return await self.evm.read(to, call, at, value=value, sender=sender)
+        except RpcError as refusal:
+            if sender is not None or not value or type(refusal) is not RpcError:
+                raise
             try:
-                return await self.evm.read(to, call, at, value=value, sender=sender)
-            except RpcError as refusal:
-                if sender is not None or not value or type(refusal) is not RpcError:
-                    raise
-                try:
-                    return await self.evm.read(to, call, at, value=value, sender=_PAYER, balances={_PAYER: _PLENTY_WEI})
-                except RpcError as second:
-                    raise refusal if type(second) is RpcError else second from None
+                return await self.evm.read(to, call, at, value=value, sender=_PAYER, balances={_PAYER: _PLENTY_WEI})
+            except RpcError as second:
+                raise refusal if type(second) is RpcError else second from None
 
     # -- events --------------------------------------------------------------------------------------------------------------
 

@@ -92,7 +92,7 @@ class WormholeClient:
         return decode_guardian_set(await self._get("/v1/guardianset/current"))
 
     async def signed_vaa(self, chain: int, emitter: bytes, sequence: int) -> Vaa:
-        """The VAA of one message; :func:`probekit.trust.verify_vaa` checks its signatures, which this does not.
+        """The VAA of one message, with enough signatures; :mod:`probekit.trust` checks them, which this does not.
 
         Raises ``NotFound`` while it has no quorum yet (or is too old for these nodes): one that does not have it says nothing
         for the others, which are asked too. ``ParsedMismatch`` for the VAA of another message, ``ValueError`` for an emitter

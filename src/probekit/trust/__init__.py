@@ -17,7 +17,6 @@ from probekit.trust.registry import (
     PRO_STAGING,
 )
 from probekit.trust.sets import Emitter, SignerSet, Trust
-from probekit.trust.vaas import VerifiedVaa, verify_vaa
 from probekit.trust.verification import Claim, Verifier, claim_of, verify
 
 __all__ = [
@@ -36,12 +35,10 @@ __all__ = [
     "Emitter",
     "SignerSet",
     "Trust",
-    "VerifiedVaa",
     "Verifier",
     "attest",
     "check_parsed",
     "claim_of",
     "signed_update",
     "verify",
-    "verify_vaa",
 ]
