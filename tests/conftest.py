@@ -1,4 +1,4 @@
-"""What every test gets: no network beyond loopback, deterministic hypothesis in CI."""
+"""What every test gets: no network beyond loopback, nothing left behind, deterministic hypothesis in CI."""
 
 from __future__ import annotations
 
@@ -10,6 +10,11 @@ from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, settings
+
+# The first of the fixtures that every test has, and so the last to look.
+from tests.support.leaks import _nothing_left_on_the_loop, nothing_left_behind
+
+__all__ = ["_nothing_left_on_the_loop", "nothing_left_behind"]
 
 settings.register_profile("default", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.register_profile("ci", parent=settings.get_profile("default"), derandomize=True, print_blob=True)

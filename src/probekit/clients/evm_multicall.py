@@ -153,10 +153,17 @@ class _Reading:
         outcomes = await self._send(rows, by_hash)
         if by_hash and any(type(outcome) is RpcError for outcome in outcomes):
             # Not the contract's word and not a busy node: it may be that it takes no hash, or says in its own words that it
-            # does not know the block yet. By number every node understands.
-            self.by_hash = False
-            self.takes_no_hash |= any(isinstance(one, RpcError) and one.code in _INVALID_PARAMS for one in outcomes)
-            outcomes = await self._send(rows, False)
+            # does not know the block yet. By number every node understands; what it refuses all the same was not the hash's.
+            by_number = await self._send(rows, False)
+            cured = [
+                refused
+                for refused, outcome in zip(outcomes, by_number, strict=True)
+                if type(refused) is RpcError and (isinstance(outcome, Reverted) or not isinstance(outcome, ProbekitError))
+            ]
+            if cured:
+                self.by_hash = False
+                self.takes_no_hash |= any(refused.code in _INVALID_PARAMS for refused in cured)
+                outcomes = by_number
         return [_answer(outcome) for outcome in outcomes]
 
     async def _send(self, rows: Sequence[Row], by_hash: bool) -> list[Outcome]:

@@ -60,7 +60,7 @@ class PoolProvider(AsyncJSONBaseProvider):
     async def make_request(self, method: RPCEndpoint, params: Any) -> RPCResponse:
         """One request. Raises ``ValueError`` for filters and subscriptions."""
         call = _call(method, params)
-        if call.method in self.pool.family.sends:
+        if self.pool.family.has_effect(call.method):
             try:
                 return _response(await self.pool.send(call.method, cast("list[Any]", call.params)))
             except RpcError as error:

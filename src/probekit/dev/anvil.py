@@ -222,7 +222,9 @@ class AnvilNode:
 
     @contextlib.contextmanager
     def paused(self) -> Iterator[None]:
-        """While in it, the program is stopped: connections stand open, are accepted, and nothing answers."""
+        """While in it, the program is stopped: connections stand open, are accepted, and nothing answers. POSIX only."""
+        if sys.platform == "win32":
+            raise ConfigError("no process can be stopped and continued on Windows")
         self.process.send_signal(signal.SIGSTOP)
         try:
             yield
@@ -354,7 +356,7 @@ async def _end(process: asyncio.subprocess.Process) -> None:
             return
         with contextlib.suppress(ProcessLookupError):
             ask()
-            # A stopped process sees no other signal.
-            process.send_signal(signal.SIGCONT)
+            if sys.platform != "win32":
+                process.send_signal(signal.SIGCONT)  # A stopped process sees no other signal.
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(process.wait(), _END_S)

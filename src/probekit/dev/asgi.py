@@ -1,4 +1,4 @@
-"""A sandbox as a bare ASGI 3 application."""
+"""A server of ours as a bare ASGI 3 application."""
 
 from __future__ import annotations
 
@@ -7,26 +7,26 @@ from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 
 from probekit.clock import reap
-from probekit.dev.reply import Broken, Reply
-from probekit.dev.sandbox import Sandbox
+from probekit.dev.reply import Broken, Handler, Reply
 
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 
 _MAX_BODY: int = 1 << 20
-"""Only faults are posted here."""
+"""Faults, and calls of RPC."""
 
 
 class SandboxApp:
-    """One :class:`Sandbox` for any ASGI server. A client that goes away ends its stream at once.
+    """One server for any ASGI server. A client that goes away ends its stream at once.
 
     An injected break leaves the application as :class:`~probekit.dev.reply.Broken`, upon which a server closes the connection
-    without the end that its framing promises.
+    without the end that its framing promises. Where nothing was sent yet it would answer 500: ``hang_up`` closes instead.
     """
 
-    def __init__(self, sandbox: Sandbox) -> None:
-        self._sandbox = sandbox
+    def __init__(self, handler: Handler, *, hang_up: Callable[[Scope], None] | None = None) -> None:
+        self._handler = handler
+        self._hang_up = hang_up
         self._open: set[asyncio.Future[None]] = set()
         self._ending = False
 
@@ -38,8 +38,15 @@ class SandboxApp:
         target = scope["raw_path"].decode("latin-1")
         if scope["query_string"]:
             target += "?" + scope["query_string"].decode("latin-1")
-        reply = self._sandbox.handle(scope["method"], target, headers, body)
-        answering = asyncio.ensure_future(_answer(reply, send))
+        reply = self._handler.handle(scope["method"], target, headers, body)
+        started = False
+
+        async def told(message: MutableMapping[str, Any]) -> None:
+            nonlocal started
+            started = True
+            await send(message)
+
+        answering = asyncio.ensure_future(_answer(reply, told))
         gone = asyncio.ensure_future(_disconnected(receive))
         self._open.add(answering)
         try:
@@ -50,6 +57,11 @@ class SandboxApp:
                 raise Broken
             if answering.done():
                 answering.result()
+        except Broken:
+            if started or self._hang_up is None:
+                raise
+            self._hang_up(scope)
+            await gone
         finally:
             self._open.discard(answering)
             await reap(answering, gone)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import logging
 import os
 import socket
 import threading
@@ -13,11 +12,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from probekit.dev.asgi import SandboxApp
-from probekit.dev.reply import Broken
+from probekit.dev.running import running
 from probekit.dev.sandbox import Sandbox
 from probekit.errors import ConfigError
-
-_START_POLL_S = 0.005
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,17 +25,6 @@ class Tls:
     key: str | os.PathLike[str]
 
 
-class _QuietBreaks(logging.Filter):
-    """An injected break of a connection is no error of the server's."""
-
-    def filter(self, record: logging.LogRecord) -> bool:
-        return record.exc_info is None or record.exc_info[0] not in (Broken, asyncio.CancelledError)
-
-
-# One for all: a logger takes the same filter only once.
-_QUIET = _QuietBreaks()
-
-
 @contextlib.asynccontextmanager
 async def serve(sandbox: Sandbox, *, host: str = "127.0.0.1", port: int = 0, tls: Tls | None = None) -> AsyncIterator[str]:
     """Serve on the running loop; yields the base URL. Port 0 takes a free one.
@@ -46,46 +32,22 @@ async def serve(sandbox: Sandbox, *, host: str = "127.0.0.1", port: int = 0, tls
     At the end open streams are broken off, and neither a task nor a socket is left. Raises ``ConfigError`` when uvicorn is not
     installed, or the address cannot be had.
     """
-    uvicorn = _uvicorn()
     try:
         listener = socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET)
     except OSError as error:
         raise ConfigError(f"the sandbox cannot listen on {host}:{port}: {error.strerror or error}") from error
     app = SandboxApp(sandbox)
-    logging.getLogger("uvicorn.error").addFilter(_QUIET)
-    config = uvicorn.Config(
-        app,
-        http="h11",
-        ws="none",
-        lifespan="off",
-        log_level="error",
-        access_log=False,
-        server_header=False,
-        date_header=False,
+    options: dict[str, Any] = {
+        "ws": "none",
         # A URL with hundreds of ids.
-        h11_max_incomplete_event_size=1 << 20,
-        timeout_graceful_shutdown=1,
-        ssl_certfile=None if tls is None else tls.certificate,
-        ssl_keyfile=None if tls is None else tls.key,
-    )
-    server = uvicorn.Server(config)
-    # Signals belong to the program that this runs in.
-    server.capture_signals = contextlib.nullcontext
-    task = asyncio.create_task(server.serve(sockets=[listener]), name="sandbox server")
-    try:
-        while not server.started:
-            if task.done():
-                task.result()
-                raise ConfigError(f"the sandbox on {host}:{port} ended before it started")
-            await asyncio.sleep(_START_POLL_S)
-        address = listener.getsockname()
-        shown = f"[{address[0]}]" if ":" in address[0] else address[0]
+        "h11_max_incomplete_event_size": 1 << 20,
+        "ssl_certfile": None if tls is None else tls.certificate,
+        "ssl_keyfile": None if tls is None else tls.key,
+    }
+    address = listener.getsockname()
+    shown = f"[{address[0]}]" if ":" in address[0] else address[0]
+    async with running(app, [listener], what="sandbox", end=lambda _: app.end_streams(), **options):
         yield f"{'http' if tls is None else 'https'}://{shown}:{address[1]}"
-    finally:
-        server.should_exit = True
-        app.end_streams()
-        await asyncio.gather(task, return_exceptions=True)
-        listener.close()
 
 
 @contextlib.contextmanager
@@ -125,11 +87,3 @@ def serve_in_thread(sandbox: Sandbox, *, host: str = "127.0.0.1", port: int = 0,
     finally:
         loop.call_soon_threadsafe(stop.set)
         thread.join()
-
-
-def _uvicorn() -> Any:
-    try:
-        import uvicorn
-    except ModuleNotFoundError:
-        raise ConfigError("the sandbox server needs uvicorn: pip install 'probekit[dev]'") from None
-    return uvicorn

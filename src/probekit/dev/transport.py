@@ -1,4 +1,4 @@
-"""The sandbox in process, on the injected clock: an engine without sockets, so that every fault runs in a unit test."""
+"""Servers of ours in process, on the injected clock: an engine without sockets, so that every fault runs in a unit test."""
 
 from __future__ import annotations
 
@@ -6,8 +6,7 @@ from collections.abc import AsyncGenerator, Mapping
 from urllib.parse import urlsplit
 
 from probekit.clock import Clock, within
-from probekit.dev.reply import Broken, Reply
-from probekit.dev.sandbox import Sandbox
+from probekit.dev.reply import Broken, Handler, Reply
 from probekit.errors import ConnectError, DeadlineExceeded, HeadersTooLarge, Phase, ProtocolError, StreamClosed, TransportError
 from probekit.model import Phases
 from probekit.secret import Secret
@@ -17,16 +16,16 @@ from probekit.units import format_ns
 
 
 class SandboxTransport:
-    """An :class:`~probekit.transports.base.Engine` over sandboxes by origin (``{"http://one": sandbox}``), or over one sandbox
+    """An :class:`~probekit.transports.base.Engine` over servers by origin (``{"http://one": sandbox}``), or over one server
     that answers for every origin.
 
-    Deadlines and limits are those of a real engine, on the sandbox's own clock; it knows no phases. An origin that is not here
+    Deadlines and limits are those of a real engine, on the server's own clock; it knows no phases. An origin that is not here
     refuses the connection.
     """
 
-    def __init__(self, sandboxes: Sandbox | Mapping[str, Sandbox], *, clock: Clock | None = None) -> None:
-        self._only = sandboxes if isinstance(sandboxes, Sandbox) else None
-        self._by_origin = {} if isinstance(sandboxes, Sandbox) else dict(sandboxes)
+    def __init__(self, servers: Handler | Mapping[str, Handler], *, clock: Clock | None = None) -> None:
+        self._only = None if isinstance(servers, Mapping) else servers
+        self._by_origin = dict(servers) if isinstance(servers, Mapping) else {}
         first = self._only or next(iter(self._by_origin.values()), None)
         given = clock if clock is not None or first is None else first.clock
         if given is None:
@@ -74,12 +73,12 @@ class SandboxTransport:
 
     def _reply(self, request: Request) -> Reply:
         parts = urlsplit(request.url)
-        sandbox = self._only or self._by_origin.get(f"{parts.scheme}://{parts.netloc}")
-        if sandbox is None:
+        server = self._only or self._by_origin.get(f"{parts.scheme}://{parts.netloc}")
+        if server is None:
             raise ConnectError(f"the connection to {request.shown_url} was refused", url=request.shown_url)
         headers = {name.lower(): value.reveal() if isinstance(value, Secret) else value for name, value in request.headers}
         target = parts.path + (f"?{parts.query}" if parts.query else "")
-        return sandbox.handle(request.method, target, headers, request.body or b"")
+        return server.handle(request.method, target, headers, request.body or b"")
 
     async def aclose(self) -> None:
         return None
@@ -96,7 +95,10 @@ class _Exchange:
         """The whole body, decoded; empty for a stream."""
         request, shown = self._request, self._request.shown_url
         if reply.wait is not None:
-            await reply.wait()
+            try:
+                await reply.wait()
+            except Broken:
+                raise ConnectError(f"{shown} closed the connection without an answer", url=shown) from None
         size = sum(len(name) + len(value) + 4 for name, value in _headers(reply))
         limit = request.limits.max_header_bytes
         if size > limit:

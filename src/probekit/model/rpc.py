@@ -22,19 +22,24 @@ class EndpointState(enum.StrEnum):
 
 
 class Attempt(msgspec.Struct, frozen=True):
-    """One request to one endpoint. ``hedge``: sent while an earlier one was still out. ``error_type`` is ``cancelled`` for the
-    slower of two.
+    """One endpoint asked once. ``hedge``: asked while an earlier one was still out. ``error_type`` is ``cancelled`` for the
+    slower of two. ``requests`` are its HTTP requests: a look at its chain and the parts of a split batch count, 0 when nothing
+    left this machine.
     """
 
     endpoint: str
     elapsed_ns: int
     hedge: bool = False
     error_type: ErrorType | None = None
+    requests: int = 0
+    sent_bytes: int = 0
+    received_bytes: int = 0
 
 
 class CallRecord(msgspec.Struct, frozen=True, kw_only=True):
     """One call, or one batch, from the asking to the answer with all its attempts. ``items`` is 1 for a call of its own;
-    ``failed_items`` counts those of a batch that ended in an error. ``chain`` is the pool's name.
+    ``failed_items`` counts those that ended in an error, ``error_type`` is set when all did. ``chain`` is the pool's name; the
+    bytes are those of all attempts.
     """
 
     chain: str

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 
 import pytest
@@ -14,8 +15,16 @@ from tests.system.evm.installed import require_anvil
 from tests.system.evm.solidity import contracts
 
 
+@pytest.fixture(autouse=True)
+async def nothing_is_left() -> AsyncIterator[None]:
+    """No task outlives a test, and so no socket; one that is left open is a warning, which is an error."""
+    yield
+    left = asyncio.all_tasks() - {asyncio.current_task()}
+    assert not left, left
+
+
 @pytest.fixture
-async def chain() -> AsyncIterator[Chain]:
+async def chain(nothing_is_left: None) -> AsyncIterator[Chain]:
     require_anvil()
     contracts()
     transport = CountingTransport()

@@ -37,7 +37,9 @@ class Compiled:
 
 @lru_cache(maxsize=1)
 def contracts() -> dict[str, Compiled]:
-    """Every contract by name, ours and MockPyth. A skip with the reason where there is no compiler; in CI a failure."""
+    """Every contract by name, ours and Pyth's MockPyth and PythAggregatorV3. A skip with the reason where there is no compiler;
+    in CI a failure.
+    """
     node = require_node()
     digest = hashlib.sha256()
     for path in (LOCK, _COMPILER, *sorted(SOURCES.glob("*.sol"))):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 
@@ -13,11 +14,12 @@ from probekit.codecs.evm import abi
 from probekit.codecs.evm.contract import Function
 from probekit.codecs.evm.reverts import revert_of
 from probekit.codecs.keccak import keccak256
+from probekit.dev.anvil import anvil
 from probekit.errors import NotFound, RangeTooLarge, Reverted, RpcError
 from probekit.model.evm import Address, Log
 from probekit.model.pyth_evm import PythError
 from probekit.transports.rpc import EndpointState
-from tests.system.evm.chain import GWEI, Chain
+from tests.system.evm.chain import GWEI, Chain, until
 
 pytestmark = [pytest.mark.system, pytest.mark.evm]
 
@@ -66,6 +68,28 @@ async def test_fees_of_blocks_with_transactions(chain: Chain) -> None:
     assert (history.oldest_block, len(history.base_fees), len(history.gas_used_ppm)) == (1, head + 1, head)
     assert {row[1] for row in history.rewards} >= {1, 2, 3}
     assert 700 in history.gas_used_ppm  # 21,000 of 30,000,000
+
+
+async def test_a_node_that_comes_back_is_used_again(chain: Chain) -> None:
+    port = urlsplit(chain.node.url).port
+    assert port is not None
+    await chain.client.balance(NOBODY)
+    chain.node.kill()
+    for _ in range(5):
+        with pytest.raises(errors.TransportError):
+            await chain.client.block_number()
+    async with anvil(port=port) as second:
+        assert second.url == chain.node.url
+        await second.mine(3)
+        assert await until(lambda: _number(chain), "the node answers again") == 3
+        assert await chain.client.send(chain.signed(0), cap_wei=10**18)
+
+
+async def _number(chain: Chain) -> int | None:
+    try:
+        return await chain.client.block_number()
+    except errors.TransportError:
+        return None
 
 
 # -- accounts ------------------------------------------------------------------------------------------------------------------

@@ -12,7 +12,7 @@ from probekit.clients.evm import EvmClient
 from probekit.codecs.evm import multicall
 from probekit.codecs.evm.contract import ContractCall, Function
 from probekit.codecs.evm.reverts import revert_of
-from probekit.errors import DecodeError, Reverted, RpcError
+from probekit.errors import DecodeError, NotServed, Reverted, RpcError
 from probekit.model.evm import Address
 from tests.system.evm.chain import Chain
 
@@ -115,6 +115,25 @@ async def test_reads_that_are_dear_together_are_halved_until_they_fit(chain: Cha
     assert chain.transport.taken().count("eth_call") == 3
 
 
+async def test_a_read_above_what_the_server_takes_costs_no_neighbour_its_value(chain: Chain) -> None:
+    """anvil takes bodies of 2 MB, and calls any other an invalid request; a read's bytes are twice as many as hex."""
+    await chain.with_multicall()
+    refuser = await chain.deploy("Refuser")
+    big = Function("withText(string)", "uint256")
+    calls: list[tuple[str, ContractCall[Any]]] = list(echoes(refuser, 6))
+    calls[2], calls[4] = (refuser, big.one("x" * 1_100_000)), (refuser, big.one("y" * 100_000))
+    reads = await chain.client.multicall(calls)
+    assert [reads.results[index] for index in (0, 1, 3, 5)] == [0, 1, 3, 5]
+    refused, answered = reads.results[2], reads.results[4]
+    assert isinstance(refused, RpcError)
+    assert not isinstance(refused, Reverted)
+    # The size was refused, not the block's hash.
+    assert reads.pinned == "hash"
+    assert (await chain.client.multicall(echoes(refuser, 2))).pinned == "hash"
+    assert isinstance(answered, Reverted)
+    assert len(answered.revert_data) > 100_000
+
+
 async def test_reads_at_a_past_block_and_at_one_before_multicall3(chain: Chain) -> None:
     token = await chain.token(supply=100)
     payer = chain.payer.address
@@ -141,11 +160,10 @@ async def test_a_block_that_left_the_chain_is_not_mixed_with_its_successor(chain
     await chain.node.reorg(2)
     pairs = [(str(token), str(payer)), (str(token), str(NOBODY))]
     reads = await chain.client.token_balances(pairs, gone)
-    # Told by its hash: the node says that it has no such block, or reads it by number and `pinned` says so. Never a mixture.
-    if reads.pinned == "number":
-        assert reads.values() == (100, 0)
-    else:
-        assert all(isinstance(result, RpcError) for result in reads.results)
+    # Named by its hash it is not there; by its number it would be the block that took its place.
+    assert reads.pinned == "hash"
+    assert [type(result) for result in reads.results] == [NotServed, NotServed]
+    assert (await chain.client.token_balances(pairs)).values() == (100, 0)
 
 
 async def test_the_block_is_what_multicall3_sees(chain: Chain) -> None:

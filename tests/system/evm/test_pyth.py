@@ -201,6 +201,20 @@ async def test_parsing_with_slots_and_averages(chain: Chain) -> None:
     assert await refusal(client.parse_twap_update(average, average, [ETH])) is PythError.INVALID_TWAP_UPDATE_DATA_SET
 
 
+async def test_an_aggregator_over_one_feed(chain: Chain) -> None:
+    """Pyth's own wrapper with Chainlink's interface."""
+    client = await mock(chain)
+    published = await now_s(chain)
+    await pushed(chain, await client.build_update([await update(client, BTC, 6_500_000_000_000, published)]))
+    aggregator = await chain.deploy("PythAggregatorV3", "address,bytes32", client.address, bytes(BTC))
+    read = partial(chain.client.read, aggregator)
+    assert await read(codec.latest_round_data()) == (6_500_000_000_000, published)
+    assert await read(codec.aggregator_decimals()) == 8
+    assert await read(codec.aggregator_latest_timestamp_s()) == published
+    empty = await chain.deploy("PythAggregatorV3", "address,bytes32", client.address, bytes(UNKNOWN))
+    assert await refusal(chain.client.read(empty, codec.latest_round_data())) is PythError.PRICE_FEED_NOT_FOUND
+
+
 # -- events --------------------------------------------------------------------------------------------------------------------
 
 

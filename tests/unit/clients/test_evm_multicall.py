@@ -185,6 +185,22 @@ async def test_a_node_that_does_not_know_the_hash_yet_may_take_it_the_next_time(
     assert (await chain.client.multicall([(PLACE, square(3))])).pinned == "hash"
 
 
+async def test_a_node_that_refuses_a_read_however_its_block_is_named_is_asked_by_hash_the_next_time() -> None:
+    """As anvil does, for whom a body above its limit is an invalid request."""
+    chain, _ = node()
+
+    def fault(method: str, params: list[Any]) -> Any:
+        if method == "eth_call" and len(params[0]["data"]) > 4_000:
+            raise Refused(-32600, "Invalid request")
+
+    chain.fault = fault
+    big = ContractCall("big", b"b" * 3_000, bytes)
+    reads = await chain.client.multicall([(PLACE, big)])
+    assert isinstance(reads.results[0], errors.RpcError)
+    assert reads.pinned == "hash"
+    assert (await chain.client.multicall([(PLACE, square(3))])).pinned == "hash"
+
+
 async def test_what_answers_in_its_place_does_not_spoil_the_reads() -> None:
     """Another contract at Multicall3's address: each is asked by itself."""
     chain, _ = node()

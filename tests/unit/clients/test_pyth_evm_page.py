@@ -28,6 +28,7 @@ SAID = [
     ],
     ["1.4.5 ", "pro 1 3 half", "transaction_fee_wei missing"],
     [" 1 wei", "0.00005000"],
+    ["1 5 guardians", "True"],
     [f"{HEAD - 3} 0xabab"],
 ]
 
@@ -48,6 +49,7 @@ async def test_an_example(
         "feed_id": BTC,
         "feed_ids": [BTC, UNKNOWN],
         "updates": [b"good"],
+        "vaa": b"good",
         "since": TIME_S - 60,
         "until": TIME_S,
     }

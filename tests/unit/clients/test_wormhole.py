@@ -81,7 +81,9 @@ async def test_heartbeats_each_for_itself() -> None:
 
 async def test_a_chain_of_a_heartbeat_that_does_not_read_loses_no_other() -> None:
     networks = [{"id": 2, "height": "7"}, {"id": "?"}, {"id": 26, "height": str(2**70)}, {"id": 1, "height": 9}]
-    made, _ = client({"entries": [{**ENTRY, "rawHeartbeat": {**ENTRY["rawHeartbeat"], "networks": networks}}]})
+    entry: dict[str, Any] = {**ENTRY}
+    entry["rawHeartbeat"] = {**entry["rawHeartbeat"], "networks": networks}
+    made, _ = client({"entries": [entry]})
     (beat,) = await made.heartbeats()
     assert isinstance(beat, Heartbeat)
     assert [isinstance(one, errors.DecodeError) for one in beat.networks] == [False, True, True, False]

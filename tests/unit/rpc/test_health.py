@@ -13,7 +13,7 @@ from probekit import errors
 from probekit.secret import Secret
 from probekit.testing import FakeClock
 from probekit.transports.rpc import Endpoint, EndpointState, HealthPolicy
-from probekit.transports.rpc.endpoint import Health
+from probekit.transports.rpc.health import Health
 from probekit.transports.rpc.limiter import TokenBucket
 from probekit.units import NS_PER_S
 
@@ -34,9 +34,9 @@ def test_new_is_alive() -> None:
 
 def test_another_chain_is_for_good() -> None:
     subject = health()
-    subject.identity_seen("5", "1")
-    subject.succeeded(1)
-    subject.identity_seen("1", "1")
+    subject.identity_seen("5", "1", 0)
+    subject.answered(1, 0)
+    subject.identity_seen("1", "1", 0)
     standing = subject.standing({}, 10**18)
     assert standing.state is EndpointState.WRONG_CHAIN
     assert "serves chain 5, expected 1" in standing.reason
@@ -48,14 +48,17 @@ def test_failures_in_a_row_open_the_breaker_and_each_failed_trial_doubles_it() -
         subject.failed(errors.ConnectError("refused"), 0)
     assert state(subject, 0) is EndpointState.ALIVE
     subject.failed(errors.ConnectError("refused"), 0)
-    assert state(subject, 5 * S - 1) is EndpointState.UNREACHABLE
-    assert subject.standing({}, 5 * S).reason == ""
-    assert subject.on_trial
+    assert subject.track().rests(5 * S - 1)
+    assert "next trial in 1.0 s" in subject.standing({}, 4 * S).reason
+    assert not subject.track().rests(5 * S)
+    assert subject.standing({}, 5 * S).reason == "connect: refused; on trial"
+    assert subject.track().on_trial
     subject.failed(errors.ConnectError("refused"), 5 * S)
-    assert state(subject, 15 * S - 1) is EndpointState.UNREACHABLE
-    assert subject.standing({}, 15 * S).reason == ""
-    subject.succeeded(1)
-    trial_over = not subject.on_trial
+    assert subject.track().rests(15 * S - 1)
+    assert not subject.track().rests(15 * S)
+    assert state(subject, 15 * S) is EndpointState.UNREACHABLE
+    subject.answered(1, 0)
+    trial_over = not subject.track().on_trial
     assert trial_over
     assert "refused" in health_reason(subject)
 
@@ -70,7 +73,7 @@ def test_the_breaker_is_bounded() -> None:
     subject = health()
     for _ in range(100):
         subject.failed(errors.ConnectError("x"), 0)
-    assert subject.open_until_ns <= 300 * S
+    assert subject.track().open_until_ns <= 300 * S
 
 
 def test_an_error_rate_opens_the_breaker() -> None:
@@ -79,7 +82,7 @@ def test_an_error_rate_opens_the_breaker() -> None:
         if index % 2:
             subject.failed(errors.ServerError("x", status=502), 0)
         else:
-            subject.succeeded(1)
+            subject.answered(1, 0)
     assert state(subject, 0) is EndpointState.UNREACHABLE
 
 
@@ -141,12 +144,12 @@ def test_a_node_that_says_it_syncs() -> None:
 
 def test_percentiles() -> None:
     subject = health()
-    assert subject.latency_ns() is None
+    assert subject.track().latency_ns() is None
     for number in range(1, 21):
-        subject.succeeded(number)
-    assert subject.latency_ns(50) == 11
-    assert subject.latency_ns(95, least=20) == 20
-    assert subject.latency_ns(95, least=21) is None
+        subject.answered(number, 0)
+    assert subject.track().latency_ns(50) == 11
+    assert subject.track().latency_ns(95, least=20) == 20
+    assert subject.track().latency_ns(95, least=21) is None
 
 
 def test_an_endpoint_shows_no_key() -> None:

@@ -338,6 +338,7 @@ async def test_a_quorum_does_not_wait_long_for_one_that_hangs() -> None:
     quorum = await net.run(net.pool.quorum(Call("eth_gasPrice")))
     assert quorum.silent == ("c",)
     assert net.took_s <= 0.3
+    await net.pool.aclose()
 
 
 async def test_two_camps_of_one_size_are_no_quorum() -> None:

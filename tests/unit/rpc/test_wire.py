@@ -190,3 +190,77 @@ def test_the_wait_that_a_limit_names(message: str, data: Any, wait_ns: int | Non
     error = error_of(-32005, message, data, method="eth_call")
     assert isinstance(error, errors.RpcRateLimited)
     assert error.retry_after_ns == wait_ns
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b'{"jsonrpc":"2.0","id":999,"error":{"code":-32000,"message":"of somebody else"}}',
+        b'{"jsonrpc":"2.0","id":999,"result":1}',
+        b'{"jsonrpc":"2.0","id":null,"result":1}',
+        b'{"jsonrpc":"2.0","id":true,"result":1}',
+    ],
+)
+def test_an_answer_to_another_question_is_none(body: bytes) -> None:
+    for calls in (ONE, TWO):
+        with pytest.raises(DecodeError):
+            decode(body, calls)
+
+
+@pytest.mark.parametrize("shape", ['"{}"', "{}"])
+def test_an_id_may_have_lost_its_type(shape: str) -> None:
+    (outcome,) = decode(f'{{"id":{shape.format(7)},"result":5}}'.encode(), ONE, first_id=7)
+    assert value(outcome) == 5
+
+
+@pytest.mark.parametrize(
+    ("code", "message", "data", "kind", "wait_ns"),
+    [
+        # As providers and proxies word it: QuickNode, Alchemy, Ankr, Chainstack, dRPC, Infura, proxyd, BSC, credits.
+        (-32007, "50/second request limit reached - reduce calls per second or upgrade your account", None, "limit", None),
+        (429, "Your app has exceeded its compute units per second capacity", None, "limit", None),
+        (-32090, "Too many requests, reason: call rate limit exhausted, retry in 10m0s", None, "limit", 600 * 10**9),
+        (-32005, "You've exceeded the RPS limit of the current plan.", {"try_again_in": "5.92ms"}, "limit", 5_920_000),
+        (15, "Too many request, try again later", None, "limit", None),
+        (-32005, "daily request count exceeded", {"rate": {"backoff_seconds": 30}}, "limit", 30 * 10**9),
+        (-32016, "over rate limit", None, "limit", None),
+        (-32012, "backend is over capacity", None, "limit", None),
+        (-32012, "method eth_getLogs: credits limited to 6000/sec", None, "limit", None),
+        (-32005, "limit exceeded", None, "limit", None),
+        (-32001, "You've reached the usage limit for your current plan", None, "limit", None),
+        (-32014, "too many RPC calls in batch request", None, "size", None),
+        (31, "Batch of more than 3 requests are not allowed on free tier", None, "size", None),
+        (-32020, "backend response too large", None, "size", None),
+        (-32614, "eth_getLogs is limited to a 10,000 range", None, "size", None),
+        (35, "ranges over 10000 blocks are not supported: range is too large", None, "size", None),
+        (-32010, "backend offline", None, "failed", None),
+        (-32011, "no backends available for method", None, "failed", None),
+        (-32015, "gateway timeout", None, "failed", None),
+        (-32002, "request timed out", None, "failed", None),
+        (-32000, "execution aborted (timeout = 5s)", None, "failed", None),
+        (30, "Request timeout on the free tier, please upgrade your tier", None, "failed", None),
+        (-1, "unknown", None, "failed", None),
+        (-32018, "no node is currently not healthy to serve traffic", None, "elsewhere", None),
+        (-32019, "block is out of range", None, "elsewhere", None),
+        (-32046, "Cannot fulfill request", None, "elsewhere", None),
+        (0, "invalid project id", None, "elsewhere", None),
+        (-32000, "insufficient funds for gas * price + value", None, "answer", None),
+        (-32003, "transaction rejected", None, "answer", None),
+    ],
+)  # fmt: skip
+def test_words_of_providers(code: int, message: str, data: Any, kind: str, wait_ns: int | None) -> None:
+    error = error_of(code, message, data, method="eth_getLogs")
+    kinds = {
+        "limit": errors.RpcRateLimited,
+        "size": errors.RangeTooLarge,
+        "failed": errors.RpcInternal,
+        "elsewhere": errors.NotServed,
+        "answer": errors.RpcError,
+    }
+    assert type(error) is kinds[kind]
+    assert getattr(error, "retry_after_ns", None) == wait_ns
+
+
+def test_a_failed_preflight_is_the_answer_whatever_its_log_says() -> None:
+    message = "Transaction simulation failed: Program log: connection timed out, try again"
+    assert type(error_of(-32002, message, None, method="sendTransaction")) is errors.RpcError

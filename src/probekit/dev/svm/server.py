@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import importlib.util
 import socket
 from collections.abc import AsyncIterator, Awaitable, Callable, MutableMapping
 from dataclasses import dataclass
@@ -12,6 +11,7 @@ from datetime import timedelta
 from typing import Any, Final
 
 from probekit.clock import SYSTEM_CLOCK, Clock, reap
+from probekit.dev.running import drop, running
 from probekit.dev.svm.ledger import Ledger
 from probekit.dev.svm.node import Node
 from probekit.dev.svm.rpc import MAX_BODY, respond
@@ -25,7 +25,6 @@ Send = Callable[[Message], Awaitable[None]]
 _QUEUE: Final = 10_000
 """Notifications that may wait for a slow client before it is dropped."""
 _PORT_TRIES: Final = 50
-_START_POLL_S: Final = 0.002
 _JSON_TYPES: Final = ("application/json", "application/json; charset=utf-8", "application/json;charset=utf-8")
 
 
@@ -152,7 +151,7 @@ class Served:
 
     def drop_connections(self) -> int:
         """Reset every open connection, without a closing handshake; how many there were."""
-        return _drop(self._state)
+        return drop(self._state)
 
 
 @contextlib.asynccontextmanager
@@ -162,48 +161,17 @@ async def serve(node: Node, *, host: str = "127.0.0.1", port: int = 0) -> AsyncI
     At the end connections are dropped, and neither a task nor a socket is left. Raises ``ConfigError`` when uvicorn or
     websockets is not installed, or the addresses cannot be had.
     """
-    uvicorn = _uvicorn()
     listeners = _listen(host, port)
     app = NodeApp(node)
-    config = uvicorn.Config(
-        app,
-        http="h11",
-        ws="websockets-sansio",
-        ws_max_size=MAX_MESSAGE,
-        # A real node neither compresses nor pings.
-        ws_per_message_deflate=False,
-        ws_ping_interval=None,
-        lifespan="off",
-        log_level="error",
-        access_log=False,
-        server_header=False,
-        date_header=False,
-        timeout_graceful_shutdown=1,
-    )
-    server = uvicorn.Server(config)
-    # Signals belong to the program that this runs in.
-    server.capture_signals = contextlib.nullcontext
-    task = asyncio.create_task(server.serve(sockets=listeners), name="svm node server")
-    try:
-        while not server.started:
-            if task.done():
-                task.result()
-                raise ConfigError(f"the node on {host}:{port} ended before it started")
-            await asyncio.sleep(_START_POLL_S)
-        yield Served(host, listeners[0].getsockname()[1], server.server_state, app)
-    finally:
-        _drop(server.server_state)
-        server.should_exit = True
-        await asyncio.gather(task, return_exceptions=True)
-        for listener in listeners:
-            listener.close()
-
-
-def _drop(state: Any) -> int:
-    open_now = list(state.connections)
-    for connection in open_now:
-        connection.transport.abort()
-    return len(open_now)
+    # A real node neither compresses nor pings.
+    options: dict[str, Any] = {
+        "ws": "websockets-sansio",
+        "ws_max_size": MAX_MESSAGE,
+        "ws_per_message_deflate": False,
+        "ws_ping_interval": None,
+    }
+    async with running(app, listeners, what="node", end=drop, needs="dev,solana", **options) as state:
+        yield Served(host, listeners[0].getsockname()[1], state, app)
 
 
 def _listen(host: str, port: int) -> list[socket.socket]:
@@ -221,15 +189,6 @@ def _listen(host: str, port: int) -> list[socket.socket]:
         for listener in listeners:
             listener.close()
     raise ConfigError(f"the node cannot listen on {host}:{port} and the port after it: {problem}")
-
-
-def _uvicorn() -> Any:
-    # websockets is what uvicorn's WebSocket side stands on.
-    if any(importlib.util.find_spec(name) is None for name in ("uvicorn", "websockets")):
-        raise ConfigError("the node's server needs uvicorn and websockets: pip install 'probekit[dev,solana]'")
-    import uvicorn
-
-    return uvicorn
 
 
 @contextlib.asynccontextmanager

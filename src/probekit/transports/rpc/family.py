@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -16,8 +17,9 @@ from probekit.transports.rpc.wire import Call, Outcome
 class ChainFamily:
     """``identity`` and ``head`` are calls with readers of their results; ``sync`` reads the outcome of ``sync_call``.
 
-    ``sends`` are the methods with an effect: never retried, never hedged, never in a batch. ``costs`` are the methods that
-    take more than one token of an endpoint's rate limit.
+    ``effects`` matches the methods with an effect: never retried, never hedged, never in a batch. ``costs`` are the methods
+    that take more than one token of an endpoint's rate limit. ``kinds`` are the methods, or their prefixes up to ``_``, that
+    providers serve from elsewhere or limit by themselves: each kind has a breaker and a p95 of its own.
     """
 
     name: str
@@ -27,8 +29,22 @@ class ChainFamily:
     head: Callable[[Any], int]
     sync_call: Call
     sync: Callable[[Outcome], str]
-    sends: frozenset[str]
+    effects: re.Pattern[str]
     costs: dict[str, int] = field(default_factory=dict)
+    kinds: dict[str, str] = field(default_factory=dict)
+
+    def has_effect(self, method: str) -> bool:
+        """Whether ``method`` changes something: it goes out through a pool's ``send`` alone."""
+        return self.effects.match(method) is not None
+
+    def kind(self, calls: Sequence[Call]) -> str:
+        """What these calls are to a provider: a kind of :attr:`kinds`, ``batch``, or nothing special (the empty text)."""
+        if self.kinds:
+            for call in calls:
+                found = self.kinds.get(call.method) or self.kinds.get(call.method.partition("_")[0] + "_")
+                if found is not None:
+                    return found
+        return "batch" if len(calls) > 1 else ""
 
 
 def result_of(raw: msgspec.Raw) -> Any:
@@ -84,8 +100,13 @@ EVM: Final = ChainFamily(
     head=quantity,
     sync_call=Call("eth_syncing"),
     sync=_evm_sync,
-    sends=frozenset(("eth_sendRawTransaction", "eth_sendTransaction", "eth_sendRawTransactionSync")),
-    costs={"eth_getLogs": 5, "eth_call": 1, "eth_feeHistory": 2},
+    # Whatever a namespace calls it: eth_sendRawTransaction, eth_sendBundle, mev_sendBundle, eth_submitWork. The last row is of
+    # nodes for development, of miners and of administrators.
+    effects=re.compile(
+        r"(?:[a-z0-9]+_)?(?:send|submit)[A-Z]|(?:anvil|hardhat|evm|tenderly|miner|admin|personal|engine)_|debug_setHead"
+    ),
+    costs={"eth_getLogs": 5, "eth_feeHistory": 2},
+    kinds={"eth_getLogs": "logs", "debug_": "trace", "trace_": "trace"},
 )
 """Ethereum and its kin: a chain is its ``eth_chainId``, in decimal."""
 
@@ -97,7 +118,15 @@ SVM: Final = ChainFamily(
     head=_slot,
     sync_call=Call("getHealth"),
     sync=_svm_sync,
-    sends=frozenset(("sendTransaction", "requestAirdrop")),
+    effects=re.compile(r"send[A-Z]|requestAirdrop"),
     costs={"getProgramAccounts": 10, "getMultipleAccounts": 2},
+    kinds={
+        "getProgramAccounts": "scan",
+        "getTokenAccountsByOwner": "scan",
+        "getSignaturesForAddress": "history",
+        "getTransaction": "history",
+        "getBlock": "history",
+        "getBlocks": "history",
+    },
 )
 """Solana and its kin: a chain is its genesis hash, in base58."""

@@ -7,14 +7,16 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 
-from probekit.clock import Clock, reap
+from probekit.clock import Clock, reap, within
 from probekit.errors import ConfigError, DeadlineExceeded, ProbekitError, WrongChain
 from probekit.model.rpc import EndpointState
-from probekit.transports.rpc.endpoint import RANK, Endpoint, Heads, Health, HealthPolicy, Standing
+from probekit.transports.rpc.endpoint import RANK, Endpoint, HealthPolicy, Standing
 from probekit.transports.rpc.exchange import Exchange
 from probekit.transports.rpc.family import ChainFamily, result_of
-from probekit.transports.rpc.limiter import TokenBucket
-from probekit.transports.rpc.record import ChangeObserver, StateChange
+from probekit.transports.rpc.faults import may_ask_another
+from probekit.transports.rpc.health import PLAIN, Heads, Health
+from probekit.transports.rpc.limiter import ExtraBudget, TokenBucket
+from probekit.transports.rpc.record import ChangeObserver, StateChange, Traffic
 from probekit.transports.rpc.wire import Call, Outcome
 from probekit.units import to_ns
 
@@ -25,7 +27,11 @@ class PoolPolicy:
 
     ``rounds`` walks over all endpoints, with waits that double from ``round_wait`` between them, all within the call's
     ``timeout``. A second endpoint is asked after the p95 of the first one's last latencies, ``hedge_least`` at least, and not
-    before ``hedge_samples`` of them are known; ``hedge=False`` never. Heads and identities are read again every ``refresh``.
+    before ``hedge_samples`` of them are known; ``hedge=False`` never. Hedges and further rounds are at most ``extra_percent``
+    of the calls, with ``extra_burst`` saved up and one each ``extra_refill`` beside that.
+
+    Heads and identities are read again every ``refresh`` where there are several endpoints. An endpoint's word about its chain
+    is believed for ``proof`` by reads, for ``refresh`` by sends; then it is asked again before its next answer is used.
     """
 
     timeout: timedelta = timedelta(seconds=10)
@@ -34,7 +40,11 @@ class PoolPolicy:
     hedge: bool = True
     hedge_least: timedelta = timedelta(milliseconds=100)
     hedge_samples: int = 20
+    extra_percent: int = 20
+    extra_burst: int = 20
+    extra_refill: timedelta = timedelta(seconds=5)
     refresh: timedelta = timedelta(seconds=10)
+    proof: timedelta = timedelta(minutes=5)
     quorum_grace: timedelta = timedelta(milliseconds=250)
 
 
@@ -45,7 +55,7 @@ class Member:
     health: Health
     bucket: TokenBucket | None
     told: EndpointState = EndpointState.ALIVE
-    checking: asyncio.Lock | None = None
+    proving: asyncio.Future[ProbekitError | None] | None = None
 
     @property
     def label(self) -> str:
@@ -77,6 +87,8 @@ class Members:
         self.policy = policy
         self.exchange = exchange
         self.clock = clock
+        self.extras = ExtraBudget(policy.extra_percent, policy.extra_burst, to_ns(policy.extra_refill), clock)
+        self._max_lag = health.max_lag
         self._on_change = on_change
         self._members = [
             Member(
@@ -110,144 +122,24 @@ class Members:
             await reap(self._refreshing)
             self._refreshing = None
 
+    # -- states --------------------------------------------------------------------------------------------------------------
+
     def standings(self) -> dict[str, Standing]:
         """Each endpoint's state with its reason, by label, in the order given."""
         now_ns, heads = self.clock.monotonic_ns(), self._heads()
         return {member.label: member.health.standing(heads, now_ns) for member in self._members}
 
-    async def refresh(self, *, timeout: timedelta | None = None) -> dict[str, Standing]:
-        """Ask every endpoint that is not of another chain for its identity, head and sync state, in one request each."""
-        deadline_ns = self.clock.monotonic_ns() + to_ns(timeout or self.policy.timeout)
-        self._refreshed_ns = self.clock.monotonic_ns()
-        due = list(self)
-        due = [
-            member
-            for member in due
-            if self.clock.monotonic_ns() >= max(member.health.open_until_ns, member.health.limited_until_ns)
-        ]
-        await asyncio.gather(*(self._look(member, deadline_ns) for member in due))
-        self._tell_changes()
-        return self.standings()
-
-    async def _look(self, member: Member, deadline_ns: int) -> None:
-        family, health = self.family, member.health
-        started_ns = self.clock.monotonic_ns()
-        try:
-            identity, head, sync = await self.exchange.ask_many(
-                health, [family.identity_call, family.head_call, family.sync_call], deadline_ns
-            )
-            if isinstance(identity, ProbekitError):
-                raise identity
-            self._identity_seen(health, family.identity(result_of(identity)))
-            if isinstance(head, ProbekitError):
-                raise head
-            health.head_seen(family.head(result_of(head)), self.clock.monotonic_ns())
-            health.syncing = family.sync(sync)
-        except ProbekitError as error:
-            health.failed(error, self.clock.monotonic_ns())
-        else:
-            health.succeeded(self.clock.monotonic_ns() - started_ns)
-
-    def _identity_seen(self, health: Health, found: str) -> None:
-        if self.identity is None:
-            self.identity = found
-        health.identity_seen(found, self.identity)
-
-    async def prove(self, member: Member, deadline_ns: int) -> None:
-        """Raise unless this endpoint has said that it serves the chain. One look at a time for each endpoint."""
-        health = member.health
-        if health.identity is None and not health.wrong_chain:
-            member.checking = member.checking or asyncio.Lock()
-            async with member.checking:
-                if health.identity is None and not health.wrong_chain:
-                    try:
-                        (outcome,) = await self.exchange.ask(health.endpoint, [self.family.identity_call], deadline_ns)
-                        if isinstance(outcome, ProbekitError):
-                            raise outcome
-                        self._identity_seen(health, self.family.identity(result_of(outcome)))
-                    except ProbekitError as error:
-                        self.failed(member, error)
-                        raise
-        if health.wrong_chain:
-            self._tell_changes()
-            found = health.wrong_chain.removeprefix("serves chain ").partition(",")[0]
-            raise WrongChain(f"{member.label} {health.wrong_chain}", expected=self.identity or "", found=found)
-
-    async def asked(self, member: Member, calls: Sequence[Call], deadline_ns: int) -> list[Outcome]:
-        """The outcomes of one endpoint, after its chain was proven and its rate allows; its health steps."""
-        await self.prove(member, deadline_ns)
-        await self._allowed(member, calls, deadline_ns)
-        started_ns = self.clock.monotonic_ns()
-        try:
-            outcomes = await self.exchange.ask_many(member.health, calls, deadline_ns)
-        except ProbekitError as error:
-            self.failed(member, error)
-            raise
-        worst = next((item for item in outcomes if isinstance(item, ProbekitError) and item.retry_other), None)
-        if worst is not None:
-            self.failed(member, worst)
-        else:
-            self.answered(member, self.clock.monotonic_ns() - started_ns)
-        return outcomes
-
-    def answered(self, member: Member, elapsed_ns: int) -> None:
-        """An answer came. One that was not alive may be again: a pool of one endpoint has no other occasion to tell."""
-        member.health.succeeded(elapsed_ns)
-        if member.told is not EndpointState.ALIVE:
-            self._tell_changes()
-
-    def failed(self, member: Member, error: ProbekitError) -> None:
-        """No answer came, or one that says something of the endpoint."""
-        member.health.failed(error, self.clock.monotonic_ns())
-        self._tell_changes()
-
-    async def _allowed(self, member: Member, calls: Sequence[Call], deadline_ns: int) -> None:
-        if member.bucket is None:
-            return
-        cost = sum(self.family.costs.get(call.method, 1) for call in calls)
-        while (wait_ns := member.bucket.take(cost)) > 0:
-            at_ns = self.clock.monotonic_ns() + wait_ns
-            if at_ns >= deadline_ns:
-                raise DeadlineExceeded(f"{member.label}: its rate limit leaves no room before the deadline", phase="queue")
-            await self.clock.sleep_until_ns(at_ns)
-
-    def ranked(self, floor: int | None = None) -> list[Member]:
-        """Who may be asked, best first: state, failures, room under the rate limit, latency. Never empty unless every one is of
-        another chain.
-        """
-        now_ns, heads = self.clock.monotonic_ns(), self._heads()
-
-        def place(member: Member) -> tuple[int, bool, bool, int, int]:
-            health = member.health
-            below = floor is not None and health.head is not None and health.head < floor
-            state = health.standing(heads, now_ns).state
-            return RANK[state], health.on_trial, below, health.error_percent // 10, health.latency_ns() or 0
-
-        return sorted(self, key=place)
-
-    def hedge_after_ns(self, member: Member) -> int | None:
-        """How long to wait for ``member`` before another is asked beside it; ``None`` while too little is known of it."""
-        if not self.policy.hedge:
-            return None
-        p95_ns = member.health.latency_ns(95, least=self.policy.hedge_samples)
-        return None if p95_ns is None else max(p95_ns, to_ns(self.policy.hedge_least))
-
-    def wrong_chain_error(self) -> WrongChain:
-        """Why no endpoint may be asked at all."""
-        reasons = "; ".join(f"{member.label} {member.health.wrong_chain}" for member in self._members)
-        found = self._members[0].health.wrong_chain.removeprefix("serves chain ").partition(",")[0]
-        return WrongChain(f"no endpoint of {self.chain} is left: {reasons}", expected=self.identity or "", found=found)
-
-    def _heads(self) -> Heads:
-        return {member.label: member.health.head for member in self if member.health.head is not None}
-
-    def _tell_changes(self) -> None:
+    def tell_changes(self) -> None:
+        """Tell ``on_change`` of states that are not what it was told last."""
         for member, standing in zip(self._members, self.standings().values(), strict=True):
             if standing.state is not member.told:
                 change = StateChange(member.label, member.told, standing.state, standing.reason, self.clock.now(), self.chain)
                 member.told = standing.state
                 if self._on_change is not None:
                     self._on_change(change)
+
+    def _heads(self) -> Heads:
+        return {member.label: member.health.head for member in self if member.health.head is not None}
 
     def refresh_if_due(self) -> None:
         """Start a look at all endpoints beside the call, where there is a choice to make."""
@@ -260,3 +152,231 @@ class Members:
 
     async def _refresh(self) -> None:
         await self.refresh()
+
+    async def refresh(self, *, timeout: timedelta | None = None) -> dict[str, Standing]:
+        """Ask for identity, head and sync state, in one request each: every endpoint but those of another chain, those whose
+        breaker is open and those that asked to be left alone.
+        """
+        now_ns = self.clock.monotonic_ns()
+        deadline_ns = now_ns + to_ns(self.policy.timeout if timeout is None else timeout)
+        self._refreshed_ns = now_ns
+        due = [
+            member for member in self if now_ns >= member.health.limited_until_ns and not member.health.track().rests(now_ns)
+        ]
+        await asyncio.gather(*(self._look(member, deadline_ns) for member in due))
+        self.tell_changes()
+        return self.standings()
+
+    async def _look(self, member: Member, deadline_ns: int) -> None:
+        family, health = self.family, member.health
+        calls = [family.identity_call, family.head_call, family.sync_call]
+        started_ns = self.clock.monotonic_ns()
+        track = health.track()
+        track.trying = track.on_trial
+        try:
+            await self.allowed(member, calls, deadline_ns)
+            started_ns = self.clock.monotonic_ns()
+            identity, head, sync = await self.exchange.ask_many(health, calls, deadline_ns, Traffic())
+            if isinstance(identity, ProbekitError):
+                raise identity
+            self._identity_seen(health, family.identity(result_of(identity)))
+            if isinstance(head, ProbekitError):
+                raise head
+            health.head_seen(family.head(result_of(head)), self.clock.monotonic_ns())
+            health.syncing = family.sync(sync)
+        except ProbekitError as error:
+            now_ns = self.clock.monotonic_ns()
+            health.failed(error, now_ns, elapsed_ns=now_ns - started_ns)
+        else:
+            now_ns = self.clock.monotonic_ns()
+            health.answered(now_ns - started_ns, now_ns)
+        finally:
+            track.trying = False
+
+    # -- the chain -----------------------------------------------------------------------------------------------------------
+
+    def _identity_seen(self, health: Health, found: str) -> None:
+        if self.identity is None:
+            self.identity = found
+        health.identity_seen(found, self.identity, self.clock.monotonic_ns())
+
+    async def prove(self, member: Member, deadline_ns: int, traffic: Traffic, *, newer: timedelta | None = None) -> None:
+        """Raise unless this endpoint has said that it serves the chain, not longer ago than ``newer`` (the policy's ``proof``).
+        One asks, the others wait for its answer.
+        """
+        health = member.health
+        believed_ns = to_ns(self.policy.proof if newer is None else newer)
+        while not health.wrong_chain and (
+            health.identity is None or self.clock.monotonic_ns() - health.identity_seen_ns >= believed_ns
+        ):
+            if member.proving is None:
+                await self._ask_identity(member, deadline_ns, traffic)
+            elif error := await self._told_by_another(member, member.proving, deadline_ns):
+                raise error
+        if health.wrong_chain:
+            self.tell_changes()
+            found = health.wrong_chain.removeprefix("serves chain ").partition(",")[0]
+            raise WrongChain(f"{member.label} {health.wrong_chain}", expected=self.identity or "", found=found)
+
+    async def _ask_identity(self, member: Member, deadline_ns: int, traffic: Traffic) -> None:
+        health, call = member.health, self.family.identity_call
+        proving = member.proving = asyncio.get_running_loop().create_future()
+        shared: ProbekitError | None = None
+        started_ns = self.clock.monotonic_ns()
+        try:
+            await self.allowed(member, [call], deadline_ns)
+            started_ns = self.clock.monotonic_ns()
+            (outcome,) = await self.exchange.ask(health.endpoint, [call], deadline_ns, traffic)
+            if isinstance(outcome, ProbekitError):
+                raise outcome
+            self._identity_seen(health, self.family.identity(result_of(outcome)))
+        except ProbekitError as error:
+            now_ns = self.clock.monotonic_ns()
+            health.failed(error, now_ns, elapsed_ns=now_ns - started_ns)
+            self.tell_changes()
+            # A deadline is this caller's alone.
+            shared = None if isinstance(error, DeadlineExceeded) else error
+            raise
+        finally:
+            member.proving = None
+            proving.set_result(shared)
+
+    async def _told_by_another(
+        self, member: Member, proving: asyncio.Future[ProbekitError | None], deadline_ns: int
+    ) -> ProbekitError | None:
+        try:
+            return await within(self.clock, deadline_ns, asyncio.shield(proving))
+        except TimeoutError:
+            raise DeadlineExceeded(f"{member.label}: its chain is not proven in time", phase="first_byte") from None
+
+    def wrong_chain_error(self) -> WrongChain:
+        """Why no endpoint may be asked at all."""
+        reasons = "; ".join(f"{member.label} {member.health.wrong_chain}" for member in self._members)
+        found = self._members[0].health.wrong_chain.removeprefix("serves chain ").partition(",")[0]
+        return WrongChain(f"no endpoint of {self.chain} is left: {reasons}", expected=self.identity or "", found=found)
+
+    # -- asking --------------------------------------------------------------------------------------------------------------
+
+    async def asked(self, member: Member, calls: Sequence[Call], deadline_ns: int, traffic: Traffic) -> list[Outcome]:
+        """The outcomes of one endpoint, after its chain was proven and its rate allows; its health steps."""
+        await self.prove(member, deadline_ns, traffic)
+        await self.allowed(member, calls, deadline_ns)
+        health, kind = member.health, self.family.kind(calls)
+        track, started_ns = health.track(kind), self.clock.monotonic_ns()
+        trial = track.on_trial and not track.trying
+        if trial:
+            track.trying = True
+        try:
+            outcomes = await self.exchange.ask_many(health, calls, deadline_ns, traffic)
+        except ProbekitError as error:
+            now_ns = self.clock.monotonic_ns()
+            health.failed(error, now_ns, kind, elapsed_ns=now_ns - started_ns)
+            self.tell_changes()
+            raise
+        finally:
+            if trial:
+                track.trying = False
+        if health.wrong_chain:
+            # Found by a look while this answer was under way.
+            await self.prove(member, deadline_ns, traffic)
+        self._stepped(health, kind, outcomes, self.clock.monotonic_ns() - started_ns)
+        return outcomes
+
+    async def sent(self, member: Member, call: Call, deadline_ns: int, traffic: Traffic) -> Outcome:
+        """The outcome of exactly one request with one call; health steps. Nothing is proven or waited for here."""
+        health, started_ns = member.health, self.clock.monotonic_ns()
+        try:
+            outcomes = await self.exchange.ask(health.endpoint, [call], deadline_ns, traffic)
+        except ProbekitError as error:
+            now_ns = self.clock.monotonic_ns()
+            health.failed(error, now_ns, elapsed_ns=now_ns - started_ns)
+            self.tell_changes()
+            raise
+        self._stepped(health, PLAIN, outcomes, self.clock.monotonic_ns() - started_ns)
+        return outcomes[0]
+
+    def _stepped(self, health: Health, kind: str, outcomes: Sequence[Outcome], elapsed_ns: int) -> None:
+        worst = next((item for item in outcomes if isinstance(item, ProbekitError) and may_ask_another(item)), None)
+        if worst is None:
+            was = health.track(kind).on_trial
+            health.answered(elapsed_ns, self.clock.monotonic_ns(), kind)
+            if not was:
+                return
+        else:
+            health.failed(worst, self.clock.monotonic_ns(), kind, elapsed_ns=elapsed_ns)
+        self.tell_changes()
+
+    async def allowed(self, member: Member, calls: Sequence[Call], deadline_ns: int) -> None:
+        """Return once the endpoint's own rate limit lets these calls out; they are counted against it."""
+        if member.bucket is None:
+            return
+        cost = self._cost(calls)
+        while (wait_ns := member.bucket.take(cost)) > 0:
+            at_ns = self.clock.monotonic_ns() + wait_ns
+            if at_ns >= deadline_ns:
+                raise DeadlineExceeded(f"{member.label}: its rate limit leaves no room before the deadline", phase="queue")
+            await self.clock.sleep_until_ns(at_ns)
+
+    def _cost(self, calls: Sequence[Call]) -> int:
+        return sum(self.family.costs.get(call.method, 1) for call in calls)
+
+    # -- order ---------------------------------------------------------------------------------------------------------------
+
+    def ranked(self, calls: Sequence[Call], floor: int | None = None) -> list[Member]:
+        """Who may be asked, best first: by state, the floor, errors, slowness, lag, room under the rate limit, latency. Never
+        empty unless every one is of another chain.
+        """
+        members = list(self)
+        if len(members) < 2:
+            return members
+        now_ns, heads = self.clock.monotonic_ns(), self._heads()
+        kind, cost = self.family.kind(calls), self._cost(calls)
+
+        def place(member: Member) -> tuple[int, bool, int, bool, int, bool, int]:
+            health = member.health
+            track = health.track(kind)
+            state = health.standing(heads, now_ns).state
+            below = floor is not None and health.head is not None and health.head < floor
+            return (
+                max(RANK[state], RANK[EndpointState.UNREACHABLE] if track.rests(now_ns) else 0),
+                below,
+                track.error_percent(now_ns) // 10,
+                track.slow(now_ns),
+                # In quarters of the limit: a head moves while several are asked for theirs.
+                4 * health.lag(heads) // (self._max_lag + 1),
+                member.bucket is not None and member.bucket.wait_ns(cost) > 0,
+                track.latency_ns() or 0,
+            )
+
+        return sorted(members, key=place)
+
+    def rests(self, member: Member, calls: Sequence[Call]) -> bool:
+        """Whether a breaker says not to ask ``member`` for these calls while another may be asked."""
+        now_ns = self.clock.monotonic_ns()
+        return member.health.track(self.family.kind(calls)).rests(now_ns) or member.health.track(PLAIN).on_trial
+
+    def hedge_after_ns(self, member: Member, calls: Sequence[Call]) -> int | None:
+        """How long to wait for ``member`` before another is asked beside it; ``None`` while too little is known of it."""
+        if not self.policy.hedge:
+            return None
+        track = member.health.track(self.family.kind(calls))
+        if track.on_trial:
+            return to_ns(self.policy.hedge_least)
+        p95_ns = track.latency_ns(95, least=self.policy.hedge_samples)
+        return None if p95_ns is None else max(p95_ns, to_ns(self.policy.hedge_least))
+
+    def may_hedge(self, member: Member, calls: Sequence[Call], floor: int | None) -> bool:
+        """Whether an answer of ``member`` is as good as another's: one that lags would win by an old answer."""
+        health = member.health
+        if health.standing(self._heads(), self.clock.monotonic_ns()).state is not EndpointState.ALIVE:
+            return False
+        if self.rests(member, calls) or (floor is not None and health.head is not None and health.head < floor):
+            return False
+        return member.bucket is None or member.bucket.wait_ns(self._cost(calls)) == 0
+
+    def limited_until_ns(self, calls: Sequence[Call]) -> int:
+        """When the first may be asked again, where all that are worth asking said for how long to leave them alone; else a time
+        that is past.
+        """
+        worth = [member for member in self if not self.rests(member, calls)] or list(self)
+        return min((member.health.limited_until_ns if member.health.limit_named else 0 for member in worth), default=0)

@@ -17,17 +17,18 @@ from typing import Any, Self
 import msgspec
 
 from probekit.clock import SYSTEM_CLOCK, Clock
-from probekit.errors import ErrorType, NoAgreement, ProbekitError, SendRefused
+from probekit.errors import ProbekitError, SendRefused
 from probekit.transports.base import Engine, Limits, Observer
 from probekit.transports.rpc.endpoint import Endpoint, HealthPolicy, Standing
 from probekit.transports.rpc.exchange import Exchange
 from probekit.transports.rpc.family import ChainFamily, result_of
 from probekit.transports.rpc.members import Member, Members, PoolPolicy
 from probekit.transports.rpc.quorum import Quorum, settle
-from probekit.transports.rpc.record import Attempt, CallObserver, CallRecord, ChangeObserver
+from probekit.transports.rpc.record import CallObserver, ChangeObserver, Traffic
+from probekit.transports.rpc.story import Story
 from probekit.transports.rpc.walk import Walk
-from probekit.transports.rpc.wire import Call, Outcome
-from probekit.units import Instant, to_ns
+from probekit.transports.rpc.wire import Call, Outcome, raised
+from probekit.units import to_ns
 
 _DUE_NS: ContextVar[int | None] = ContextVar("probekit_rpc_due_ns", default=None)
 
@@ -115,9 +116,7 @@ class EndpointPool:
         Raises ``ValueError`` for a method with an effect: see :meth:`send`.
         """
         (outcome,) = await self.batch([Call(method, params)], timeout=timeout, floor=floor)
-        if isinstance(outcome, ProbekitError):
-            raise outcome
-        return outcome
+        return raised(outcome)
 
     async def batch(
         self, calls: Sequence[Call], *, timeout: timedelta | None = None, floor: int | None = None
@@ -126,68 +125,58 @@ class EndpointPool:
         is asked for, item by item. Never raises for a call: each error stands in its place.
         """
         for call in calls:
-            if call.method in self.family.sends:
+            if self.family.has_effect(call.method):
                 raise ValueError(f"{call.method} has an effect: it goes through send(), by itself")
         if not calls:
             return []
         self.members.refresh_if_due()
-        walk = Walk(self.members, calls, self._deadline_ns(timeout), self.record)
+        walk = Walk(self.members, calls, self._deadline_ns(timeout), floor)
         try:
-            outcomes = await walk.run(floor)
+            return await walk.run()
         finally:
-            walk.finish()
-        return outcomes
+            if self._on_call is not None:
+                self._on_call(walk.record(self.chain))
 
     async def quorum(self, call: Call, *, agree: int = 2, timeout: timedelta | None = None) -> Quorum:
-        """Ask every endpoint that may be asked, at once; the value on which at least ``agree`` of them agree, with the
-        dissenters. Raises ``NoAgreement`` when there is none.
+        """Ask every endpoint that is not of another chain, at once; the value on which at least ``agree`` of them agree, with
+        the dissenters.
+
+        Raises ``NoAgreement`` when there is none, as soon as there can be none; ``Reverted`` when that is what they agree on.
         """
-        if call.method in self.family.sends:
+        if self.family.has_effect(call.method):
             raise ValueError(f"{call.method} has an effect: it is never sent to several endpoints for a comparison")
+        self.members.refresh_if_due()
         deadline_ns = self._deadline_ns(timeout)
-        started_at, started_ns = self.clock.now(), self.clock.monotonic_ns()
 
-        async def ask(member: Member) -> Any:
-            asked_ns = self.clock.monotonic_ns()
-            kind: ErrorType | None = "cancelled"
+        async def answer(member: Member) -> Any:
             try:
-                (outcome,) = await self.members.asked(member, [call], deadline_ns)
-                kind = outcome.error_type if isinstance(outcome, ProbekitError) else None
-                return outcome if isinstance(outcome, ProbekitError) else result_of(outcome)
+                with story.attempt(member.label) as traffic:
+                    (outcome,) = await self.members.asked(member, [call], deadline_ns, traffic)
+                    return result_of(raised(outcome))
             except ProbekitError as error:
-                kind = error.error_type
                 return error
-            finally:
-                attempts.append(Attempt(member.label, self.clock.monotonic_ns() - asked_ns, error_type=kind))
 
-        attempts: list[Attempt] = []
-        grace_ns = to_ns(self.policy.quorum_grace)
-        failure: ProbekitError | None = None
-        try:
-            ballot = await settle(
-                {member.label: ask(member) for member in self.members}, agree, grace_ns, self.clock, call.method
-            )
+        with self._story(call.method) as story:
+            asks = {member.label: answer(member) for member in self.members}
+            ballot = await settle(asks, agree, to_ns(self.policy.quorum_grace), self.clock, call.method)
             return ballot.value()
-        except NoAgreement as error:
-            failure = error
-            raise
-        finally:
-            self.record(call.method, started_at, started_ns, tuple(attempts), error=failure)
 
     # -- sends ---------------------------------------------------------------------------------------------------------------
 
     async def send(self, method: str, params: Sequence[Any], *, timeout: timedelta | None = None) -> msgspec.Raw:
         """Put one call with an effect on the wire, once: one endpoint, no retry, no hedge, whatever happens.
 
-        The chain is proven before. After an error nobody knows whether it took effect: look before sending again. Raises
-        ``SendRefused`` when no endpoint of this chain can be proven.
+        The chain is proven before, not longer ago than the policy's ``refresh``. After an error nobody knows whether it took
+        effect: look before sending again. Raises ``SendRefused`` when no endpoint of this chain can be proven, and for a
+        deadline that passes before anything is sent.
         """
-        if method not in self.family.sends:
-            raise ValueError(f"{method} is a read: see call()")
-        self._refuse_unproven()
+        self._check_effect(method)
         deadline_ns = self._deadline_ns(timeout)
-        member = await self._proven(deadline_ns)
-        return await self._sent(member, Call(method, params), deadline_ns)
+        with self._story(method) as story:
+            self._refuse_unproven()
+            call = Call(method, params)
+            member = await self._proven(story, call, deadline_ns)
+            return await self._sent(story, member, call, deadline_ns)
 
     async def broadcast(
         self, method: str, params: Sequence[Any], *, timeout: timedelta | None = None
@@ -197,54 +186,57 @@ class EndpointPool:
         Safe only for signed transactions, which chains accept once. Returns each endpoint's outcome; nodes that have it already
         say so with an error.
         """
-        if method not in self.family.sends:
-            raise ValueError(f"{method} is a read: see call()")
-        self._refuse_unproven()
+        self._check_effect(method)
         deadline_ns = self._deadline_ns(timeout)
+        call = Call(method, params)
 
         async def one(member: Member) -> tuple[str, Outcome]:
             try:
-                await self.members.prove(member, deadline_ns)
-                return member.label, await self._sent(member, Call(method, params), deadline_ns)
+                await self._prove_for_send(story, member, call, deadline_ns)
+                return member.label, await self._sent(story, member, call, deadline_ns)
             except ProbekitError as error:
                 return member.label, error
 
-        return list(await asyncio.gather(*(one(member) for member in self.members)))
+        with self._story(method) as story:
+            self._refuse_unproven()
+            outcomes = list(await asyncio.gather(*(one(member) for member in self.members)))
+            errors = [outcome for _, outcome in outcomes if isinstance(outcome, ProbekitError)]
+            if len(errors) == len(outcomes):
+                story.error = errors[0] if errors else self.members.wrong_chain_error()
+            return outcomes
+
+    def _check_effect(self, method: str) -> None:
+        if not self.family.has_effect(method):
+            raise ValueError(f"{method} is a read: see call()")
 
     def _refuse_unproven(self) -> None:
         if self._identity is None:
             raise SendRefused(f"{self.chain}: no chain identity is configured, so none can be proven; nothing was sent")
 
-    async def _proven(self, deadline_ns: int) -> Member:
+    async def _prove_for_send(self, story: Story, member: Member, call: Call, deadline_ns: int) -> None:
+        """Return once nothing but the send itself is left to do."""
+        with story.attempt(member.label, kept=False) as traffic:
+            await self.members.prove(member, deadline_ns, traffic, newer=self.policy.refresh)
+            await self.members.allowed(member, [call], deadline_ns)
+
+    async def _proven(self, story: Story, call: Call, deadline_ns: int) -> Member:
         problems = []
-        for member in self.members.ranked():
+        for member in self.members.ranked([call]):
             try:
-                await self.members.prove(member, deadline_ns)
+                await self._prove_for_send(story, member, call, deadline_ns)
             except ProbekitError as error:
                 problems.append(f"{member.label}: {error.message}")
             else:
                 return member
+        if not problems:
+            problems.append(self.members.wrong_chain_error().message)
         refused = SendRefused(f"no endpoint proves that it serves {self.chain}; nothing was sent: {'; '.join(problems)}")
         refused.attempts = tuple(problems)
         raise refused
 
-    async def _sent(self, member: Member, call: Call, deadline_ns: int) -> msgspec.Raw:
-        started_at, started_ns = self.clock.now(), self.clock.monotonic_ns()
-        error: ProbekitError | None = None
-        try:
-            (outcome,) = await self._exchange.ask(member.health.endpoint, [call], deadline_ns)
-            if isinstance(outcome, ProbekitError):
-                raise outcome
-            self.members.answered(member, self.clock.monotonic_ns() - started_ns)
-            return outcome
-        except ProbekitError as caught:
-            error = caught
-            self.members.failed(member, caught)
-            raise
-        finally:
-            kind = error.error_type if error is not None else None
-            attempt = Attempt(member.label, self.clock.monotonic_ns() - started_ns, error_type=kind)
-            self.record(call.method, started_at, started_ns, (attempt,), error=error)
+    async def _sent(self, story: Story, member: Member, call: Call, deadline_ns: int) -> msgspec.Raw:
+        with story.attempt(member.label) as traffic:
+            return raised(await self.members.sent(member, call, deadline_ns, traffic))
 
     @contextmanager
     def one_deadline(self, timeout: timedelta | None = None) -> Iterator[int]:
@@ -260,38 +252,12 @@ class EndpointPool:
                 _DUE_NS.reset(token)
 
     def _deadline_ns(self, timeout: timedelta | None) -> int:
-        due_ns = self.clock.monotonic_ns() + to_ns(timeout or self.policy.timeout)
+        due_ns = self.clock.monotonic_ns() + to_ns(self.policy.timeout if timeout is None else timeout)
         shared_ns = _DUE_NS.get()
         return due_ns if shared_ns is None else min(due_ns, shared_ns)
 
-    def record(
-        self,
-        method: str,
-        started_at: Instant,
-        started_ns: int,
-        attempts: tuple[Attempt, ...],
-        *,
-        items: int = 1,
-        failed_items: int = 0,
-        error: ProbekitError | None = None,
-        cancelled: bool = False,
-    ) -> None:
-        """Tell ``on_call`` of one call."""
-        if self._on_call is None:
-            return
-        self._on_call(
-            CallRecord(
-                chain=self.chain,
-                method=method,
-                started_at=started_at,
-                elapsed_ns=self.clock.monotonic_ns() - started_ns,
-                attempts=attempts,
-                items=items,
-                failed_items=failed_items,
-                error_type="cancelled" if cancelled else error.error_type if error is not None else None,
-                rpc_code=getattr(error, "code", None),
-            )
-        )
+    def _story(self, method: str) -> Story:
+        return Story(self.chain, method, self.clock, self._on_call)
 
     @property
     def endpoints(self) -> tuple[Endpoint, ...]:
@@ -299,16 +265,18 @@ class EndpointPool:
         return self.members.endpoints
 
     async def prove(self, endpoint: Endpoint, *, timeout: timedelta | None = None) -> None:
-        """Return once ``endpoint`` has said over HTTP that it serves this chain; at once if it has before.
+        """Return once ``endpoint`` has said over HTTP that it serves this chain; at once if it has lately.
 
         Raises ``WrongChain``, or what asking it ended in; ``ValueError`` for an endpoint of another pool.
         """
-        await self.members.prove(self.members.of(endpoint), self._deadline_ns(timeout))
+        await self.members.prove(self.members.of(endpoint), self._deadline_ns(timeout), Traffic())
 
     def standings(self) -> dict[str, Standing]:
         """Each endpoint's state with its reason, by label, in the order given."""
         return self.members.standings()
 
     async def refresh(self, *, timeout: timedelta | None = None) -> dict[str, Standing]:
-        """Ask every endpoint now for its identity, head and sync state; their states after that."""
+        """Ask the endpoints now for identity, head and sync state; all their states after that. Those whose breaker is open,
+        and those that asked to be left alone, are not asked before their time.
+        """
         return await self.members.refresh(timeout=timeout)

@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 
 from probekit.clock import Clock, reap
-from probekit.errors import NoAgreement, ProbekitError
+from probekit.errors import NoAgreement, ProbekitError, Reverted
 
 
 class Quorum(msgspec.Struct, frozen=True):
@@ -35,6 +35,12 @@ class _Ballot:
     silent: tuple[str, ...] = ()
 
     def take(self, label: str, answer: Any) -> None:
+        if isinstance(answer, Reverted) and answer.revert_data:
+            # The contract's own answer: nodes word it differently, and give it different codes.
+            key = b"reverted " + answer.revert_data
+            self.votes.setdefault(key, []).append(label)
+            self.values.setdefault(key, answer)
+            return
         if isinstance(answer, ProbekitError):
             self.failed.append((label, f"{answer.error_type}: {answer.message}"))
             return
@@ -52,10 +58,9 @@ class _Ballot:
         # Two camps of one size are no agreement, however large they are.
         return winners[0] if len(winners) == 1 else None
 
-    @property
-    def agreeing(self) -> tuple[str, ...]:
-        key = self.winner
-        return tuple(self.votes[key]) if key is not None else ()
+    def hopeless(self, pending: int) -> bool:
+        """Whether ``pending`` more answers cannot make an agreement."""
+        return max(map(len, self.votes.values()), default=0) + pending < self.agree
 
     def value(self) -> Quorum:
         key = self.winner
@@ -67,17 +72,21 @@ class _Ballot:
             errors = ", ".join(f"{label} failed with {text}" for label, text in self.failed)
             told = "; ".join(part for part in (counted, errors) if part)
             raise NoAgreement(f"{self.method}: no {self.agree} endpoints agree: {told or 'none was asked'}", answers=shown)
+        if isinstance(agreed := self.values[key], ProbekitError):
+            raise agreed
         return Quorum(self.values[key], tuple(self.votes[key]), shown, tuple(self.failed), self.silent)
 
 
 def _shown(value: Any) -> str:
+    if isinstance(value, ProbekitError):
+        return value.message[:120]
     text = msgspec.json.encode(value, order="sorted").decode("utf-8", "replace")
     return text if len(text) <= 120 else f"{text[:117]}..."
 
 
 async def settle(asks: Mapping[str, Coroutine[Any, Any, Any]], agree: int, grace_ns: int, clock: Clock, method: str) -> _Ballot:
-    """Run ``asks`` (by endpoint) together. Once ``agree`` of them agree, the others have ``grace_ns`` more to dissent; then
-    they are cancelled.
+    """Run ``asks`` (by endpoint) together. Once ``agree`` of them agree, or none can any more, the others have ``grace_ns``
+    more to say what they have; then they are cancelled.
     """
     ballot = _Ballot(agree, method, {}, {}, [])
     labels: dict[asyncio.Future[Any], str] = {asyncio.ensure_future(ask): label for label, ask in asks.items()}
@@ -91,7 +100,7 @@ async def settle(asks: Mapping[str, Coroutine[Any, Any, Any]], agree: int, grace
             pending -= done
             if timer is not None and timer in done:
                 break
-            if timer is None and ballot.winner is not None:
+            if timer is None and (ballot.winner is not None or ballot.hopeless(len(pending))):
                 timer = asyncio.ensure_future(clock.sleep_until_ns(clock.monotonic_ns() + grace_ns))
     finally:
         await reap(*pending, *([timer] if timer else []))

@@ -240,7 +240,7 @@ class SubscriptionFeed:
                 continue
             if message.error is not None:
                 fault = message.error
-                raise error_of(fault.code, fault.message, fault.data, method=calls[message.id].method)
+                raise error_of(fault.code, fault.message or "", fault.data, method=calls[message.id].method)
             answers[message.id] = result_of(message.result)
             if first and message.id == 0 and (found := self._family.identity(answers[0])) != self._identity:
                 text = f"{endpoint.label} serves chain {found[:80]}, expected {self._identity}"

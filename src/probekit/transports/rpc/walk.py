@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Final
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, Final
 
+import msgspec
 from tenacity import AsyncRetrying, retry_if_result, stop_after_attempt
 
 from probekit.clock import reap
-from probekit.errors import DeadlineExceeded, ProbekitError, RateLimited, RpcRateLimited, WrongChain
-from probekit.transports.rpc.record import Attempt
+from probekit.errors import DeadlineExceeded, NotServed, ProbekitError, RpcError, WrongChain
+from probekit.transports.rpc.faults import may_ask_another
+from probekit.transports.rpc.record import Attempt, CallRecord, Traffic
 from probekit.transports.rpc.wire import Call, Outcome
 from probekit.units import NS_PER_S, to_ns
 
@@ -24,10 +26,10 @@ _MAX_ATTEMPTS_SHOWN: Final = 20
 class Walk:
     """The state of one call or batch while it is under way."""
 
-    def __init__(self, members: Members, calls: Sequence[Call], deadline_ns: int, record: Callable[..., None]) -> None:
+    def __init__(self, members: Members, calls: Sequence[Call], deadline_ns: int, floor: int | None) -> None:
         self._members = members
-        self._record = record
         self._calls = calls
+        self._floor = floor
         self._clock = members.clock
         self._deadline_ns = deadline_ns
         self._started_at, self._started_ns = self._clock.now(), self._clock.monotonic_ns()
@@ -35,11 +37,13 @@ class Walk:
         self._pending = list(range(len(calls)))
         self._attempts: list[Attempt] = []
         self._told: list[str] = []
+        self._rounds = 0
         self._finished = False
 
-    async def run(self, floor: int | None) -> list[Outcome]:
+    async def run(self) -> list[Outcome]:
         """An outcome per call. Cancelling it cancels what is out."""
-        await self._round(floor)
+        self._members.extras.earn()
+        await self._round()
         if self._members.policy.rounds > 1 and self._again():
             await self._sleep(self._wait_s(1))
             retrying = AsyncRetrying(
@@ -49,34 +53,45 @@ class Walk:
                 sleep=self._sleep,
                 retry_error_callback=lambda _: None,
             )
-            await retrying(self._round, floor)
-        for index in self._pending:
-            if isinstance(error := self._outcomes[index], ProbekitError):
-                error.attempts = tuple(self._told[-_MAX_ATTEMPTS_SHOWN:])
+            await retrying(self._round)
+        outcomes: list[Outcome] = []
+        for outcome in self._outcomes:
+            if outcome is None:
+                outcome = DeadlineExceeded("no endpoint was asked before the deadline", phase="queue")
+            if isinstance(outcome, ProbekitError) and self._told:
+                outcome.attempts = tuple(self._told[-_MAX_ATTEMPTS_SHOWN:])
+            outcomes.append(outcome)
+        self._outcomes = [*outcomes]
         self._finished = True
-        return [
-            outcome if outcome is not None else DeadlineExceeded("no endpoint was asked before the deadline", phase="queue")
-            for outcome in self._outcomes
-        ]
+        return outcomes
 
-    def finish(self) -> None:
-        """Tell the record of the call; also of one that was cancelled."""
+    def record(self, chain: str) -> CallRecord:
+        """The record of the call so far; of one that was cancelled, too."""
         failed = [outcome for outcome in self._outcomes if isinstance(outcome, ProbekitError)]
-        self._record(
-            self._calls[0].method if len(self._calls) == 1 else "batch",
-            self._started_at,
-            self._started_ns,
-            tuple(self._attempts),
+        error = failed[0] if failed and len(failed) == len(self._calls) else None
+        return CallRecord(
+            chain=chain,
+            method=self._calls[0].method if len(self._calls) == 1 else "batch",
+            started_at=self._started_at,
+            elapsed_ns=self._clock.monotonic_ns() - self._started_ns,
+            attempts=tuple(self._attempts),
             items=len(self._calls),
             failed_items=len(failed),
-            error=failed[0] if failed and len(self._calls) == 1 else None,
-            cancelled=not self._finished,
+            sent_bytes=sum(attempt.sent_bytes for attempt in self._attempts),
+            received_bytes=sum(attempt.received_bytes for attempt in self._attempts),
+            error_type=("cancelled" if not self._finished else None if error is None else error.error_type),
+            rpc_code=error.code if isinstance(error, RpcError) else None,
         )
 
     # -- rounds --------------------------------------------------------------------------------------------------------------
 
-    async def _round(self, floor: int | None) -> None:
-        members = self._members.ranked(floor)
+    async def _round(self) -> None:
+        self._rounds += 1
+        limited_ns = self._members.limited_until_ns(self._calls)
+        if self._clock.monotonic_ns() < limited_ns < self._deadline_ns:
+            # Nobody else is left to ask, and the time that they named fits.
+            await self._clock.sleep_until_ns(limited_ns)
+        members = self._members.ranked(self._calls, self._floor)
         if not members:
             error = self._members.wrong_chain_error()
             for index in self._pending:
@@ -84,25 +99,26 @@ class Walk:
             return
         while members and self._pending and self._clock.monotonic_ns() < self._deadline_ns:
             member = members.pop(0)
+            if self._answered() and self._members.rests(member, self._calls):
+                break
             await self._step(member, members)
 
+    def _answered(self) -> bool:
+        """Whether all that is open was answered by "not here": one whose breaker is open is not tried for that."""
+        return all(isinstance(self._outcomes[index], NotServed) for index in self._pending)
+
     def _again(self) -> bool:
-        """Whether another round may help: something is open that may be asked again, and its wait fits."""
+        """Whether another round may help: something is open that may be asked again, its wait fits, and so does its load."""
         errors = [self._outcomes[index] for index in self._pending]
         if not any(isinstance(error, ProbekitError) and error.retry_same for error in errors):
             return False
-        return self._clock.monotonic_ns() + to_ns(self._members.policy.round_wait) < self._deadline_ns
+        policy = self._members.policy
+        due_ns = max(self._clock.monotonic_ns() + to_ns(policy.round_wait), self._members.limited_until_ns(self._calls))
+        return self._rounds < policy.rounds and due_ns < self._deadline_ns and self._members.extras.take()
 
     def _wait_s(self, rounds: int) -> float:
         wait_ns = to_ns(self._members.policy.round_wait) << (rounds - 1)
-        asked = [
-            error.retry_after_ns
-            for index in self._pending
-            if isinstance(error := self._outcomes[index], RateLimited | RpcRateLimited) and error.retry_after_ns is not None
-        ]
         wait_ns -= int(wait_ns * random.random() / 2)
-        if asked and len(self._members.ranked()) == 1:
-            wait_ns = max(wait_ns, min(asked))
         return min(wait_ns, max(0, self._deadline_ns - self._clock.monotonic_ns())) / NS_PER_S
 
     async def _sleep(self, seconds: float) -> None:
@@ -113,26 +129,42 @@ class Walk:
     async def _step(self, member: Member, others: list[Member]) -> None:
         asked = list(self._pending)
         part_ns = self._part_ns(len(others) + 1)
-        hedge_ns = self._members.hedge_after_ns(member) if others else None
-        if hedge_ns is None:
+        calls = [self._calls[index] for index in asked]
+        beside = next((other for other in others if self._members.may_hedge(other, calls, self._floor)), None)
+        hedge_ns = self._members.hedge_after_ns(member, calls) if beside is not None else None
+        if beside is None or hedge_ns is None:
             self._take(asked, await self._ask(member, asked, part_ns, hedge=False))
             return
         first = asyncio.ensure_future(self._ask(member, asked, part_ns, hedge=False))
-        timer = asyncio.ensure_future(self._clock.sleep_until_ns(self._clock.monotonic_ns() + hedge_ns))
-        tasks: set[asyncio.Future[list[Outcome]]] = {first}
+        asking: dict[asyncio.Future[list[Outcome]], Member] = {first: member}
+        timer = self._timer(hedge_ns)
         try:
-            await asyncio.wait({first, timer}, return_when=asyncio.FIRST_COMPLETED)
-            if not first.done():
-                second = others.pop(0)
-                tasks.add(asyncio.ensure_future(self._ask(second, asked, part_ns, hedge=True)))
-            while tasks:
-                done, tasks = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+            await self._first_of(first, timer)
+            if not first.done() and self._members.extras.take():
+                others.remove(beside)
+                asking[asyncio.ensure_future(self._ask(beside, asked, part_ns, hedge=True))] = beside
+            while asking and self._pending:
+                await self._first_of(*asking, *([timer] if self._nulls() else []))
+                done = [task for task in asking if task.done()]
+                if not done:
+                    break  # The other one has had as long again to say more than "null".
                 for task in done:
-                    self._take(asked, task.result())
-                if not self._pending:
-                    return
+                    del asking[task]
+                    self._take(asked, task.result(), more=bool(asking))
+                if timer.done() and self._nulls():
+                    timer = self._timer(hedge_ns)
+            kind = self._members.family.kind(calls)
+            for late in asking.values():
+                late.health.track(kind).overtaken(self._clock.monotonic_ns())
+            self._take(asked, [])
         finally:
-            await reap(timer, *tasks)
+            await reap(timer, *asking)
+
+    async def _first_of(self, *tasks: asyncio.Future[Any]) -> None:
+        await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+
+    def _timer(self, wait_ns: int) -> asyncio.Future[None]:
+        return asyncio.ensure_future(self._clock.sleep_until_ns(self._clock.monotonic_ns() + wait_ns))
 
     def _part_ns(self, left: int) -> int:
         """An equal part of the time left, so that one that hangs leaves time for the others."""
@@ -140,10 +172,11 @@ class Walk:
         return now_ns + max(0, self._deadline_ns - now_ns) // left
 
     async def _ask(self, member: Member, asked: list[int], deadline_ns: int, *, hedge: bool) -> list[Outcome]:
-        started_ns = self._clock.monotonic_ns()
+        started_ns, traffic = self._clock.monotonic_ns(), Traffic()
         kind = None
         try:
-            outcomes = await self._members.asked(member, [self._calls[index] for index in asked], deadline_ns)
+            calls = [self._calls[index] for index in asked]
+            outcomes = await self._members.asked(member, calls, deadline_ns, traffic)
         except ProbekitError as error:
             kind = error.error_type
             self._told.append(f"{member.label}: {error.message}")
@@ -159,18 +192,52 @@ class Walk:
             return outcomes
         finally:
             elapsed_ns = self._clock.monotonic_ns() - started_ns
-            self._attempts.append(Attempt(member.label, elapsed_ns, hedge=hedge, error_type=kind))
+            self._attempts.append(
+                Attempt(
+                    member.label,
+                    elapsed_ns,
+                    hedge=hedge,
+                    error_type=kind,
+                    requests=traffic.requests,
+                    sent_bytes=traffic.sent_bytes,
+                    received_bytes=traffic.received_bytes,
+                )
+            )
 
-    def _take(self, asked: list[int], outcomes: list[Outcome]) -> None:
-        for index, outcome in zip(asked, outcomes, strict=True):
-            settled = self._outcomes[index]
-            if settled is not None and not (isinstance(settled, ProbekitError) and settled.retry_other):
-                continue  # The other of two beside each other answered it.
-            # "Wrong chain" says less than what an endpoint of the right chain said.
-            if settled is None or not isinstance(outcome, WrongChain):
+    def _take(self, asked: list[int], outcomes: list[Outcome], *, more: bool = False) -> None:
+        """Keep what says most of each call. ``more``: another is out that may have what this one answers ``null`` for."""
+        for index, outcome in zip(asked, outcomes, strict=bool(outcomes)):
+            if _says_more(outcome, self._outcomes[index]):
                 self._outcomes[index] = outcome
         self._pending = [
             index
             for index in self._pending
-            if (held := self._outcomes[index]) is None or (isinstance(held, ProbekitError) and held.retry_other)
+            if (held := self._outcomes[index]) is None
+            or (more and _is_null(held))
+            or (isinstance(held, ProbekitError) and may_ask_another(held))
         ]
+
+    def _nulls(self) -> bool:
+        """Whether only nulls are open: there is an answer, and one that says more may come."""
+        return all(_is_null(self._outcomes[index]) for index in self._pending)
+
+
+def _is_null(outcome: Outcome | None) -> bool:
+    return isinstance(outcome, msgspec.Raw) and bytes(outcome) == b"null"
+
+
+def _says_more(outcome: Outcome, held: Outcome | None) -> bool:
+    """Whether ``outcome`` takes the place of ``held``: a value over null over an answer that is an error over no answer.
+
+    The later one wins among equals, but a node that answers "not here" says more than a connection that failed, and both say
+    more than an endpoint of another chain.
+    """
+    if held is None:
+        return True
+    if not isinstance(held, ProbekitError):
+        return _is_null(held) and isinstance(outcome, msgspec.Raw)
+    if not may_ask_another(held):
+        return False  # The other of two beside each other answered it.
+    if isinstance(outcome, WrongChain):
+        return False
+    return isinstance(outcome, msgspec.Raw | RpcError) or not isinstance(held, NotServed)

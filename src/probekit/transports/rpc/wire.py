@@ -26,21 +26,31 @@ class Call(msgspec.Struct, frozen=True):
 
 
 class ErrorObject(msgspec.Struct):
-    """The error member of an answer, as the server gave it. Some servers leave out the code."""
+    """The error member of an answer, as the server gave it. Some servers leave out the code, or the words."""
 
     code: int = 0
-    message: str = ""
+    message: str | None = None
     data: Any = None
 
 
 class Answer(msgspec.Struct):
     """One answer of a server. ``result`` is still text (empty where there is none): it is decoded once, into what the caller
-    wants.
+    wants. ``code`` and ``message`` stand here where a gateway sends an error object without the answer round it.
     """
 
     id: int | str | None = None
     result: msgspec.Raw = msgspec.Raw()
     error: ErrorObject | str | None = None
+    code: int | None = None
+    message: str | None = None
+
+    def fault(self) -> ErrorObject | None:
+        """The error, wherever it stands."""
+        if isinstance(self.error, str):
+            return ErrorObject(message=self.error)
+        if self.error is None and self.code is not None and self.message is not None and not bytes(self.result):
+            return ErrorObject(self.code, self.message)
+        return self.error
 
 
 class _Single(msgspec.Struct):
@@ -65,6 +75,13 @@ Outcome = msgspec.Raw | ProbekitError
 """A call's result as JSON text, or why there is none."""
 
 
+def raised(outcome: Outcome) -> msgspec.Raw:
+    """The result; its error is raised."""
+    if isinstance(outcome, ProbekitError):
+        raise outcome
+    return outcome
+
+
 def encode(calls: Sequence[Call], *, first_id: int = 1) -> bytes:
     """One call as a request object, several as a batch; ids count up from ``first_id``."""
     items = [_Single(call.method, call.params, first_id + index) for index, call in enumerate(calls)]
@@ -74,8 +91,8 @@ def encode(calls: Sequence[Call], *, first_id: int = 1) -> bytes:
 def decode(body: bytes, calls: Sequence[Call], *, first_id: int = 1) -> list[Outcome]:
     """One outcome per call, in the order of ``calls``.
 
-    Raises ``DecodeError`` when nothing of ``body`` is a JSON-RPC answer. A lone error object with the id ``null`` in answer
-    to a batch is every call's error: servers refuse a whole batch that way.
+    Raises ``DecodeError`` when nothing of ``body`` is an answer to these calls. A lone error object in answer to a batch is
+    every call's error: servers refuse a whole batch that way.
     """
     text = body.lstrip(b" \t\r\n")
     if text[:1] == b"[":
@@ -85,12 +102,12 @@ def decode(body: bytes, calls: Sequence[Call], *, first_id: int = 1) -> list[Out
             raise DecodeError(f"not a JSON-RPC batch answer: {error}", raw=body) from None
         return _placed(items, calls, first_id)
     answer = _read(text, body)
-    if len(calls) == 1:
-        # Some proxies answer an error with the id null or lose its type; one question has one answer.
-        if answer.error is None and not _same_id(answer.id, first_id):
-            raise DecodeError(f"a JSON-RPC answer to id {answer.id!r}, asked with id {first_id}", raw=body)
-        return [_outcome(answer, calls[0], body)]
-    if answer.error is None:
+    refusal = answer.fault() is not None
+    # A server that could not read the id answers its error with null; some proxies lose an id's type.
+    ours = answer.id is None if refusal else False
+    if not ours and not any(_same_id(answer.id, first_id + index) for index in range(len(calls))):
+        raise DecodeError(f"a JSON-RPC answer to id {answer.id!r}, asked with id {first_id}", raw=body)
+    if len(calls) > 1 and not refusal:
         raise DecodeError("one JSON-RPC result in answer to a batch", raw=body)
     return [_outcome(answer, call, body) for call in calls]
 
@@ -125,7 +142,7 @@ def _placed(items: list[msgspec.Raw], calls: Sequence[Call], first_id: int) -> l
             index = -1
         if 0 <= index < len(calls) and outcomes[index] is None:
             outcomes[index] = _outcome(answer, calls[index], raw)
-        elif answer.id is None and answer.error is not None:
+        elif answer.id is None and answer.fault() is not None:
             refused = answer
     return [
         outcome
@@ -149,10 +166,9 @@ def _index_of(raw: bytes, first_id: int) -> int | None:
 
 
 def _outcome(answer: Answer, call: Call, raw: bytes) -> Outcome:
-    if answer.error is not None:
-        found = answer.error
-        error = ErrorObject(message=found) if isinstance(found, str) else found
-        return error_of(error.code, error.message, error.data, method=call.method)
+    fault = answer.fault()
+    if fault is not None:
+        return error_of(fault.code, fault.message or "", fault.data, method=call.method)
     if not bytes(answer.result):
         return DecodeError(f"the answer to {call.method} has neither result nor error", raw=raw)
     return answer.result

@@ -1,4 +1,5 @@
-// Contracts to JSON: node compile.mjs CONTRACTS MODULES. Prints {NAME: {abi, creation, runtime}} of every contract.
+// Contracts to JSON: node compile.mjs CONTRACTS MODULES. Prints {NAME: {abi, creation, runtime}} of every contract, ours and
+// two of Pyth's own.
 // Any error or warning of the compiler in a source of CONTRACTS ends with 1.
 import { readFileSync, readdirSync, existsSync } from 'node:fs';
 import { join } from 'node:path';
@@ -9,8 +10,8 @@ const solc = createRequire(`${modules}/`)('solc');
 
 const names = readdirSync(contracts).filter((name) => name.endsWith('.sol')).sort();
 const sources = Object.fromEntries(names.map((name) => [name, { content: readFileSync(join(contracts, name), 'utf8') }]));
-const MOCK = '@pythnetwork/pyth-sdk-solidity/MockPyth.sol';
-sources[MOCK] = { content: readFileSync(join(modules, 'node_modules', MOCK), 'utf8') };
+const pyths = ['MockPyth.sol', 'PythAggregatorV3.sol'].map((name) => `@pythnetwork/pyth-sdk-solidity/${name}`);
+for (const path of pyths) sources[path] = { content: readFileSync(join(modules, 'node_modules', path), 'utf8') };
 
 const input = {
   language: 'Solidity',
@@ -32,7 +33,7 @@ if (told.length) {
   process.exit(1);
 }
 const made = {};
-for (const file of [...names, MOCK]) {
+for (const file of [...names, ...pyths]) {
   for (const [name, one] of Object.entries(output.contracts[file])) {
     made[name] = { abi: one.abi, creation: one.evm.bytecode.object, runtime: one.evm.deployedBytecode.object };
   }
