@@ -28,7 +28,7 @@ from probekit.errors import DecodeError, ProbekitError
 from tests.contract.clients.wire import Told, World
 
 Question = Literal[
-    "happy", "empty", "unknown", "malformed", "rpc_error", "http_429", "http_5xx", "hang", "cancel", "wrong_chain"
+    "happy", "empty", "unknown", "malformed", "rpc_error", "http_429", "http_5xx", "hang", "cancel", "wrong_chain", "spare"
 ]
 QUESTIONS: tuple[Question, ...] = get_args(Question)
 
@@ -65,7 +65,8 @@ class Table:
     """The rows of one client. ``excused`` holds for all of them."""
 
     client: type
-    world: Callable[[], World]
+    world: Callable[[bool], World]
+    """Made anew for each question; with another endpoint beside the first, or alone."""
     rows: Sequence[Row]
     excused: Mapping[Question, str] = field(default_factory=dict)
 

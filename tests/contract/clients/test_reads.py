@@ -1,4 +1,7 @@
-"""Ten questions to every read of every client; :mod:`tests.contract.clients.table` says how to add one."""
+"""Ten questions to every read of every client, and an eleventh: whether another endpoint saves it.
+
+:mod:`tests.contract.clients.table` says how to add a client.
+"""
 
 from __future__ import annotations
 
@@ -6,15 +9,17 @@ import asyncio
 import importlib
 import inspect
 import pkgutil
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 
 import probekit.clients
 from probekit.errors import DeadlineExceeded, DecodeError, RateLimited, RpcError, ServerError, WrongChain
+from probekit.testing import reply
 from tests.contract.clients.rows import TABLES
 from tests.contract.clients.table import QUESTIONS, Case, Question, Row, Table, met, plain, reads_of
-from tests.contract.clients.wire import RpcFault, RpcWorld, Told, World, run
+from tests.contract.clients.wire import RpcFault, RpcWorld, Told, World, refuses, run
 
 AWAITED = frozenset({"lazer", "benchmarks", "entropy", "exchanges"})
 """Modules whose clients bring their table with them; take the name out then."""
@@ -102,13 +107,13 @@ def test_the_walk_sees_what_has_no_row() -> None:
 
 @pytest.mark.parametrize(("table", "row"), asked("happy"))
 async def test_happy(table: Table, row: Row) -> None:
-    world = table.world()
+    world = table.world(False)
     assert_met(await outcome(world, row), row.happy, row)
 
 
 @pytest.mark.parametrize(("table", "row"), asked("empty"))
 async def test_empty(table: Table, row: Row) -> None:
-    world = table.world()
+    world = table.world(False)
     await world.prove()
     case = row.empty or Case({"*" if world.speaks_json_rpc else "/": None}, DecodeError)
     world.answer(case.answers)
@@ -117,7 +122,7 @@ async def test_empty(table: Table, row: Row) -> None:
 
 @pytest.mark.parametrize(("table", "row"), asked("unknown"))
 async def test_members_that_nobody_knows_change_nothing(table: Table, row: Row) -> None:
-    world, newer = table.world(), table.world()
+    world, newer = table.world(False), table.world(False)
     today = await outcome(world, row)
     assert today.error is None
     newer.add_unknown_members()
@@ -130,7 +135,7 @@ async def test_members_that_nobody_knows_change_nothing(table: Table, row: Row) 
 
 @pytest.mark.parametrize(("table", "row"), asked("malformed"))
 async def test_one_malformed_item_loses_no_neighbour(table: Table, row: Row) -> None:
-    world = table.world()
+    world = table.world(False)
     await world.prove()
     case = row.malformed or Case({"*" if world.speaks_json_rpc else "/": {"garbage": [1]}}, DecodeError)
     world.answer(case.answers)
@@ -139,7 +144,7 @@ async def test_one_malformed_item_loses_no_neighbour(table: Table, row: Row) -> 
 
 @pytest.mark.parametrize(("table", "row"), asked("rpc_error"))
 async def test_a_json_rpc_error_is_told_as_one(table: Table, row: Row) -> None:
-    world = table.world()
+    world = table.world(False)
     await world.prove()
     world.answer({"*": RpcFault(-32099, "the node's own trouble", {"why": "nobody knows"})})
     told = await outcome(world, row)
@@ -152,7 +157,7 @@ async def test_a_json_rpc_error_is_told_as_one(table: Table, row: Row) -> None:
 
 @pytest.mark.parametrize(("table", "row"), asked("http_429"))
 async def test_http_429(table: Table, row: Row) -> None:
-    world = table.world()
+    world = table.world(False)
     await world.prove()
     world.wire.fault = world.wire.answers_with(429)
     assert_met(await outcome(world, row), row.instead.get("http_429", RateLimited), row)
@@ -161,7 +166,7 @@ async def test_http_429(table: Table, row: Row) -> None:
 @pytest.mark.parametrize("status", [500, 503])
 @pytest.mark.parametrize(("table", "row"), asked("http_5xx"))
 async def test_http_5xx(table: Table, row: Row, status: int) -> None:
-    world = table.world()
+    world = table.world(False)
     await world.prove()
     world.wire.fault = world.wire.answers_with(status)
     assert_met(await outcome(world, row), row.instead.get("http_5xx", ServerError), row)
@@ -169,7 +174,7 @@ async def test_http_5xx(table: Table, row: Row, status: int) -> None:
 
 async def requests_of(table: Table, row: Row) -> int:
     """How many requests the method makes when all is well."""
-    world = table.world()
+    world = table.world(False)
     await world.prove()
     await outcome(world, row)
     return len(world.wire.requests)
@@ -178,7 +183,7 @@ async def requests_of(table: Table, row: Row) -> int:
 @pytest.mark.parametrize(("table", "row"), asked("hang"))
 async def test_a_hang_at_any_request_keeps_the_deadline(table: Table, row: Row) -> None:
     for first in range(await requests_of(table, row)):
-        world = table.world()
+        world = table.world(False)
         await world.prove()
         world.wire.fault = world.wire.hangs(first=first)
         told = await outcome(world, row)
@@ -190,7 +195,7 @@ async def test_a_hang_at_any_request_keeps_the_deadline(table: Table, row: Row) 
 
 @pytest.mark.parametrize(("table", "row"), asked("hang"))
 async def test_slow_answers_do_not_add_up_beyond_the_deadline(table: Table, row: Row) -> None:
-    world = table.world()
+    world = table.world(False)
     await world.prove()
     world.wire.fault = world.wire.crawls(6)
     await outcome(world, row)
@@ -199,7 +204,7 @@ async def test_slow_answers_do_not_add_up_beyond_the_deadline(table: Table, row:
 @pytest.mark.parametrize(("table", "row"), asked("cancel"))
 async def test_cancelled_at_any_request_it_leaves_no_task_and_no_request(table: Table, row: Row) -> None:
     for first in range(await requests_of(table, row)):
-        world = table.world()
+        world = table.world(False)
         await world.prove()
         world.wire.fault = world.wire.hangs(first=first)
         task = asyncio.ensure_future(row.call(world.client))
@@ -214,8 +219,47 @@ async def test_cancelled_at_any_request_it_leaves_no_task_and_no_request(table: 
 
 @pytest.mark.parametrize(("table", "row"), asked("wrong_chain"))
 async def test_an_endpoint_of_another_chain_is_asked_nothing(table: Table, row: Row) -> None:
-    world = table.world()
+    world = table.world(False)
     assert isinstance(world, RpcWorld)
     world.other_chain()
     assert_met(await outcome(world, row), row.instead.get("wrong_chain", WrongChain), row)
     assert set(world.asked()) <= {world.identity} | world.about_the_node
+
+
+# -- with another endpoint beside it -------------------------------------------------------------------------------------------
+
+FIRST_IS: dict[str, Callable[[World], None]] = {
+    "closed": lambda world: world.break_first(refuses),
+    "limited": lambda world: world.break_first(world.wire.answers_with(429)),
+    "failing": lambda world: world.break_first(world.wire.answers_with(500)),
+    "hanging": lambda world: world.break_first(world.wire.hangs()),
+}
+FIRST_NODE_IS: dict[str, Callable[[RpcWorld], None]] = {
+    "no node at all": lambda world: world.break_first(lambda _: reply(200, "<html>", clock=world.clock)),
+    "of another chain": lambda world: world.first_of_other_chain(),
+}
+
+
+async def assert_the_other_answers(world: World, row: Row) -> None:
+    told = await run(world.clock, row.call(world.client))
+    await world.close()
+    assert_met(told, row.happy, row)
+    assert told.took_s <= row.within_s
+    assert_nothing_is_left(world)
+
+
+@pytest.mark.parametrize("wrong", FIRST_IS)
+@pytest.mark.parametrize(("table", "row"), asked("spare"))
+async def test_whatever_is_wrong_with_the_first_endpoint_the_other_answers(table: Table, row: Row, wrong: str) -> None:
+    world = table.world(True)
+    FIRST_IS[wrong](world)
+    await assert_the_other_answers(world, row)
+
+
+@pytest.mark.parametrize("wrong", FIRST_NODE_IS)
+@pytest.mark.parametrize(("table", "row"), [one for one in asked("spare") if one.values[0].world(True).speaks_json_rpc])
+async def test_whatever_is_wrong_with_the_first_node_the_other_answers(table: Table, row: Row, wrong: str) -> None:
+    world = table.world(True)
+    assert isinstance(world, RpcWorld)
+    FIRST_NODE_IS[wrong](world)
+    await assert_the_other_answers(world, row)

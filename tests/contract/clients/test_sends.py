@@ -51,7 +51,7 @@ FAULTS: list[tuple[str, Callable[[Wire], Fault], type[ProbekitError]]] = [
 
 
 def world_of(table: Table) -> RpcWorld:
-    world = table.world()
+    world = table.world(False)
     assert isinstance(world, RpcWorld)
     return world
 

@@ -17,6 +17,9 @@ from probekit.units import NS_PER_S
 Answer = Callable[[Request], Response | Awaitable[Response]]
 Fault = Callable[[Request], Response | Exception | Awaitable[Response | Exception | None] | None]
 
+FIRST, SPARE = "http://node.test", "http://spare.test"
+"""The endpoint of every world, and the one beside it where a world has two. The same server answers at both."""
+
 UNKNOWN = {"newSinceThisRelease": {"deep": [1, None, "x"]}}
 _OPEN_MAPS = frozenset(("attributes",))
 """Maps of texts by nature: what is added there is no unknown member of ours."""
@@ -124,6 +127,13 @@ class World:
     async def prove(self) -> None:
         """Let the client see whose server it is, so that what is broken next is the read itself."""
 
+    async def close(self) -> None:
+        """End what the client runs in the background."""
+
+    def break_first(self, broken: Fault) -> None:
+        """Only what is sent to the first endpoint is broken."""
+        self.wire.fault = lambda request: broken(request) if request.url.startswith(FIRST) else None
+
     def answer(self, changes: Mapping[str, Any]) -> None:
         """Answer as ``changes`` say: a value, or a function of the right value (and of the parameters, for JSON-RPC)."""
         raise NotImplementedError
@@ -189,6 +199,16 @@ class RpcWorld(World):
     async def prove(self) -> None:
         await self.pool.prove(self.pool.endpoints[0])
         self.wire.requests.clear()
+
+    async def close(self) -> None:
+        await self.pool.aclose()
+
+    def first_of_other_chain(self) -> None:
+        """The first endpoint serves another chain."""
+        self.other_chain()
+        edit = self.wire.edit
+        assert edit is not None
+        self.wire.edit = lambda request, right: edit(request, right) if request.url.startswith(FIRST) else right
 
     def answer(self, changes: Mapping[str, Any]) -> None:
         def edit(item: dict[str, Any], answer: dict[str, Any]) -> dict[str, Any]:

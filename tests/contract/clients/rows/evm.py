@@ -12,9 +12,9 @@ from probekit.codecs.evm import erc20
 from probekit.errors import DeadlineExceeded, DecodeError, NotFound, SendRefused
 from probekit.model.evm import Address
 from probekit.transports.base import Request, Response
-from probekit.transports.rpc import EndpointState
+from probekit.transports.rpc import Endpoint, EndpointState
 from tests.contract.clients.table import Case, Row, Table, errors_in, one_bad
-from tests.contract.clients.wire import RpcWorld, Wire
+from tests.contract.clients.wire import FIRST, SPARE, RpcWorld, Wire
 from tests.unit.clients.contracts import HEAD, TIME_S, TOKEN, Contract, EvmNode
 from tests.unit.codecs.test_evm_rpc import KEY, LOG, RECEIPT
 
@@ -79,12 +79,16 @@ class Node(EvmNode):
 
 
 def evm_world(
-    node: EvmNode, answer: Callable[[Request], Response], make: Callable[[EvmClient], Any] = lambda client: client
+    node: EvmNode,
+    answer: Callable[[Request], Response],
+    spare: bool,
+    make: Callable[[EvmClient], Any] = lambda client: client,
 ) -> RpcWorld:
     """A world of an EVM node; ``make`` gives the client under test out of the chain's."""
 
     def made(wire: Wire) -> Any:
-        return make(EvmClient("http://node.test/", chain_id=CHAIN_ID, transport=wire, clock=node.clock))
+        endpoints = [Endpoint(url, name=url) for url in ((FIRST, SPARE) if spare else (FIRST,))]
+        return make(EvmClient(endpoints, chain_id=CHAIN_ID, transport=wire, clock=node.clock))
 
     def pool(client: Any) -> Any:
         return client.pool if isinstance(client, EvmClient) else client.evm.pool
@@ -94,16 +98,16 @@ def evm_world(
     )
 
 
-def world() -> RpcWorld:
+def world(spare: bool) -> RpcWorld:
     node = Node()
-    return evm_world(node, node.answer)
+    return evm_world(node, node.answer, spare)
 
 
 async def thrice(client: EvmClient) -> EndpointState:
     """The breaker takes three failures."""
     for _ in range(3):
         standings = await client.standings()
-    return standings["http://node.test/"].state
+    return standings[FIRST].state
 
 
 def holds(heads: Heads) -> bool:
@@ -125,7 +129,10 @@ TABLE = Table(
             empty=Case({"*": None}, EndpointState.UNREACHABLE),
             malformed=Case({"eth_blockNumber": {"head": "none"}}, EndpointState.UNREACHABLE),
             within_s=30,
-            excused={"rpc_error": "a state is about reaching a node; one that answers with an error object was reached"},
+            excused={
+                "rpc_error": "a state is about reaching a node; one that answers with an error object was reached",
+                "spare": "it tells of each endpoint, whatever the others do",
+            },
             instead={
                 "http_429": EndpointState.LIMITED,
                 "http_5xx": EndpointState.UNREACHABLE,

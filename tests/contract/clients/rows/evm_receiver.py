@@ -12,9 +12,9 @@ from tests.contract.clients.wire import RpcWorld
 from tests.unit.clients.contracts import RECEIVER
 
 
-def world() -> RpcWorld:
+def world(spare: bool) -> RpcWorld:
     node = PythNode()
-    return evm_world(node, node.answer, lambda evm: EvmReceiverClient(evm, RECEIVER))
+    return evm_world(node, node.answer, spare, lambda evm: EvmReceiverClient(evm, RECEIVER))
 
 
 TABLE = Table(

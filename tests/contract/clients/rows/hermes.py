@@ -12,9 +12,9 @@ from probekit.dev.transport import SandboxTransport
 from probekit.errors import DecodeError, Missing, NotFound
 from probekit.testing import FakeClock
 from tests.contract.clients.table import Case, Row, Table, errors_in
-from tests.contract.clients.wire import HttpWorld
+from tests.contract.clients.wire import FIRST as FIRST_URL
+from tests.contract.clients.wire import SPARE, HttpWorld
 
-URL = "http://box"
 CLOCK = FakeClock()
 MARKETS = SandboxNetwork(feeds=3, clock=CLOCK).markets
 FIRST, SECOND = (market.feed.id for market in MARKETS[:2])
@@ -22,10 +22,11 @@ SYMBOL = MARKETS[0].feed.symbol
 NO_PRICES = {"binary": {"encoding": "hex", "data": []}, "parsed": []}
 
 
-def world() -> HttpWorld:
+def world(spare: bool) -> HttpWorld:
     clock = FakeClock()
-    sandbox = SandboxTransport({URL: Sandbox(SandboxNetwork(feeds=3, clock=clock))}, clock=clock)
-    return HttpWorld(sandbox.send, clock, lambda wire: HermesClient(URL, transport=wire, clock=clock))
+    sandbox = SandboxTransport(Sandbox(SandboxNetwork(feeds=3, clock=clock)), clock=clock)
+    urls = (FIRST_URL, SPARE) if spare else FIRST_URL
+    return HttpWorld(sandbox.send, clock, lambda wire: HermesClient(urls, transport=wire, clock=clock))
 
 
 def without_a_price(body: bytes) -> Any:

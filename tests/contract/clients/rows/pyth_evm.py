@@ -45,9 +45,9 @@ class PythNode(Node):
         self.logs = [price_log(number, BTC, 1) for number in (90, 91)]
 
 
-def world() -> RpcWorld:
+def world(spare: bool) -> RpcWorld:
     node = PythNode()
-    return evm_world(node, node.answer, lambda evm: PythEvmClient(evm, PYTH))
+    return evm_world(node, node.answer, spare, lambda evm: PythEvmClient(evm, PYTH))
 
 
 NO_CONTRACT = Case({"eth_call": "0x", "eth_getCode": "0x"}, NotFound)

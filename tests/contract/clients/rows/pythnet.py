@@ -20,11 +20,11 @@ PERMISSIONS = PermissionsAccount(OWNER, OWNER, OWNER, 7)
 FEED = Network(1).feed(0)
 
 
-def world() -> RpcWorld:
+def world(spare: bool) -> RpcWorld:
     network = Network(4)
     address, _ = find_program_address((b"permissions",), DEPLOYMENTS["pythnet"].program)
     network.put(address, encode_permissions(PERMISSIONS))
-    return svm_world(network.cluster, PythnetClient)
+    return svm_world(network.cluster, spare, PythnetClient)
 
 
 def with_a_bad_price(right: Any, _: Any) -> Any:

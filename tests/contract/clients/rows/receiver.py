@@ -61,9 +61,9 @@ class ReceiverCluster(Cluster):
         return key
 
 
-def world() -> RpcWorld:
+def world(spare: bool) -> RpcWorld:
     cluster = ReceiverCluster()
-    return svm_world(cluster, lambda solana: ReceiverClient(solana, clock=cluster.clock))
+    return svm_world(cluster, spare, lambda solana: ReceiverClient(solana, clock=cluster.clock))
 
 
 def one_account(method: str, call: Any, happy: Any) -> Row:

@@ -13,7 +13,7 @@ from probekit.model.wormhole import GuardianSet
 from probekit.testing import FakeClock, reply
 from probekit.transports.base import Request, Response
 from tests.contract.clients.table import Case, Row, Table, errors_in, one_bad
-from tests.contract.clients.wire import HttpWorld
+from tests.contract.clients.wire import FIRST, SPARE, HttpWorld
 from tests.unit.clients.test_wormhole import EMITTER, ENTRY, SET, VAA
 
 ANSWERS: dict[str, Any] = {
@@ -23,14 +23,16 @@ ANSWERS: dict[str, Any] = {
 }
 
 
-def world() -> HttpWorld:
+def world(spare: bool) -> HttpWorld:
     clock = FakeClock()
 
     def answer(request: Request) -> Response:
         found = next(body for path, body in ANSWERS.items() if path in request.url)
         return reply(200, json.dumps(found), clock=clock)
 
-    return HttpWorld(answer, clock, lambda wire: WormholeClient("https://guardian.test", transport=wire, clock=clock))
+    return HttpWorld(
+        answer, clock, lambda wire: WormholeClient((FIRST, SPARE) if spare else FIRST, transport=wire, clock=clock)
+    )
 
 
 def with_a_bad_entry(body: bytes) -> Any:
