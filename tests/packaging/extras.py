@@ -21,6 +21,7 @@ PROMISES: dict[str, str] = {
     "ws": "import probekit.transports.websocket",
     "evm": "import web3, probekit.transports.websocket",
     "solana": "import solders, solana",
+    "lazer": "import cryptography, probekit.clients.lazer, probekit.transports.websocket",
     "agent": "import pydantic, starlette, uvicorn",
     "dev": "import probekit.dev.server, uvicorn",
     "cli": "import rich",

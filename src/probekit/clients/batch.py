@@ -27,7 +27,7 @@ class Batch(Mapping[FeedId, PriceUpdate]):
 
     Iteration and ``len`` cover every id asked for, failed ones too; :attr:`updates` holds those that have a price.
     Raises ``DecodeError`` when a feed is served twice. ``received_at`` is when the answer was here in full; ``unexpected``
-    counts feeds served that nobody asked for.
+    counts feeds served that nobody asked for. ``of_the_past`` lets sets that were superseded since verify.
     """
 
     def __init__(
@@ -37,6 +37,7 @@ class Batch(Mapping[FeedId, PriceUpdate]):
         errors: Mapping[FeedId, ProbekitError],
         *,
         received_at: Instant,
+        of_the_past: bool = False,
     ) -> None:
         self._ids = tuple(ids)
         self._answers = tuple(answers)
@@ -45,7 +46,7 @@ class Batch(Mapping[FeedId, PriceUpdate]):
         self._raw: dict[str, PriceUpdate] = {}
         served = 0
         for answer in answers:
-            attested = AttestedBytes(answer.binary.decoded)
+            attested = AttestedBytes(answer.binary.decoded, accept_superseded=of_the_past)
             parsed = answer.parsed or ()
             # Hundreds of feeds pass here many times a second: these loops run in C.
             deque(map(_attach, parsed, repeat("attestation"), repeat(attested)), maxlen=0)

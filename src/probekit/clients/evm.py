@@ -6,20 +6,34 @@ Methods and shapes: ethereum/execution-apis. Amounts are integers in wei or base
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Literal, Self, TypeVar
 
 import msgspec
 
 from probekit.clients.evm_multicall import Multicall, Reads
-from probekit.clock import SYSTEM_CLOCK, Clock
+from probekit.clock import SYSTEM_CLOCK, Clock, within
 from probekit.codecs import evm_rpc as codec
 from probekit.codecs.evm import erc20, multicall
-from probekit.codecs.evm.contract import ContractCall
+from probekit.codecs.evm.contract import ContractCall, PreparedCall
 from probekit.codecs.evm.erc20 import Token
 from probekit.codecs.evm.reverts import reverted
-from probekit.errors import DeadlineExceeded, DecodeError, NotFound, ProbekitError, RangeTooLarge, Reverted, SendRefused
+from probekit.errors import (
+    BodyTooLarge,
+    DeadlineExceeded,
+    DecodeError,
+    Missing,
+    NotFound,
+    NotServed,
+    ProbekitError,
+    RangeTooLarge,
+    Reverted,
+    RpcError,
+    SendRefused,
+)
 from probekit.model.evm import Address, Block, FeeHistory, Log, Receipt
+from probekit.model.fees import GasFees
 from probekit.transports.base import Engine, Observer
 from probekit.transports.rpc import EVM, Call, Endpoint, EndpointPool, HealthPolicy, Outcome, PoolPolicy, Standing
 from probekit.transports.rpc.family import result_of
@@ -34,6 +48,10 @@ __all__ = ["BlockTag", "EvmClient", "Heads", "Landing", "Reads", "Token"]
 T = TypeVar("T")
 
 BlockTag = int | Literal["latest", "safe", "finalized", "pending", "earliest"]
+
+_PAYER = Address("0x" + "70" * 20)
+"""Nobody's account: who pays in a simulation for which nobody was named."""
+_PLENTY_WEI = 1 << 96
 
 
 class Landing(msgspec.Struct, frozen=True):
@@ -151,6 +169,12 @@ class EvmClient:
             raise latest
         return Heads(latest, safe, finalized)
 
+    async def blocks(self, numbers: Sequence[int]) -> list[Block | ProbekitError]:
+        """Many blocks in one request, without their transactions: each the block, or why there is none."""
+        calls = [Call("eth_getBlockByNumber", [_tag(number), False]) for number in numbers]
+        outcomes = await self.pool.batch(calls)
+        return [self._block_of(number, outcome) for number, outcome in zip(numbers, outcomes, strict=True)]
+
     def _block_of(self, tag: BlockTag, outcome: Outcome) -> Block | ProbekitError:
         try:
             if isinstance(outcome, ProbekitError):
@@ -167,6 +191,16 @@ class EvmClient:
     ) -> FeeHistory:
         """Base fees, fullness and priority fees of the last blocks."""
         return await self._read(codec.decode_fee_history, "eth_feeHistory", [hex(blocks), _tag(newest), list(percentiles)])
+
+    async def gas_fees(
+        self, blocks: int = 20, *, newest: BlockTag = "latest", percentiles: Sequence[int] = (10, 50, 90)
+    ) -> GasFees:
+        """Base and priority fees of the last blocks, at most 1,024, ready for percentiles across them."""
+        history = await self.fee_history(blocks, newest=newest, percentiles=percentiles)
+        try:
+            return GasFees.of(history, percentiles)
+        except ValueError as error:
+            raise DecodeError(f"a fee history that does not fit together: {error}", raw=str(history)) from None
 
     # -- accounts and contracts ----------------------------------------------------------------------------------------------
 
@@ -196,8 +230,10 @@ class EvmClient:
         value: int = 0,
         sender: str | None = None,
         balances: Mapping[str, int] | None = None,
+        gas: int | None = None,
     ) -> bytes:
-        """What a contract answers. ``balances`` (wei) are for this call only, on nodes that take state overrides.
+        """What a contract answers. ``balances`` (wei) are for this call only, on nodes that take state overrides. Without
+        ``gas`` a call has as much as the node allows.
 
         Raises ``Reverted`` with what it gave back, ``NotFound`` where an empty answer comes from an address without code (a
         call of such an address succeeds on every node).
@@ -207,6 +243,8 @@ class EvmClient:
             transaction["value"] = hex(value)
         if sender is not None:
             transaction["from"] = Address(sender)
+        if gas is not None:
+            transaction["gas"] = hex(gas)
         params: list[Any] = [transaction, _tag(at)]
         if balances:
             params.append({str(Address(account)): {"balance": hex(wei)} for account, wei in balances.items()})
@@ -225,6 +263,7 @@ class EvmClient:
         value: int = 0,
         sender: str | None = None,
         balances: Mapping[str, int] | None = None,
+        gas: int | None = None,
     ) -> T:
         """What a contract answers, as the call's value. One request, and no other.
 
@@ -232,12 +271,31 @@ class EvmClient:
         and ``DecodeError`` for an answer that is none of this function.
         """
         try:
-            answer = await self.call(to, call.data, at, value=value, sender=sender, balances=balances)
+            answer = await self.call(to, call.data, at, value=value, sender=sender, balances=balances, gas=gas)
         except Reverted as error:
             told = reverted(f"{call.name} on {to}", error.revert_data, code=error.code, node_data=error.data)
             told.attempts = error.attempts
             raise told from None
         return call.result(answer)
+
+    async def simulate(
+        self, prepared: PreparedCall[T], *, sender: str | None = None, at: BlockTag = "latest", gas: int | None = None
+    ) -> T:
+        """What a prepared call would give, by ``eth_call`` with its value. Nothing is sent.
+
+        Without ``sender`` nobody in particular calls. Where that account cannot pay, one is made up that can, on nodes that
+        take state overrides. Raises ``Reverted``, ``NotFound``, and the node's own refusal of a sender who cannot pay.
+        """
+        to, call, value = prepared.to, prepared.call, prepared.value_wei
+        try:
+            return await self.read(to, call, at, value=value, sender=sender, gas=gas)
+        except RpcError as refusal:
+            if sender is not None or not value or type(refusal) is not RpcError:
+                raise
+            try:
+                return await self.read(to, call, at, value=value, sender=_PAYER, balances={_PAYER: _PLENTY_WEI}, gas=gas)
+            except RpcError as second:
+                raise refusal if type(second) is RpcError else second from None
 
     async def multicall(self, calls: Sequence[tuple[str, ContractCall[T]]], at: BlockTag | Block = "latest") -> Reads[T]:
         """Many reads at one block, (contract, call) pairs: each its value or its own error, in order.
@@ -282,8 +340,9 @@ class EvmClient:
         topics: Sequence[bytes | Sequence[bytes] | None] = (),
         timeout: timedelta = timedelta(minutes=1),
     ) -> list[Log | DecodeError]:
-        """The events of a range of blocks, both ends included, in order. A range that a provider finds too large is halved as
-        often as it takes, all within ``timeout``. An event that does not decode is its own error.
+        """The events of a range of blocks, both ends included, in order. A range that a provider finds too large, or whose
+        answer is above the pool's limit, is halved as often as it takes, all within ``timeout``. An event that does not decode
+        is its own error.
         """
         query: dict[str, Any] = {"topics": [_topic(topic) for topic in topics]}
         if address is not None:
@@ -296,7 +355,7 @@ class EvmClient:
                 try:
                     asked = query | {"fromBlock": hex(first), "toBlock": hex(last)}
                     found += await self._read(codec.decode_logs, "eth_getLogs", [asked])
-                except RangeTooLarge:
+                except (RangeTooLarge, BodyTooLarge):
                     if last == first:
                         raise
                     size = (last - first + 1) // 2
@@ -338,31 +397,61 @@ class EvmClient:
     ) -> Landing:
         """Wait until the transaction is in a block with ``confirmations`` - 1 blocks on top that is still the chain's.
 
-        A block that leaves the chain is noticed by its hash, and the wait goes on. Whether the transaction succeeded is in the
-        receipt. Raises ``DeadlineExceeded`` when ``timeout`` passes first.
+        A block that leaves the chain is noticed by its hash, and the wait goes on; so it does while no endpoint answers, or
+        the one that does is behind. Whether the transaction succeeded is in the receipt. Raises ``DeadlineExceeded`` when
+        ``timeout`` passes first, and at once what asking again does not mend.
         """
-        held: str | None = None
-        reorganised = 0
-        with self.pool.one_deadline(timeout) as due_ns:
-            while True:
-                found = await self.receipt(transaction_hash)
-                if held is not None and (found is None or found.block_hash != held):
-                    reorganised += 1
-                held = None if found is None else found.block_hash
-                if found is not None:
-                    # The block of that number now: a node may keep the receipt of a block that is no longer the chain's.
-                    on_top = await self.block_number() - found.block_number + 1
-                    if on_top >= confirmations and (await self.block(found.block_number)).hash == found.block_hash:
-                        return Landing(found, on_top, reorganised)
-                wake_ns = self._clock.monotonic_ns() + to_ns(poll)
-                if wake_ns >= due_ns:
-                    raise DeadlineExceeded(f"{transaction_hash} has not {confirmations} confirmations in time")
-                await self._clock.sleep_until_ns(wake_ns)
+        due_ns = self._clock.monotonic_ns() + to_ns(timeout)
+        watched = _Watched(transaction_hash, confirmations)
+        while True:
+            failure = ""
+            try:
+                landing = await within(self._clock, due_ns, self._landing(watched))
+            except TimeoutError:
+                landing, failure = None, "no answer in time"
+            except ProbekitError as error:
+                if not (error.retry_same or isinstance(error, NotServed | Missing)):
+                    raise
+                landing, failure = None, error.message
+            if landing is not None:
+                return landing
+            wake_ns = self._clock.monotonic_ns() + to_ns(poll)
+            if wake_ns >= due_ns:
+                why = f": {failure}" if failure else ""
+                raise DeadlineExceeded(f"{transaction_hash} has not {confirmations} confirmations in time{why}")
+            await self._clock.sleep_until_ns(wake_ns)
+
+    async def _landing(self, watched: _Watched) -> Landing | None:
+        found = await self.receipt(watched.transaction_hash)
+        if watched.held is not None and (found is None or found.block_hash != watched.held):
+            watched.reorganised += 1
+        watched.held = None if found is None else found.block_hash
+        if found is None:
+            return None
+        on_top = await self.block_number() - found.block_number + 1
+        if on_top < watched.confirmations:
+            return None
+        try:
+            # The block of that number now: a node may keep the receipt of a block that is no longer the chain's.
+            stands = (await self.block(found.block_number)).hash == found.block_hash
+        except NotFound:  # Asked of an endpoint that is behind the one before, or a reorganisation has just made it shorter.
+            return None
+        return Landing(found, on_top, watched.reorganised) if stands else None
 
     # -- the wire ------------------------------------------------------------------------------------------------------------
 
     async def _read(self, decode: Callable[[Any], T], method: str, params: Sequence[Any] = ()) -> T:
         return decode(result_of(await self.pool.call(method, params)))
+
+
+@dataclass
+class _Watched:
+    """A transaction that is waited for: the block that it was seen in last, and how many it was in before."""
+
+    transaction_hash: str
+    confirmations: int
+    held: str | None = None
+    reorganised: int = 0
 
 
 def _tag(at: BlockTag) -> str:

@@ -19,7 +19,7 @@ from probekit.codecs.evm import eip1967, pyth, pyth_events, registry
 from probekit.codecs.evm.contract import ContractCall, PreparedCall
 from probekit.codecs.evm.pyth import Feed
 from probekit.codecs.evm.registry import ContractKind, DeployedContract, Deployment
-from probekit.errors import DecodeError, ProbekitError, RpcError
+from probekit.errors import DecodeError, ProbekitError
 from probekit.model import FeedId, TrustRoot
 from probekit.model.evm import Address, Block, Log
 from probekit.model.pyth_evm import (
@@ -37,10 +37,6 @@ from probekit.trust import MAINNET, Trust
 __all__ = ["FeedReads", "PythEvmClient"]
 
 T = TypeVar("T")
-
-_PAYER = Address("0x" + "70" * 20)
-"""Nobody's account: who pays in a simulation for which nobody was named."""
-_PLENTY_WEI = 1 << 96
 
 
 @dataclass(frozen=True)
@@ -323,21 +319,8 @@ class PythEvmClient:
             return await self.simulate(PreparedCall(self.address, call, value_wei), sender=sender, at=at)
 
     async def simulate(self, prepared: PreparedCall[T], *, sender: str | None = None, at: BlockTag = "latest") -> T:
-        """What a prepared call would give, by ``eth_call`` with its value. Nothing is sent.
-
-        Without ``sender`` nobody in particular calls. Where that account cannot pay, one is made up that can, on nodes that
-        take state overrides. Raises ``Reverted``, ``NotFound``, and the node's own refusal of a sender who cannot pay.
-        """
-        to, call, value = prepared.to, prepared.call, prepared.value_wei
-        try:
-            return await self.evm.read(to, call, at, value=value, sender=sender)
-        except RpcError as refusal:
-            if sender is not None or not value or type(refusal) is not RpcError:
-                raise
-            try:
-                return await self.evm.read(to, call, at, value=value, sender=_PAYER, balances={_PAYER: _PLENTY_WEI})
-            except RpcError as second:
-                raise refusal if type(second) is RpcError else second from None
+        """:meth:`~probekit.clients.evm.EvmClient.simulate`."""
+        return await self.evm.simulate(prepared, sender=sender, at=at)
 
     # -- events --------------------------------------------------------------------------------------------------------------
 

@@ -13,10 +13,20 @@ from typing import Any, Final, Literal, Self, TypeVar
 import msgspec
 
 from probekit.clock import SYSTEM_CLOCK, Clock
+from probekit.codecs.solana import fees, token
 from probekit.codecs.solana import rpc as codec
-from probekit.codecs.solana import token
 from probekit.codecs.solana.token import decode_mint, decode_token_account
-from probekit.errors import DeadlineExceeded, DecodeError, NotFound, ProbekitError, RpcError, SendRefused
+from probekit.errors import (
+    DeadlineExceeded,
+    DecodeError,
+    Missing,
+    NotFound,
+    NotServed,
+    ProbekitError,
+    RpcError,
+    SendRefused,
+)
+from probekit.model.fees import PriorityFees
 from probekit.model.pubkey import Pubkey, base58
 from probekit.model.solana import (
     Account,
@@ -37,6 +47,7 @@ from probekit.transports.base import Engine, Observer
 from probekit.transports.rpc import SVM, Call, Endpoint, EndpointPool, HealthPolicy, PoolPolicy, Standing
 from probekit.transports.rpc.family import result_of
 from probekit.transports.rpc.record import CallObserver, ChangeObserver
+from probekit.transports.rpc.wire import raised
 from probekit.units import to_ns
 
 __all__ = ["GENESIS", "Confirmation", "SolanaClient"]
@@ -140,6 +151,16 @@ class SolanaClient:
     async def epoch(self, commitment: Commitment | None = None) -> EpochInfo:
         """Epoch, slot in it, block height and transaction count."""
         return await self._read(codec.decode_epoch_info, "getEpochInfo", self._at(commitment))
+
+    async def priority_fees(self, accounts: Iterable[Pubkey | str] = ()) -> PriorityFees:
+        """What priority fee it took to get into each of the last blocks, up to 150; with ``accounts``, to lock any of them for
+        writing. Raises ``ValueError`` for more than 128 of them.
+        """
+        keys = [str(Pubkey(account)) for account in accounts]
+        if len(keys) > fees.MAX_ACCOUNTS:
+            raise ValueError(f"{len(keys)} accounts; a node takes {fees.MAX_ACCOUNTS}")
+        params = [keys] if keys else []
+        return await self._read(fees.decode_priority_fees, "getRecentPrioritizationFees", params)
 
     async def version(self) -> NodeVersion:
         """What the answering node runs."""
@@ -350,29 +371,50 @@ class SolanaClient:
         """Wait until a transaction is as final as ``commitment``, has failed, or never can land any more.
 
         The end is the chain's own: its finalised block height passing ``last_valid_block_height``, not a number of seconds.
-        Raises ``DeadlineExceeded`` when ``timeout`` passes before anything is certain (a chain that stands still).
+        While no endpoint answers, or the one that does is behind, the wait goes on. Raises ``DeadlineExceeded`` when
+        ``timeout`` passes before anything is certain (a chain that stands still), and at once what asking again does not mend.
         """
-        wanted = commitment or self.commitment
         with self.pool.one_deadline(timeout) as due_ns:
             while True:
-                # Height before status: a transaction that landed at the last height is then seen by the status that follows.
-                height = await self.block_height(Commitment.FINALIZED)
-                (status,) = await self.statuses([signature])
-                if status is None and height > last_valid_block_height:
-                    # Nodes remember a few hundred slots; what landed before that is in their archive only.
-                    (status,) = await self.statuses([signature], history=True)
-                if isinstance(status, ProbekitError):
-                    raise status
-                if status is not None and not status.succeeded and status.reached(Commitment.CONFIRMED):
-                    return Confirmation(signature, "failed", status, height)
-                if status is not None and status.succeeded and status.reached(wanted):
-                    return Confirmation(signature, "landed", status, height)
-                if status is None and height > last_valid_block_height:
-                    return Confirmation(signature, "expired", None, height)
+                failure = "it is neither final nor expired"
+                try:
+                    found = await self._outcome(signature, last_valid_block_height, commitment or self.commitment)
+                except ProbekitError as error:
+                    if not (error.retry_same or isinstance(error, NotServed | Missing)):
+                        raise
+                    found, failure = None, error.message
+                if found is not None:
+                    return found
                 wake_ns = self._clock.monotonic_ns() + to_ns(poll)
                 if wake_ns >= due_ns:
-                    raise DeadlineExceeded(f"{signature} is neither final nor expired at block height {height}")
+                    raise DeadlineExceeded(f"{signature}: {failure}")
                 await self._clock.sleep_until_ns(wake_ns)
+
+    async def _outcome(self, signature: str, last_valid_block_height: int, wanted: Commitment) -> Confirmation | None:
+        """How it ended, if it has. Height before status: what landed at the last height is seen by the status that follows."""
+        at = self._at(Commitment.FINALIZED)
+        told = await self.pool.batch([Call("getBlockHeight", at), Call("getSlot", at)])
+        height, slot = (codec.decode_count(result_of(raised(outcome))) for outcome in told)
+        status, known_to = await self._status(signature, slot)
+        passed = height > last_valid_block_height
+        if status is None and passed:
+            # Nodes remember a few hundred slots; what landed before that is in their archive only.
+            status, known_to = await self._status(signature, slot, history=True)
+        if status is None:
+            # One endpoint's height says nothing of what another has not seen yet.
+            return Confirmation(signature, "expired", None, height) if passed and known_to >= slot else None
+        if not status.succeeded and status.reached(Commitment.CONFIRMED):
+            return Confirmation(signature, "failed", status, height)
+        return Confirmation(signature, "landed", status, height) if status.succeeded and status.reached(wanted) else None
+
+    async def _status(self, signature: str, floor: int, *, history: bool = False) -> tuple[SignatureStatus | None, int]:
+        """Where a transaction stands, and the slot up to which the answering node knows."""
+        params = [[signature], {"searchTransactionHistory": history}]
+        result = result_of(await self.pool.call("getSignatureStatuses", params, floor=floor))
+        (status,) = codec.decode_signature_statuses(result, [signature])
+        if isinstance(status, DecodeError):
+            raise status
+        return status, result["context"]["slot"]
 
     async def signatures_for(
         self,

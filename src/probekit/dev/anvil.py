@@ -134,13 +134,14 @@ class AnvilNode:
         await self.rpc("anvil_mine", blocks, *spaced)
         return quantity(await self.rpc("eth_blockNumber"))
 
-    async def reorg(self, depth: int, replacing: Sequence[tuple[dict[str, Any], int]] = ()) -> None:
+    async def reorg(self, depth: int, replacing: Sequence[tuple[dict[str, Any] | bytes, int]] = ()) -> None:
         """Replace the newest ``depth`` blocks by others. Their transactions are gone from the chain, and not in the pool.
 
-        ``replacing`` puts transactions (of unlocked accounts, or signed ones as hex) into the new blocks: pairs with the block,
-        counted from 0.
+        ``replacing`` puts transactions into the new blocks, signed ones or members of those that the node signs: pairs with
+        the block, counted from 0.
         """
-        await self.rpc("anvil_reorg", depth, [list(pair) for pair in replacing])
+        pairs = [["0x" + one.hex() if isinstance(one, bytes) else one, block] for one, block in replacing]
+        await self.rpc("anvil_reorg", depth, pairs)
 
     async def automine(self, on: bool) -> None:
         """Whether each transaction makes a block at once. Off, they wait until :meth:`mine`."""

@@ -15,13 +15,13 @@ class VerificationError(ProbekitError):
 
 
 class UnknownSet(VerificationError):
-    """No trusted set has this root and index."""
+    """No trusted set has this root and index; where single keys sign, the key is not trusted."""
 
     error_type: ErrorType = "unknown_set"
 
 
 class SupersededSet(VerificationError):
-    """A set that a newer one has replaced: expired at the time asked about, or of unknown expiry."""
+    """A set that a newer one has replaced: expired at the time asked about, or of unknown expiry. Or a single key, expired."""
 
     error_type: ErrorType = "superseded_set"
 
@@ -33,7 +33,7 @@ class NoQuorum(VerificationError):
 
 
 class BadSignature(VerificationError):
-    """A signature that recovers to no address, or to another than the set's signer at its index."""
+    """A signature that recovers to no address, or to another than the set's signer at its index, or than any trusted one."""
 
     error_type: ErrorType = "bad_signature"
 

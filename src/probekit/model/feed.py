@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import re
-from typing import Final
+from typing import Final, Self
 
 import msgspec
 
+from probekit.errors import DecodeError
 from probekit.model.market_hours import MarketHours
 
 _HEX64: Final = re.compile(r"[0-9a-f]{64}")
@@ -62,3 +63,16 @@ class Feed(msgspec.Struct, frozen=True):
     hours_error: str | None = None
     attributes: dict[str, str] = {}
     described: bool = True
+
+    @classmethod
+    def from_row(cls, feed_id: str, attributes: dict[str, str]) -> Self:
+        """From a row of a symbol table. Raises ``ValueError`` for an id that is none."""
+        schedule = attributes.get("schedule")
+        hours, problem = None, None
+        if schedule is not None:
+            try:
+                hours = MarketHours.parse(schedule)
+            except DecodeError as error:
+                problem = error.message
+        asset_class = attributes.get("asset_type", "").strip().lower().replace(" ", "_")
+        return cls(FeedId(feed_id), attributes.get("symbol", ""), asset_class, schedule, hours, problem, attributes)

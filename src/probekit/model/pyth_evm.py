@@ -179,12 +179,32 @@ class PythError(StrEnum):
     SIGNATURE_INDEXES_NOT_ASCENDING = "SignatureIndexesNotAscending"
 
 
+class EntropyError(StrEnum):
+    """The custom errors of Entropy's contract, by their names in the source. InsufficientFee is Pyth's as well."""
+
+    ASSERTION_FAILURE = "AssertionFailure"
+    PROVIDER_ALREADY_REGISTERED = "ProviderAlreadyRegistered"
+    NO_SUCH_PROVIDER = "NoSuchProvider"
+    NO_SUCH_REQUEST = "NoSuchRequest"
+    OUT_OF_RANDOMNESS = "OutOfRandomness"
+    INSUFFICIENT_FEE = "InsufficientFee"
+    INCORRECT_REVELATION = "IncorrectRevelation"
+    INVALID_UPGRADE_MAGIC = "InvalidUpgradeMagic"
+    UNAUTHORIZED = "Unauthorized"
+    BLOCKHASH_UNAVAILABLE = "BlockhashUnavailable"
+    INVALID_REVEAL_CALL = "InvalidRevealCall"
+    LAST_REVEALED_TOO_OLD = "LastRevealedTooOld"
+    UPDATE_TOO_OLD = "UpdateTooOld"
+    INSUFFICIENT_GAS = "InsufficientGas"
+    MAX_GAS_LIMIT_EXCEEDED = "MaxGasLimitExceeded"
+
+
 class PythRevert(msgspec.Struct, frozen=True, gc=False):
     """Why a contract refused, as its revert data says.
 
-    ``error`` is set for the errors of Pyth's and Wormhole's contracts; ``name`` is that, or ``Error`` or ``Panic`` for
-    Solidity's own two, and empty where it is not known. ``cause`` is a phrase for people, ``message`` the text of
-    ``Error(string)``, ``panic_code`` the number of ``Panic(uint256)``. ``data`` keeps all the bytes.
+    ``error`` is set for the errors of Pyth's and Wormhole's contracts, ``entropy_error`` for Entropy's; ``name`` is that, or
+    ``Error`` or ``Panic`` for Solidity's own two, and empty where it is not known. ``cause`` is a phrase for people,
+    ``message`` the text of ``Error(string)``, ``panic_code`` the number of ``Panic(uint256)``. ``data`` keeps all the bytes.
     """
 
     name: str
@@ -194,6 +214,7 @@ class PythRevert(msgspec.Struct, frozen=True, gc=False):
     error: PythError | None = None
     message: str = ""
     panic_code: int | None = None
+    entropy_error: EntropyError | None = None
 
     def __str__(self) -> str:
         if not self.data:

@@ -45,3 +45,13 @@ class GuardianSet(msgspec.Struct, frozen=True):
 
     index: int
     guardians: tuple[bytes, ...]
+
+
+class GuardianSetUpgrade(msgspec.Struct, frozen=True):
+    """Governance of Wormhole's own: a set of 20-byte signer addresses replaces the one before it. ``target_chain`` is
+    Wormhole's number; 0 is every chain.
+    """
+
+    target_chain: int
+    index: int
+    guardians: tuple[bytes, ...]

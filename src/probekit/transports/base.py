@@ -41,6 +41,7 @@ class Request:
     ``deadline_ns`` is absolute on the transport's monotonic clock and covers everything from name look-up to the last
     byte of the body (for ``stream=True``: to the end of the headers). ``url`` may hold a key in its path or query: show
     ``shown_url``. A header's value may be a :class:`~probekit.secret.Secret`; engines reveal it on the wire only.
+    ``repeatable`` is the caller's word that a POST only asks, so that it may go out again, or to another endpoint.
     """
 
     method: Method
@@ -52,6 +53,12 @@ class Request:
     limits: Limits = field(default_factory=Limits)
     max_redirects: int = 0
     attempt: int = 0
+    repeatable: bool = False
+
+    @property
+    def may_repeat(self) -> bool:
+        """Whether sending it again, or to somebody else, changes nothing."""
+        return self.method != "POST" or self.repeatable
 
     @property
     def shown_url(self) -> str:

@@ -16,8 +16,9 @@ from probekit.units import to_ns
 class Fallback:
     """Middleware: rewrites a request's origin to each endpoint in turn while the error says ``retry_other``.
 
-    A POST goes to the first of them only. An endpoint that failed is asked last for ``cool_down``. The request's URL is made
-    for the first endpoint; each try has an equal part of the time left, so that one that hangs leaves time for the others.
+    A POST that may have an effect goes to the first of them only. An endpoint that failed is asked last for ``cool_down``. The
+    request's URL is made for the first endpoint; each try has an equal part of the time left, so that one that hangs leaves
+    time for the others.
     """
 
     def __init__(
@@ -38,7 +39,7 @@ class Fallback:
 
     async def send(self, request: Request) -> Response:
         order = self._order()
-        if request.method == "POST":
+        if not request.may_repeat:
             # It may have taken effect where it failed: nobody else is asked without the caller's word.
             order = order[:1]
         for position, endpoint in enumerate(order):

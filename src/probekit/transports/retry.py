@@ -59,7 +59,8 @@ class _Budget:
 
 
 class Retry:
-    """Middleware: tries GET and HEAD again while the error says ``retry_same``; anything else goes out exactly once.
+    """Middleware: tries GET, HEAD and a POST that only asks again while the error says ``retry_same``; anything else goes out
+    exactly once.
 
     Never waits past the request's deadline: the error in hand is raised instead.
     """
@@ -79,7 +80,7 @@ class Retry:
         self._budget = _Budget(policy, clock)
 
     async def send(self, request: Request) -> Response:
-        if request.method == "POST" or self._policy.attempts == 1:
+        if not request.may_repeat or self._policy.attempts == 1:
             return await self._inner.send(request)
 
         def again(error: BaseException) -> bool:

@@ -17,6 +17,7 @@ from probekit.trust.registry import (
     PRO_STAGING,
 )
 from probekit.trust.sets import Emitter, SignerSet, Trust
+from probekit.trust.vaas import signed_by
 from probekit.trust.verification import Claim, Verifier, claim_of, verify
 
 __all__ = [
@@ -39,6 +40,7 @@ __all__ = [
     "attest",
     "check_parsed",
     "claim_of",
+    "signed_by",
     "signed_update",
     "verify",
 ]

@@ -94,13 +94,15 @@ class AttestedBytes(Attestation):
     """The accumulator updates of one answer, verified once for all feeds in it, when first asked.
 
     ``load`` yields the raw updates. One failing update fails its own feeds only. What the last trust asked about made of
-    them is kept, except for the sets' validity in time: that is asked of each ``at`` anew.
+    them is kept, except for the sets' validity in time: that is asked of each ``at`` anew. ``accept_superseded`` is for updates
+    of the past: whose set has been replaced since was rightly signed all the same.
     """
 
-    __slots__ = ("_cache", "_load")
+    __slots__ = ("_accept_superseded", "_cache", "_load")
 
-    def __init__(self, load: Callable[[], Sequence[bytes]]) -> None:
+    def __init__(self, load: Callable[[], Sequence[bytes]], *, accept_superseded: bool = False) -> None:
         self._load = load
+        self._accept_superseded = accept_superseded
         self._cache: tuple[Trust, dict[str, _Outcome]] | None = None
 
     @property
@@ -148,7 +150,7 @@ class AttestedBytes(Attestation):
         message, verified = outcome
         signer_set = trust.get(verified.root, verified.set_index)
         assert signer_set is not None  # the trust that verified it has it
-        check_validity(signer_set, trust, at)
+        check_validity(signer_set, trust, at, accept_superseded=self._accept_superseded)
         check_parsed(update, message, verified.slot)
         return signed_update(message, verified, update.metadata, source=self)
 

@@ -7,6 +7,8 @@ from datetime import timedelta
 from typing import Final
 
 from probekit.codecs import vaa as vaa_codec
+from probekit.codecs.governance import core
+from probekit.codecs.governance.core import encode_set_upgrade as encode_set_upgrade
 from probekit.codecs.vaa import Vaa
 from probekit.errors import DecodeError, SupersededSet, UnknownSet, VerificationError, WrongEmitter
 from probekit.model import TrustRoot
@@ -18,8 +20,6 @@ SUPERSEDED_FOR: Final = timedelta(hours=24)
 
 GOVERNANCE: Final = (1, bytes(31) + b"\x04")
 """(chain, address) that emits set upgrades on either root: Wormhole's own governance emitter."""
-_MODULE_CORE: Final = b"Core".rjust(32, b"\x00")
-_ACTION_UPGRADE: Final = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,7 +149,7 @@ class Trust:
             raise DecodeError(
                 f"set {message.set_index} may install set {message.set_index + 1}, not {index}", raw=message.payload, offset=35
             )
-        before = self._signer_of(message, tuple(TrustRoot) if root is None else (root,))
+        before = self.signer_of(message, tuple(TrustRoot) if root is None else (root,))
         name = f"set {before.index} of the {before.root} root"
         if before.expires_at is not None and installed_at > before.expires_at:
             raise SupersededSet(f"{name} expired at {before.expires_at}; it installs nothing at {installed_at}")
@@ -160,8 +160,10 @@ class Trust:
         new = SignerSet(before.root, index, signers, installed_at, None if known is None else known.expires_at)
         return self.with_set(replace(before, expires_at=installed_at.plus(SUPERSEDED_FOR))).with_set(new)
 
-    def _signer_of(self, message: Vaa, roots: tuple[TrustRoot, ...]) -> SignerSet:
-        """The trusted set, of one of these roots, that signed. Raises what is wrong with the signatures, by the first."""
+    def signer_of(self, message: Vaa, roots: tuple[TrustRoot, ...]) -> SignerSet:
+        """The trusted set, of one of these roots, that signed, whenever it counts. Raises ``UnknownSet``, or what is wrong with
+        the signatures, by the first.
+        """
         failure: VerificationError | None = None
         digest = message.digest()
         for root in roots:
@@ -178,26 +180,16 @@ class Trust:
 
 
 def decode_set_upgrade(payload: bytes) -> tuple[int, tuple[bytes, ...]]:
-    """New index and signers of a ``Core`` action 2 payload.
+    """New index and signers of a set upgrade for every chain: :mod:`probekit.codecs.governance.core`.
 
-    Layout: module 32 (``Core``, left-padded) · action u8 (2) · chain u16 (0: every chain) · index u32 · count u8 · 20 bytes
-    each. Raises ``DecodeError``. Source: Wormhole whitepaper 0002.
+    Raises ``DecodeError``, also for one that is for a single chain.
     """
-    if len(payload) < 40 or payload[:32] != _MODULE_CORE or payload[32] != _ACTION_UPGRADE:
-        raise DecodeError("not a set upgrade (module Core, action 2)", raw=payload, offset=0)
-    if payload[33:35] != b"\x00\x00":
-        chain = int.from_bytes(payload[33:35], "big")
-        raise DecodeError(f"a set upgrade for chain {chain} alone says nothing of the root's sets", raw=payload, offset=33)
-    count = payload[39]
-    if len(payload) != 40 + 20 * count or not count:
+    upgrade = core.decode_set_upgrade(payload)
+    if upgrade.target_chain != core.EVERY_CHAIN:
         raise DecodeError(
-            f"a set upgrade of {count} signers has {40 + 20 * count} bytes, not {len(payload)}", raw=payload, offset=39
+            f"a set upgrade for chain {upgrade.target_chain} alone says nothing of the root's sets", raw=payload, offset=33
         )
-    signers = tuple(payload[40 + 20 * i : 60 + 20 * i] for i in range(count))
-    return int.from_bytes(payload[35:39], "big"), signers
-
-
-def encode_set_upgrade(index: int, signers: tuple[bytes, ...]) -> bytes:
-    """The payload that installs a set, for every chain."""
-    head = _MODULE_CORE + bytes((_ACTION_UPGRADE, 0, 0)) + index.to_bytes(4, "big") + bytes((len(signers),))
-    return head + b"".join(signers)
+    signers = upgrade.guardians
+    if len(set(signers)) != len(signers) or not all(any(signer) for signer in signers):
+        raise DecodeError("a set upgrade names a signer twice, or address zero", raw=payload, offset=40)
+    return upgrade.index, signers

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+import contextlib
+from collections.abc import AsyncIterator, Awaitable, Callable
 from datetime import timedelta
 from typing import Any, TypeVar
 
@@ -56,6 +57,16 @@ class CountingTransport:
         """The requests since the last look."""
         asked, self.asked = self.asked, []
         return asked
+
+
+@contextlib.asynccontextmanager
+async def counting() -> AsyncIterator[CountingTransport]:
+    """A transport that counts, closed at the end."""
+    transport = CountingTransport()
+    try:
+        yield transport
+    finally:
+        await transport.aclose()
 
 
 class Chain:

@@ -10,7 +10,7 @@ import pytest
 from probekit.clients.evm import EvmClient
 from probekit.dev.anvil import anvil
 from probekit.transports.rpc import Endpoint
-from tests.system.evm.chain import Chain, CountingTransport
+from tests.system.evm.chain import Chain, counting
 from tests.system.evm.installed import require_anvil
 from tests.system.evm.solidity import contracts
 
@@ -27,11 +27,7 @@ async def nothing_is_left() -> AsyncIterator[None]:
 async def chain(nothing_is_left: None) -> AsyncIterator[Chain]:
     require_anvil()
     contracts()
-    transport = CountingTransport()
-    try:
-        async with anvil() as node:
-            endpoint = Endpoint(node.url, name="anvil", ws_url=node.ws_url)
-            async with EvmClient(endpoint, chain_id=node.chain_id, transport=transport) as client:
-                yield Chain(node, client, transport)
-    finally:
-        await transport.aclose()
+    async with counting() as transport, anvil() as node:
+        endpoint = Endpoint(node.url, name="anvil", ws_url=node.ws_url)
+        async with EvmClient(endpoint, chain_id=node.chain_id, transport=transport) as client:
+            yield Chain(node, client, transport)

@@ -1,4 +1,4 @@
-"""A TCP relay in front of a node: its connections can be cut, and new ones kept out for a while."""
+"""A TCP relay in front of a node: its connections can be cut, new ones kept out for a while, answers swallowed."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ class Relay:
         self._open: set[asyncio.StreamWriter] = set()
         self._tasks: set[asyncio.Task[None]] = set()
         self._closed = False
+        self._muted = False
         self.port = 0
         self.connections = 0
 
@@ -35,6 +36,15 @@ class Relay:
         finally:
             self._closed = False
 
+    @contextlib.contextmanager
+    def muted(self) -> Iterator[None]:
+        """While in it, the node hears everything and its answers are lost."""
+        self._muted = True
+        try:
+            yield
+        finally:
+            self._muted = False
+
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         if self._closed:
             writer.transport.abort()
@@ -43,11 +53,20 @@ class Relay:
         there, back = await asyncio.open_connection("127.0.0.1", self._target)
         self._open |= {writer, back}
         try:
-            await asyncio.gather(_pump(reader, back), _pump(there, writer))
+            await asyncio.gather(self._pump(reader, back), self._pump(there, writer, answers=True))
         finally:
             self._open -= {writer, back}
             writer.transport.abort()
             back.transport.abort()
+
+    async def _pump(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, *, answers: bool = False) -> None:
+        with contextlib.suppress(OSError):
+            while data := await reader.read(65_536):
+                if answers and self._muted:
+                    continue
+                writer.write(data)
+                await writer.drain()
+        writer.transport.abort()
 
     def accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         task = asyncio.ensure_future(self._serve(reader, writer))
@@ -58,14 +77,6 @@ class Relay:
         self._closed = True
         self.cut()
         await asyncio.gather(*self._tasks, return_exceptions=True)
-
-
-async def _pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    with contextlib.suppress(OSError):
-        while data := await reader.read(65_536):
-            writer.write(data)
-            await writer.drain()
-    writer.transport.abort()
 
 
 @contextlib.asynccontextmanager

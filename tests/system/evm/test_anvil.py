@@ -87,6 +87,9 @@ async def test_blocks_are_made_and_replaced(node: AnvilNode) -> None:
     assert (after.number, after.hash != before.hash) == (5, True)
     third = decode_block(await node.rpc("eth_getBlockByNumber", "0x3", False))
     assert decode_block(await node.rpc("eth_getBlockByNumber", "0x4", False)).parent_hash == third.hash
+    paid = {"from": node.accounts[0].address, "to": STRANGER, "value": "0x7"}
+    await node.reorg(1, [(paid, 0)])
+    assert ((await head(node)).number, await balance(node, STRANGER)) == (5, 7)
     await node.increase_time(timedelta(hours=1))
     await node.mine()
     assert (await head(node)).timestamp - after.timestamp >= 3600

@@ -18,7 +18,8 @@ from probekit.dev.anvil import anvil
 from probekit.errors import NotFound, RangeTooLarge, Reverted, RpcError
 from probekit.model.evm import Address, Log
 from probekit.model.pyth_evm import PythError
-from probekit.transports.rpc import EndpointState
+from probekit.transports.base import Limits
+from probekit.transports.rpc import EVM, EndpointPool, EndpointState
 from tests.system.evm.chain import GWEI, Chain, until
 
 pytestmark = [pytest.mark.system, pytest.mark.evm]
@@ -254,3 +255,17 @@ async def test_a_range_that_is_too_large_is_halved(chain: Chain) -> None:
     chain.transport.refuse = lambda body: {"code": -32005, "message": "query returned more than 0 results"}
     with pytest.raises(RangeTooLarge):
         await chain.client.logs(from_block=0, to_block=head)
+
+
+async def test_a_range_whose_answer_is_above_our_limit_is_halved(chain: Chain) -> None:
+    refuser = await chain.deploy("Refuser")
+    for number in range(8):
+        data = COUNT.calldata(number * 100, 100)
+        await chain.node.transact(sender=chain.payer.address, to=refuser, data=data, gas=hex(3_000_000))
+    limits = Limits(max_body_bytes=200_000)
+    async with (
+        EndpointPool(chain.endpoint, family=EVM, identity="31337", limits=limits) as pool,
+        EvmClient(chain_id=31337, pool=pool) as client,
+    ):
+        found = await client.logs(from_block=0, to_block=await client.block_number(), address=refuser)
+    assert [int.from_bytes(log.topics[1], "big") for log in found if isinstance(log, Log)] == list(range(800))

@@ -23,7 +23,7 @@ from probekit.model import FeedId, TrustRoot
 from probekit.model.evm import Address
 from probekit.trust.signing import SigningSet
 from tests.docs.blocks import ROOT, Block, of_kind, printed_as_said
-from tests.system.evm.chain import Chain, CountingTransport
+from tests.system.evm.chain import Chain, counting
 from tests.system.evm.installed import require_anvil
 from tests.system.evm.solidity import contracts
 from tests.system.evm.test_pyth import FEE, PERIOD_S, UNKNOWN, update
@@ -69,15 +69,15 @@ async def chain(nothing_is_left: None) -> AsyncIterator[Chain]:
     """Base as it is where the pages are read: finality behind the head, Multicall3, Pyth with a price, a token."""
     require_anvil()
     contracts()
-    transport = CountingTransport()
-    try:
-        async with anvil(chain_id=BASE) as node, EvmClient(node.url, chain_id=BASE, transport=transport) as client:
-            made = Chain(node, client, transport)
-            await node.mine(70, spacing=timedelta(seconds=1))
-            await made.with_multicall()
-            yield made
-    finally:
-        await transport.aclose()
+    async with (
+        counting() as transport,
+        anvil(chain_id=BASE) as node,
+        EvmClient(node.url, chain_id=BASE, transport=transport) as client,
+    ):
+        made = Chain(node, client, transport)
+        await node.mine(70, spacing=timedelta(seconds=1))
+        await made.with_multicall()
+        yield made
 
 
 async def deployed_pyth(chain: Chain) -> PythEvmClient:

@@ -5,15 +5,22 @@ from __future__ import annotations
 import asyncio
 from datetime import timedelta
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 from eth_account import Account as Signer
 
 from probekit import errors
+from probekit.clients.evm import EvmClient
+from probekit.clock import SYSTEM_CLOCK
 from probekit.codecs.evm.contract import Function
+from probekit.codecs.keccak import keccak256
+from probekit.dev.anvil import anvil
 from probekit.errors import DeadlineExceeded, RpcError, SendRefused
 from probekit.model.evm import Address
-from tests.system.evm.chain import GWEI, POLL, Chain, until
+from probekit.transports.rpc import PoolPolicy
+from tests.system.evm.chain import GWEI, POLL, Chain, counting, until
+from tests.system.evm.relay import relay
 
 pytestmark = [pytest.mark.system, pytest.mark.evm]
 
@@ -162,7 +169,7 @@ async def test_a_transaction_that_a_reorganisation_moves_is_told_by_its_new_bloc
     chain.transport.taken()
     waiting = asyncio.ensure_future(client.wait(sent, confirmations=4, poll=POLL, timeout=SOON))
     await until(lambda: _seen(chain, "eth_getTransactionReceipt"), "the wait has seen the first block")
-    await chain.node.rpc("anvil_reorg", 2, [["0x" + raw.hex(), 0]])
+    await chain.node.reorg(2, [(raw, 0)])
     second = await until(lambda: client.receipt(sent), "a second receipt")
     assert second.block_hash != first.block_hash
     chain.transport.taken()
@@ -205,6 +212,43 @@ async def test_a_dropped_transaction_can_be_sent_again(chain: Chain) -> None:
     assert await client.send(raw, cap_wei=CAP) == sent
     await chain.node.mine()
     assert (await client.wait(sent, poll=POLL, timeout=SOON)).receipt.succeeded
+
+
+async def test_a_wait_outlasts_a_node_that_restarts_and_ends_in_time_when_it_hangs(chain: Chain) -> None:
+    client = chain.client
+    sent = await client.send(chain.signed(0), cap_wei=CAP)
+    await client.wait(sent, poll=POLL, timeout=SOON)
+    state = await chain.node.rpc("anvil_dumpState")
+    port = urlsplit(chain.node.url).port
+    assert port is not None
+    chain.node.kill()
+    waiting = asyncio.ensure_future(client.wait(sent, confirmations=3, poll=POLL, timeout=SOON))
+    await until(lambda: _seen(chain, "eth_getTransactionReceipt", 3), "the wait goes on without a node")
+    async with anvil(port=port) as second:
+        await second.rpc("anvil_loadState", state)
+        await second.mine(3)
+        assert (await waiting).receipt.transaction_hash == sent
+        began_ns = SYSTEM_CLOCK.monotonic_ns()
+        with second.paused(), pytest.raises(DeadlineExceeded):
+            await client.wait(sent, poll=POLL, timeout=timedelta(seconds=1))
+        assert SYSTEM_CLOCK.monotonic_ns() - began_ns < 8 * 10**9
+
+
+async def test_a_send_whose_answer_is_lost_went_out_once_and_the_wait_finds_it(chain: Chain) -> None:
+    port = urlsplit(chain.node.url).port
+    assert port is not None
+    policy = PoolPolicy(timeout=timedelta(seconds=1))
+    async with counting() as transport, relay(port) as wire:
+        endpoint = f"http://127.0.0.1:{wire.port}"
+        async with EvmClient(endpoint, chain_id=31337, transport=transport, policy=policy) as client:
+            await client.block_number()
+            raw = chain.signed(0)
+            with wire.muted(), pytest.raises(DeadlineExceeded):
+                await client.send(raw, cap_wei=CAP)
+            assert transport.taken().count("eth_sendRawTransaction") == 1
+            sent = "0x" + keccak256(raw).hex()
+            assert (await client.wait(sent, poll=POLL, timeout=SOON)).receipt.succeeded
+    assert await chain.client.balance(NOBODY) == 1
 
 
 async def test_a_node_that_dies_at_the_send_is_asked_once_and_its_error_is_told(chain: Chain) -> None:

@@ -146,7 +146,7 @@ async def test_reads_in_a_batch_are_one_request(chain: Chain) -> None:
 
 
 async def test_a_node_that_hangs_is_left_at_the_pools_deadline(chain: Chain) -> None:
-    async with EvmClient(chain.endpoint, chain_id=31337, policy=PoolPolicy(timeout=timedelta(seconds=1))) as client:
+    async with EvmClient(chain.endpoint, chain_id=31337, policy=PoolPolicy(timeout=timedelta(seconds=2))) as client:
         await client.block_number()
         holder: Any = chain.payer.address
         with chain.node.paused(), pytest.raises(DeadlineExceeded):

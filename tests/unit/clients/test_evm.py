@@ -14,6 +14,8 @@ from eth_utils.address import to_checksum_address
 
 from probekit import errors
 from probekit.clients.evm import EvmClient
+from probekit.codecs.evm.contract import ContractCall, PreparedCall
+from probekit.model.evm import Address
 from probekit.testing import FakeClock, ReplyTransport, reply
 from probekit.transports.base import Request, Response
 from probekit.transports.rpc import PoolPolicy
@@ -45,14 +47,17 @@ class Chain:
         )
 
     def answer(self, request: Request) -> Response:
-        item = json.loads(request.body or b"")
+        asked = json.loads(request.body or b"")
+        body = [self.item(one) for one in asked] if isinstance(asked, list) else self.item(asked)
+        return reply(200, json.dumps(body), clock=self.clock)
+
+    def item(self, item: dict[str, Any]) -> dict[str, Any]:
         self.seen.append((item["method"], item["params"]))
         head = {"jsonrpc": "2.0", "id": item["id"]}
         try:
-            body = head | {"result": self.methods[item["method"]](item["params"])}
+            return head | {"result": self.methods[item["method"]](item["params"])}
         except errors.RpcError as error:
-            body = head | {"error": {"code": error.code, "message": error.message, "data": error.data}}
-        return reply(200, json.dumps(body), clock=self.clock)
+            return head | {"error": {"code": error.code, "message": error.message, "data": error.data}}
 
     def asked(self, method: str) -> list[list[Any]]:
         return [params for name, params in self.seen if name == method]
@@ -81,6 +86,43 @@ async def test_the_chain(chain: Chain) -> None:
         await chain.client.block("safe")
     with pytest.raises(ValueError, match="no block"):
         await chain.client.block(-1)
+
+
+async def test_many_blocks_are_one_request(chain: Chain) -> None:
+    def block(params: list[Any]) -> Any:
+        if params[0] == "0x9":
+            raise errors.RpcError("pruned history unavailable", code=4444)
+        return {"0x7": BLOCK, "0x8": None, "0xa": {"number": "0x1"}}[params[0]]
+
+    chain.methods["eth_getBlockByNumber"] = block
+    await chain.client.block(7)
+    before = len(chain.transport.requests)
+    found, *others = await chain.client.blocks([7, 8, 9, 10])
+    assert len(chain.transport.requests) == before + 1
+    assert found == await chain.client.block(7)
+    assert [type(one) for one in others] == [errors.NotFound, errors.NotServed, errors.DecodeError]
+    assert await chain.client.blocks([]) == []
+    with pytest.raises(ValueError, match="no block has the number -1"):
+        await chain.client.blocks([-1])
+
+
+async def test_a_simulation_has_its_value_its_gas_and_somebody_who_pays(chain: Chain) -> None:
+    call = ContractCall("seven", b"\xaa", lambda answer: answer)
+    prepared = PreparedCall(Address(TO), call, 5)
+    chain.methods["eth_call"] = lambda _: "0x07"
+    assert await chain.client.simulate(prepared, gas=50_000) == b"\x07"
+    assert chain.asked("eth_call") == [[{"to": TO, "data": "0xaa", "value": "0x5", "gas": "0xc350"}, "latest"]]
+
+    def poor(params: list[Any]) -> Any:
+        if len(params) < 3:
+            raise errors.RpcError("insufficient funds for transfer", code=-32000)
+        assert int(params[2][params[0]["from"]]["balance"], 16) > 10**18
+        return "0x08"
+
+    chain.methods["eth_call"] = poor
+    assert await chain.client.simulate(prepared) == b"\x08"
+    with pytest.raises(errors.RpcError, match="insufficient funds"):
+        await chain.client.simulate(prepared, sender=TO)
 
 
 async def test_accounts(chain: Chain) -> None:
@@ -134,6 +176,24 @@ async def test_a_range_of_logs_is_halved_until_the_provider_takes_it(chain: Chai
         await chain.client.logs(from_block=1, to_block=8)
 
 
+async def test_a_range_of_logs_is_halved_until_the_answer_is_not_too_large_for_us(chain: Chain) -> None:
+    class Bounded(ReplyTransport):
+        async def send(self, request: Request) -> Response:
+            response = await super().send(request)
+            if len(response.body) > 20_000:
+                raise errors.BodyTooLarge("too large", limit_bytes=20_000)
+            return response
+
+    chain.methods["eth_getLogs"] = lambda params: [
+        {**LOG, "blockNumber": hex(number)}
+        for number in range(int(params[0]["fromBlock"], 16), int(params[0]["toBlock"], 16) + 1)
+    ]
+    async with EvmClient("http://node.test/", chain_id=5, transport=Bounded(chain.answer), clock=chain.clock) as client:
+        found = await client.logs(from_block=100, to_block=399)
+    assert [log.block_number for log in found if not isinstance(log, errors.DecodeError)] == list(range(100, 400))
+    assert len(chain.asked("eth_getLogs")) > 3
+
+
 def signed(**changes: Any) -> bytes:
     return bytes(Account.sign_transaction(RAW | {"chainId": 5} | changes, KEY).raw_transaction)
 
@@ -184,6 +244,52 @@ async def test_a_receipt_of_a_block_that_is_not_the_chains_is_not_enough(chain: 
     chain.methods["eth_getBlockByNumber"] = lambda _: {**BLOCK, "hash": "0x" + "ef" * 32}
     with pytest.raises(errors.DeadlineExceeded):
         await chain.run(chain.client.wait(HASH, timeout=timedelta(seconds=30)))
+
+
+async def test_a_wait_outlasts_endpoints_that_fail_or_are_behind(chain: Chain) -> None:
+    told: list[Any] = [
+        errors.RpcInternal("no", code=-32603),
+        errors.NotServed("no", code=-32001),
+        errors.RpcRateLimited("slowly", code=429),
+        RECEIPT,
+    ]
+
+    def receipt(_: list[Any]) -> Any:
+        found = told.pop(0) if len(told) > 1 else told[0]
+        if isinstance(found, errors.RpcError):
+            raise found
+        return found
+
+    blocks = [None, BLOCK]  # The endpoint that answers for the block is one behind, once.
+    chain.methods["eth_getTransactionReceipt"] = receipt
+    chain.methods["eth_getBlockByNumber"] = lambda _: blocks.pop(0) if len(blocks) > 1 else blocks[0]
+    landing = await chain.run(chain.client.wait(HASH))
+    assert (landing.confirmations, landing.reorganised) == (1, 0)
+
+
+async def test_a_wait_ends_at_once_with_what_asking_again_does_not_mend(chain: Chain) -> None:
+    chain.methods["eth_getTransactionReceipt"] = lambda _: {"status": "maybe"}
+    with pytest.raises(errors.DecodeError):
+        await asyncio.wait_for(chain.client.wait(HASH), 5)
+    chain.methods["eth_chainId"] = lambda _: "0x6"
+    async with EvmClient("http://node.test/", chain_id=5, transport=chain.transport, clock=chain.clock) as other:
+        with pytest.raises(errors.WrongChain):
+            await chain.run(other.wait(HASH))
+
+
+async def test_a_wait_ends_in_time_when_nothing_answers(chain: Chain) -> None:
+    class Hanging(ReplyTransport):
+        async def send(self, request: Request) -> Response:
+            await asyncio.Event().wait()
+            raise AssertionError
+
+    transport = Hanging(chain.answer)
+    began_ns = chain.clock.monotonic_ns()
+    async with EvmClient("http://node.test/", chain_id=5, transport=transport, clock=chain.clock) as client:
+        with pytest.raises(errors.DeadlineExceeded, match="in time: no answer in time"):
+            await chain.run(client.wait(HASH, timeout=timedelta(seconds=3)))
+    # `run` turns the clock by half seconds.
+    assert chain.clock.monotonic_ns() - began_ns <= 4 * 10**9
 
 
 async def test_a_pool_of_another_chain_is_refused(chain: Chain) -> None:

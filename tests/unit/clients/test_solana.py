@@ -211,6 +211,19 @@ async def test_a_transaction_expires_by_block_height_not_by_time(cluster: Cluste
     assert (found.outcome, found.block_height) == ("expired", 101)
 
 
+async def test_a_node_that_has_not_seen_it_yet_does_not_make_it_expire(cluster: Cluster) -> None:
+    cluster.methods["getBlockHeight"] = lambda _: 5_000
+    cluster.methods["getSlot"] = lambda _: 100
+    slots = iter([90, 90, 95, 95, 100, 100])
+    cluster.methods["getSignatureStatuses"] = lambda _: {"context": {"slot": next(slots)}, "value": [None]}
+    assert (await confirm(cluster)).outcome == "expired"
+    assert next(slots, None) is None
+    statuses(cluster, status("finalized"))
+    cluster.methods["getBlockHeight"] = lambda _: errors.RpcError("internal error", code=-32603)
+    with pytest.raises(errors.DeadlineExceeded, match="internal error"):
+        await confirm(cluster, timeout=timedelta(seconds=20))
+
+
 async def test_what_landed_long_ago_is_found_in_the_archive(cluster: Cluster) -> None:
     cluster.methods["getBlockHeight"] = lambda _: 5_000
     cluster.methods["getSignatureStatuses"] = lambda params: cluster.contextual(

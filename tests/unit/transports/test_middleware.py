@@ -172,6 +172,23 @@ async def test_a_post_goes_out_exactly_once() -> None:
     assert attempts == [0]
 
 
+async def test_a_post_that_only_asks_is_asked_again_here_and_elsewhere() -> None:
+    clock = FakeClock()
+    inner, attempts = failing(ConnectError("1"), reply(200))
+    asking = Request("POST", "http://one/x", body=b"{}", repeatable=True)
+    assert (await drive(clock, retrying(inner, clock).send(asking))).status == 200
+    assert attempts == [0, 1]
+    asked: list[str] = []
+
+    def handler(request: Request) -> Response | Exception:
+        asked.append(request.url)
+        return ConnectError("refused") if len(asked) == 1 else reply(200)
+
+    fallback = Fallback(ReplyTransport(handler), ["http://one", "http://two"], clock=clock)
+    assert (await fallback.send(asking)).status == 200
+    assert asked == ["http://one/x", "http://two/x"]
+
+
 async def test_the_budget_ends_a_storm_and_refills() -> None:
     clock = FakeClock()
     inner, attempts = failing(ConnectError("down"))
@@ -432,3 +449,9 @@ async def test_a_post_that_fails_is_not_sent_to_another_endpoint() -> None:
     with pytest.raises(ConnectError):
         await fallback.send(replace(get(), method="POST", body=b"{}"))
     assert asked == ["http://one/x"]
+
+
+def test_what_may_be_sent_again() -> None:
+    assert get().may_repeat
+    assert not replace(get(), method="POST").may_repeat
+    assert replace(get(), method="POST", repeatable=True).may_repeat

@@ -152,6 +152,9 @@ def test_every_mutation_of_an_upgrade_payload_decodes_or_is_a_decode_error() -> 
     assert not all(outcomes)
     with pytest.raises(errors.DecodeError):
         decode_set_upgrade(encode_set_upgrade(2, ()))
+    for signers in ((b"a" * 20, b"a" * 20), (b"a" * 20, bytes(20))):
+        with pytest.raises(errors.DecodeError, match="twice, or address zero"):
+            decode_set_upgrade(encode_set_upgrade(2, signers))
 
 
 def test_sets_and_trusts_are_checked_when_made() -> None:

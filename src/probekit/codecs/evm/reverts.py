@@ -1,8 +1,9 @@
-"""Why a contract reverted, from its revert data: Solidity's own two errors, those of Pyth and of its Wormhole receiver.
+"""Why a contract reverted, from its revert data: Solidity's own two errors, those of Pyth, its Wormhole receiver and Entropy.
 
 Custom errors are the 4-byte selector of their signature, here without arguments. Sources: Solidity documentation, "Error
-handling"; pyth-crosschain ``target_chains/ethereum/sdk/solidity/PythErrors.sol`` and
-``target_chains/ethereum/contracts/contracts/wormhole-receiver/ReceiverMessages.sol``.
+handling"; pyth-crosschain ``target_chains/ethereum/sdk/solidity/PythErrors.sol``,
+``target_chains/ethereum/contracts/contracts/wormhole-receiver/ReceiverMessages.sol`` and
+``target_chains/ethereum/entropy_sdk/solidity/EntropyErrors.sol``.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from typing import Final
 from probekit.codecs.evm import abi
 from probekit.codecs.evm.contract import SELECTOR_SIZE, selector
 from probekit.errors import DecodeError, Reverted
-from probekit.model.pyth_evm import PythError, PythRevert
+from probekit.model.pyth_evm import EntropyError, PythError, PythRevert
 
 CAUSES: Final = {
     PythError.PRICE_FEED_NOT_FOUND: "the feed was never pushed to this contract",
@@ -30,7 +31,7 @@ CAUSES: Final = {
     PythError.INVALID_GOVERNANCE_TARGET: "a governance message for another chain or module",
     PythError.INVALID_GOVERNANCE_DATA_SOURCE: "an emitter that does not govern this contract",
     PythError.OLD_GOVERNANCE_MESSAGE: "a governance message that is not after the last executed one",
-    PythError.INVALID_WORMHOLE_ADDRESS_TO_SET: "the proposed receiver does not verify the message that proposes it",
+    PythError.INVALID_WORMHOLE_ADDRESS_TO_SET: "the proposed receiver has no code, or does not verify what proposes it",
     PythError.NEGATIVE_INPUT_PRICE: "a negative price to convert",
     PythError.INVALID_INPUT_EXPO: "an exponent that cannot be converted",
     PythError.COMBINED_PRICE_OVERFLOW: "a combined price beyond its type",
@@ -39,6 +40,25 @@ CAUSES: Final = {
     PythError.SIGNATURE_INDEXES_NOT_ASCENDING: "a VAA whose signatures are not in the order of their index",
 }
 """Errors without arguments, by name, each with its usual cause."""
+
+ENTROPY_CAUSES: Final = {
+    EntropyError.ASSERTION_FAILURE: "an argument that the contract rules out",
+    EntropyError.PROVIDER_ALREADY_REGISTERED: "the provider is registered already",
+    EntropyError.NO_SUCH_PROVIDER: "the provider never registered here",
+    EntropyError.NO_SUCH_REQUEST: "no such request is held: fulfilled already, or never made",
+    EntropyError.OUT_OF_RANDOMNESS: "the provider's hash chain is used up; it must register a new one",
+    EntropyError.INSUFFICIENT_FEE: CAUSES[PythError.INSUFFICIENT_FEE],
+    EntropyError.INCORRECT_REVELATION: "a contribution that does not fit the request's commitment",
+    EntropyError.INVALID_UPGRADE_MAGIC: "an implementation of another contract",
+    EntropyError.UNAUTHORIZED: "a caller that may not do this",
+    EntropyError.BLOCKHASH_UNAVAILABLE: "in the request's own block, or more than 256 blocks after it",
+    EntropyError.INVALID_REVEAL_CALL: "the wrong way to reveal this request, or its callback is under way",
+    EntropyError.LAST_REVEALED_TOO_OLD: "too many requests since the provider's last revelation; it must advance",
+    EntropyError.UPDATE_TOO_OLD: "a commitment that is not after the current one",
+    EntropyError.INSUFFICIENT_GAS: "the callback failed, and had less gas than the request promises it",
+    EntropyError.MAX_GAS_LIMIT_EXCEEDED: "a callback's gas limit above 655,350,000",
+}
+"""Entropy's errors, by name, each with its usual cause."""
 
 PANICS: Final = {
     0x00: "generic panic of the compiler",
@@ -57,6 +77,7 @@ PANICS: Final = {
 ERROR_STRING: Final = selector("Error(string)")
 PANIC: Final = selector("Panic(uint256)")
 SELECTORS: Final = {selector(f"{error}()"): error for error in PythError}
+ENTROPY_SELECTORS: Final = {selector(f"{error}()"): error for error in EntropyError}
 
 
 def decode_revert(data: bytes) -> PythRevert:
@@ -68,11 +89,13 @@ def decode_revert(data: bytes) -> PythRevert:
         return _with_message(head, rest, data)
     if head == PANIC:
         return _with_code(head, rest, data)
-    error = SELECTORS.get(head)
-    if error is None:
-        return PythRevert("", head, "an error this release does not know", data)
+    error, entropy = SELECTORS.get(head), ENTROPY_SELECTORS.get(head)
     more = f" (with {len(rest)} bytes that the error does not have)" if rest else ""
-    return PythRevert(str(error), head, CAUSES[error] + more, data, error=error)
+    if error is not None:
+        return PythRevert(str(error), head, CAUSES[error] + more, data, error=error, entropy_error=entropy)
+    if entropy is not None:
+        return PythRevert(str(entropy), head, ENTROPY_CAUSES[entropy] + more, data, entropy_error=entropy)
+    return PythRevert("", head, "an error this release does not know", data)
 
 
 def revert_of(error: BaseException) -> PythRevert | None:
@@ -112,6 +135,6 @@ def encode_revert(name: str, *, message: str = "", code: int = 0) -> bytes:
         return ERROR_STRING + abi.encode("string", (message,))
     if name == "Panic":
         return PANIC + abi.encode("uint256", (code,))
-    if name not in SELECTORS.values():
+    if name not in SELECTORS.values() and name not in ENTROPY_SELECTORS.values():
         raise ValueError(f"no error {name!r} is known")
     return selector(f"{name}()")

@@ -9,6 +9,7 @@ from eth_account import Account
 
 from probekit.clients.evm import EvmClient, Heads
 from probekit.codecs.evm import erc20
+from probekit.codecs.evm.contract import PreparedCall
 from probekit.errors import DeadlineExceeded, DecodeError, NotFound, SendRefused
 from probekit.model.evm import Address
 from probekit.transports.base import Request, Response
@@ -158,6 +159,15 @@ TABLE = Table(
             ),
             tells=lambda heads: errors_in([heads.safe, heads.finalized]),
         ),
+        Row(
+            "blocks",
+            lambda evm: evm.blocks([90, 91, 92]),
+            lambda blocks: [block.number for block in blocks] == [90, 91, 92],
+            empty=Case({"eth_getBlockByNumber": None}, NotFound),
+            malformed=Case(instead_of("eth_getBlockByNumber", hex(91), {"number": 7}), one_bad),
+            tells=errors_in,
+        ),
+        Row("gas_fees", lambda evm: evm.gas_fees(2, percentiles=[50]), lambda fees: fees.next_base_fee == 9),
         Row("fee_history", lambda evm: evm.fee_history(2), lambda fees: fees.base_fees == (7, 8, 9)),
         Row("balance", lambda evm: evm.balance(WALLET), 7),
         Row("nonce", lambda evm: evm.nonce(WALLET), 9),
@@ -174,6 +184,13 @@ TABLE = Table(
             lambda evm: evm.read(TOKEN, erc20.balance_of(Address(WALLET))),
             41,
             empty=Case({"eth_call": "0x"}, DecodeError),
+            malformed=Case({"eth_call": "0x01"}, DecodeError),
+        ),
+        Row(
+            "simulate",
+            lambda evm: evm.simulate(PreparedCall(Address(TOKEN), erc20.balance_of(Address(WALLET)), 0)),
+            41,
+            empty=Case({"eth_call": "0x", "eth_getCode": "0x"}, NotFound),
             malformed=Case({"eth_call": "0x01"}, DecodeError),
         ),
         Row(
@@ -239,6 +256,8 @@ TABLE = Table(
             lambda landing: (landing.confirmations, landing.receipt.succeeded) == (1, True),
             empty=Case({"eth_getTransactionReceipt": None}, DeadlineExceeded),
             within_s=180,
+            # It waits on while nobody answers.
+            instead=dict.fromkeys(("http_429", "http_5xx", "hang"), DeadlineExceeded),
         ),
     ],
 )

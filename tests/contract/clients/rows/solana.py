@@ -9,7 +9,7 @@ from probekit.clients.solana import GENESIS, SolanaClient
 from probekit.codecs.solana.addresses import TOKEN_2022_PROGRAM, TOKEN_PROGRAM
 from probekit.codecs.solana.rpc import encode_account
 from probekit.codecs.solana.token import encode_mint, encode_token_account
-from probekit.errors import NotFound, SendRefused
+from probekit.errors import DeadlineExceeded, NotFound, SendRefused
 from probekit.model.pubkey import Pubkey, base58
 from probekit.model.solana import Account, NodeHealth, TokenAccount, TokenExtension, TokenMint
 from probekit.transports.rpc import Endpoint, EndpointState
@@ -45,6 +45,10 @@ class TokenCluster(Cluster):
         )
         self.methods |= {
             "getEpochInfo": lambda _: {"epoch": 1, "slotIndex": 2, "slotsInEpoch": 432, "absoluteSlot": 100, "blockHeight": 90},
+            "getRecentPrioritizationFees": lambda _: [
+                {"slot": 98, "prioritizationFee": 0},
+                {"slot": 99, "prioritizationFee": 7},
+            ],
             "getVersion": lambda _: {"solana-core": "3.0.1", "feature-set": 7},
             "getProgramAccounts": lambda _: self.contextual(self.listed(HELD, MINT)),
             "getTokenAccountsByOwner": self.tokens,
@@ -130,6 +134,16 @@ TABLE = Table(
         Row("block_height", lambda sol: sol.block_height(), 90),
         Row("genesis_hash", lambda sol: sol.genesis_hash(), GENESIS["devnet"]),
         Row("epoch", lambda sol: sol.epoch(), lambda epoch: (epoch.epoch, epoch.slots_left) == (1, 430)),
+        Row(
+            "priority_fees",
+            lambda sol: sol.priority_fees(),
+            lambda fees: ([one.micro_lamports for one in fees.slots], fees.errors) == ([0, 7], ()),
+            empty=Case({"getRecentPrioritizationFees": []}, lambda fees: fees.slots == ()),
+            malformed=Case(
+                {"getRecentPrioritizationFees": lambda right, _: [*right, {"slot": "?"}]},
+                lambda fees: (len(fees.slots), len(fees.errors)) == (2, 1),
+            ),
+        ),
         Row("version", lambda sol: sol.version(), lambda version: version.core == "3.0.1"),
         Row("health", lambda sol: sol.health(), NodeHealth(True)),
         Row(
@@ -225,6 +239,8 @@ TABLE = Table(
                 lambda found: (found.outcome, found.block_height) == ("expired", 90),
             ),
             within_s=180,
+            # It waits on while nobody answers.
+            instead=dict.fromkeys(("http_429", "http_5xx", "hang"), DeadlineExceeded),
         ),
         Row(
             "signatures_for",

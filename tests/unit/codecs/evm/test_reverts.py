@@ -9,6 +9,8 @@ from hypothesis import strategies as st
 
 from probekit.codecs.evm.reverts import (
     CAUSES,
+    ENTROPY_CAUSES,
+    ENTROPY_SELECTORS,
     ERROR_STRING,
     PANIC,
     PANICS,
@@ -19,12 +21,23 @@ from probekit.codecs.evm.reverts import (
     reverted,
 )
 from probekit.errors import RpcError
-from probekit.model.pyth_evm import PythError
+from probekit.model.pyth_evm import EntropyError, PythError
 from tests.support.mutation import mutations
 
 
 def test_every_error_has_its_cause() -> None:
     assert set(CAUSES) == set(PythError) == set(SELECTORS.values())
+    assert set(ENTROPY_CAUSES) == set(EntropyError) == set(ENTROPY_SELECTORS.values())
+
+
+@pytest.mark.parametrize("name", ENTROPY_CAUSES)
+def test_every_error_of_entropy(name: EntropyError) -> None:
+    data = encode_revert(name)
+    found = decode_revert(data)
+    assert (found.name, found.cause, found.entropy_error, found.data) == (str(name), ENTROPY_CAUSES[name], name, data)
+    # One error is declared by both contracts.
+    assert found.error is (PythError.INSUFFICIENT_FEE if name is EntropyError.INSUFFICIENT_FEE else None)
+    assert "with 4 bytes" in decode_revert(data + b"rest").cause
 
 
 @pytest.mark.parametrize("name", CAUSES)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from eth_utils.crypto import keccak
 
-from probekit.codecs.evm import eip1967, erc20, multicall, pyth, pyth_events, reverts, wormhole
+from probekit.codecs.evm import eip1967, entropy, entropy_events, erc20, multicall, pyth, pyth_events, reverts, wormhole
 from probekit.codecs.evm.contract import Event, Function, selector
 
 PYTH = {
@@ -83,6 +83,32 @@ ERC20 = {
     "name()": "06fdde03",
 }
 BEACON = {"implementation()": "5c60da1b"}
+ENTROPY = {
+    "getDefaultProvider()": "82ee990c",
+    "getFee(address)": "b88c9148",
+    "getFeeV2()": "8204b67a",
+    "getFeeV2(uint32)": "ca1642e1",
+    "getFeeV2(address,uint32)": "7ab2ac36",
+    "getPythFee()": "7e0020af",
+    "getAccruedPythFees()": "c970835c",
+    "getProviderInfo(address)": "7583902f",
+    "getProviderInfoV2(address)": "2f9b787b",
+    "getRequest(address,uint64)": "6151ab1f",
+    "getRequestV2(address,uint64)": "754a3600",
+    "requestV2()": "7b43155d",
+    "requestV2(uint32)": "0bed189f",
+    "requestV2(address,uint32)": "0e33da29",
+    "requestV2(address,bytes32,uint32)": "f77b45e1",
+    "requestWithCallback(address,bytes32)": "19cb825f",
+    "request(address,bytes32,bool)": "93cbf217",
+    "revealWithCallback(address,uint64,bytes32,bytes32)": "3d30bc0e",
+    "reveal(address,uint64,bytes32,bytes32)": "9371df51",
+    "_entropyCallback(uint64,address,bytes32)": "52a5f1f8",
+    "version()": "54fd4d50",
+    "getAdmin()": "6e9960c3",
+    "proposedAdmin()": "32f751ec",
+    "owner()": "8da5cb5b",
+}
 ERRORS = {
     "PriceFeedNotFound": "14aebe68",
     "StalePrice": "19abf40e",
@@ -107,6 +133,39 @@ ERRORS = {
     "VmVersionIncompatible": "6ce2251a",
     "SignatureIndexesNotAscending": "9ad79794",
 }
+ENTROPY_ERRORS = {
+    "NoSuchProvider": "df51c431",
+    "NoSuchRequest": "c4237352",
+    "OutOfRandomness": "3e515085",
+    "InsufficientFee": "025dbdd4",
+    "IncorrectRevelation": "b8be1a8d",
+    "Unauthorized": "82b42900",
+    "BlockhashUnavailable": "92555c0e",
+    "InvalidRevealCall": "50f0dc92",
+    "LastRevealedTooOld": "b28d9c76",
+    "UpdateTooOld": "5e5b3f1b",
+    "InsufficientGas": "1c26714c",
+    "MaxGasLimitExceeded": "9376b93b",
+    "AssertionFailure": "d82dd966",
+    "ProviderAlreadyRegistered": "da041bdf",
+    "InvalidUpgradeMagic": "b463ce7a",
+}
+ENTROPY_TOPICS = {
+    "REQUESTED_V2": "209bbfee3369097c31c36ce42994bdcac394866c881f603fb6296f240d6c37db",
+    "REVEALED_V2": "2231996cc9de260d163cd345089fea7819252b40215c738556aa144a0a11ed47",
+    "REQUESTED_WITH_CALLBACK_V1": "a4c85ab66677ced5caabbbba151714887944b9e0fee05f320e42a1b13a01fbc6",
+    "REVEALED_WITH_CALLBACK_V1": "40be225f151772416d8785647e5641a0b53507623d0ee3fb88802b7d6bdbf728",
+    "CALLBACK_FAILED_V1": "c73c4cbf6f2bace8893b1283ee0e044c059ef9b80765820f4cc22b5ace139b5b",
+    "REQUESTED_V1": "20e2c2fc72b2cb9fbae9d7d8fd4bdf5bdcc4579043e1e9854e2baf045b6a31d3",
+    "REVEALED_V1": "39c729f66b0c8aa543d92bc83fb7e0914c9701326b96365b593f28ba706976e4",
+    "REGISTERED_V2": "b5ca2dfb0bd25603299b76fefa9fbe3abdc9f951bdfb7ffd208f93ab7f8e203c",
+    "FEE_UPDATED_V2": "2b876e4a8eb641937e15aa02b7b90d376ce4661b51337661d76d330d23aed536",
+    "GAS_LIMIT_UPDATED_V2": "92ec5e11b09fd199655525004a1861acf5dd00f3a672ea8c750ec8bbf7ef6190",
+    "URI_UPDATED_V2": "61e70b9f3f2fcdff8071ea3b7dba108a38e7c1e59d0d9ddf60462a6c4cee85ea",
+    "PYTH_FEE_SET": "b73e06a6ae37bdd616d5087ef40ccc7ca25ea84e7cfa93dbf9a2815e2cdde674",
+    "DEFAULT_PROVIDER_SET": "3db81271b05fbf6a656114a99415fdfd27fadb1a34c9a139eb029fba4f6dfdb0",
+}
+"""Of the rest no published topic is at hand; theirs is checked by another keccak of the signature in the source."""
 TOPICS = {
     "PriceFeedUpdate": "d06a6b7f4918494b3719217d1802786c1f5112a6c1d88fe2cfec00b4584f6aec",
     "BatchPriceFeedUpdate": "943f0e8a16c19895fb87cbeb1a349ed86d7f31923089dd36c1a1ed5e300f267b",
@@ -126,8 +185,8 @@ TOPICS = {
 
 @pytest.mark.parametrize(
     ("module", "published"),
-    [(pyth, PYTH), (wormhole, WORMHOLE), (multicall, MULTICALL), (erc20, ERC20), (eip1967, BEACON)],
-    ids=["pyth", "wormhole", "multicall", "erc20", "eip1967"],
+    [(pyth, PYTH), (wormhole, WORMHOLE), (multicall, MULTICALL), (erc20, ERC20), (eip1967, BEACON), (entropy, ENTROPY)],
+    ids=["pyth", "wormhole", "multicall", "erc20", "eip1967", "entropy"],
 )
 def test_every_function_has_its_published_selector(module: object, published: dict[str, str]) -> None:
     found = {one.signature: one.selector.hex() for one in vars(module).values() if isinstance(one, Function)}
@@ -140,12 +199,24 @@ def test_every_event_has_its_published_topic() -> None:
     assert {one.name for one in pyth_events.EVENTS} == set(TOPICS)
 
 
+def test_every_event_of_entropy_has_its_published_topic() -> None:
+    found = {name: one for name, one in vars(entropy_events).items() if isinstance(one, Event)}
+    assert {name: found[name].topic.hex() for name in ENTROPY_TOPICS} == ENTROPY_TOPICS
+    assert set(entropy_events.EVENTS) == set(found.values())
+    for event in found.values():
+        assert event.topic == keccak(text=event.signature)
+
+
+def test_every_error_of_entropy_has_its_published_selector() -> None:
+    assert {name: found.hex() for found, name in reverts.ENTROPY_SELECTORS.items()} == ENTROPY_ERRORS
+
+
 def test_every_error_has_its_published_selector() -> None:
     assert {name: found.hex() for found, name in reverts.SELECTORS.items()} == ERRORS
     assert (reverts.ERROR_STRING.hex(), reverts.PANIC.hex()) == ("08c379a0", "4e487b71")
 
 
-@pytest.mark.parametrize("signature", [*PYTH, *WORMHOLE, *MULTICALL, *ERC20, "Error(string)"])
+@pytest.mark.parametrize("signature", [*PYTH, *WORMHOLE, *MULTICALL, *ERC20, *ENTROPY, "Error(string)"])
 def test_selectors_by_another_keccak(signature: str) -> None:
     assert selector(signature) == keccak(text=signature)[:4]
 

@@ -1,0 +1,1 @@
+"""Pyth Pro (Lazer): payloads, signed envelopes, JSON answers, messages, frames, symbols, and the on-chain verifiers."""
