@@ -287,15 +287,16 @@ class EvmClient:
         take state overrides. Raises ``Reverted``, ``NotFound``, and the node's own refusal of a sender who cannot pay.
         """
         to, call, value = prepared.to, prepared.call, prepared.value_wei
-        try:
-            return await self.read(to, call, at, value=value, sender=sender, gas=gas)
-        except RpcError as refusal:
-            if sender is not None or not value or type(refusal) is not RpcError:
-                raise
+        with self.pool.one_deadline():
             try:
-                return await self.read(to, call, at, value=value, sender=_PAYER, balances={_PAYER: _PLENTY_WEI}, gas=gas)
-            except RpcError as second:
-                raise refusal if type(second) is RpcError else second from None
+                return await self.read(to, call, at, value=value, sender=sender, gas=gas)
+            except RpcError as refusal:
+                if sender is not None or not value or type(refusal) is not RpcError:
+                    raise
+                try:
+                    return await self.read(to, call, at, value=value, sender=_PAYER, balances={_PAYER: _PLENTY_WEI}, gas=gas)
+                except RpcError as second:
+                    raise refusal if type(second) is RpcError else second from None
 
     async def multicall(self, calls: Sequence[tuple[str, ContractCall[T]]], at: BlockTag | Block = "latest") -> Reads[T]:
         """Many reads at one block, (contract, call) pairs: each its value or its own error, in order.
