@@ -14,7 +14,7 @@ from probekit.testing import FakeClock, reply
 from probekit.transports.base import Capabilities, Request, Response
 from probekit.units import NS_PER_S
 
-Answer = Callable[[Request], Response | Awaitable[Response]]
+Answer = Callable[[Request], Response | Exception | Awaitable[Response | Exception]]
 Fault = Callable[[Request], Response | Exception | Awaitable[Response | Exception | None] | None]
 
 FIRST, SPARE = "http://node.test", "http://spare.test"
@@ -56,6 +56,8 @@ class Wire:
             response = self.answer(request)
             if inspect.isawaitable(response):
                 response = await response
+            if isinstance(response, Exception):
+                raise response
             return response if self.edit is None else self.edit(request, response)
         finally:
             self.under_way -= 1

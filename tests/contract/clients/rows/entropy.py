@@ -12,7 +12,8 @@ from tests.contract.clients.rows.pyth_evm import GARBAGE, NO_CONTRACT
 from tests.contract.clients.table import Case, Row, Table, errors_in
 from tests.contract.clients.wire import RpcWorld
 from tests.unit.clients.contracts import HEAD
-from tests.unit.clients.test_entropy import BOTH, ENTROPY, LIMIT, PROVIDER, Chain, request, tell
+from tests.unit.clients.test_entropy import BOTH, ENTROPY, LIMIT, PROVIDER, Chain, tell
+from tests.unit.codecs.evm.test_entropy import request
 
 
 def world(spare: bool) -> RpcWorld:
