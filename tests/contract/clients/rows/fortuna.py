@@ -65,7 +65,7 @@ TABLE = Table(
     ],
     excused={
         "rpc_error": "plain HTTP: there are no JSON-RPC error objects",
-        "wrong_chain": "a service of all chains: no endpoint serves a wrong one",
+        "wrong_chain": "a service of no one chain: no endpoint serves a wrong one",
         "spare": "one provider has one service: nobody else knows its numbers",
     },
 )

@@ -113,6 +113,6 @@ TABLE = Table(
     ],
     excused={
         "rpc_error": "plain HTTP: there are no JSON-RPC error objects",
-        "wrong_chain": "a service of all chains: no endpoint serves a wrong one",
+        "wrong_chain": "a service of no one chain: no endpoint serves a wrong one",
     },
 )
