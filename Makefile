@@ -26,7 +26,7 @@ help: ## Show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
 
 .PHONY: demo
-demo: $(DEMO_STAMP) ## Watch prices from a sandbox, break eight things, see each verdict turn and recover (about 80 s)
+demo: $(DEMO_STAMP) ## Watch prices from a sandbox, break eight things, see each verdict turn and recover (about a minute)
 	$(BIN)/python -m probekit.dev.demo
 
 .PHONY: test

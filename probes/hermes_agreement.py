@@ -14,6 +14,8 @@ from probekit.checks import Agreement, Check, SignedPoint, StreamContinuity
 from probekit.codecs import accumulator, vaa
 from probekit.errors import DecodeError, ProbekitError, StreamClosed
 
+PRICE = b"\x00"
+"""The type byte of a price message."""
 HISTORY = 32
 """Signed points kept per feed and endpoint: how far apart two endpoints may be and still share a slot."""
 
@@ -26,6 +28,7 @@ class Options(pk.Options, frozen=True, kw_only=True):
     max_silence: Annotated[timedelta, pk.doc("how long a stream may bring nothing at all")] = timedelta(seconds=10)
 
     def __post_init__(self) -> None:
+        self.require("feeds", "max_delay", "max_silence")
         if len(set(self.endpoints)) < 2:
             raise ValueError("agreement needs at least two different endpoints")
 
@@ -50,7 +53,7 @@ async def targets(ctx: pk.Context[Options]) -> Sequence[pk.Target]:
 
 
 def signed_points(batch: pk.Batch) -> dict[str, SignedPoint]:
-    """Feed id -> its signed message in this batch. Raises ``DecodeError``."""
+    """Feed id -> its signed price message in this batch. Raises ``DecodeError``."""
     points = {}
     for raw in batch.signed_bytes():
         update = accumulator.decode(raw)
@@ -60,7 +63,9 @@ def signed_points(batch: pk.Batch) -> dict[str, SignedPoint]:
         if root is None:
             raise DecodeError(f"signed by the unknown emitter {signed.emitter_address.hex()}", raw=raw)
         for message, _ in update.proven:
-            points[message[1:33].hex()] = SignedPoint(root, slot, message.hex())
+            # A message of another type about the same feed is another message, not another price.
+            if message[:1] == PRICE:
+                points[message[1:33].hex()] = SignedPoint(root, slot, message.hex())
     return points
 
 

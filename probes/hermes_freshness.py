@@ -24,6 +24,14 @@ class Options(pk.Options, frozen=True, kw_only=True):
     max_conf: Annotated[pk.Bps, pk.doc("widest conf, as a part of the price")] = pk.Bps.parse("200bps")
     max_silence: Annotated[timedelta, pk.doc("how long the stream may bring nothing at all")] = timedelta(seconds=10)
 
+    def __post_init__(self) -> None:
+        self.require("feeds", "max_age", "warn_age", "max_conf", "max_silence")
+        for asset_class, limit in self.max_age_by_asset_class.items():
+            if limit <= timedelta(0):
+                raise ValueError(f"max_age_by_asset_class: {asset_class} must be positive, not {limit}")
+        if self.warn_age is not None and self.warn_age >= self.max_age:
+            raise ValueError(f"warn_age must be below max_age: {self.warn_age} is not below {self.max_age}")
+
 
 async def hermes(ctx: pk.Context[Options]) -> pk.HermesClient:
     options = ctx.options

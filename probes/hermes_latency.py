@@ -30,6 +30,11 @@ class Options(pk.Options, frozen=True, kw_only=True):
     samples: Annotated[int, pk.doc("how many measurements the percentile is over")] = 60
     timeout: Annotated[timedelta, pk.doc("when a measurement is given up")] = timedelta(seconds=8)
 
+    def __post_init__(self) -> None:
+        self.require("feeds", "rest_budget", "stream_budget", "timeout")
+        for budget in (self.rest_budget, self.stream_budget):
+            LatencyBudget(budget, self.percentile, self.samples)
+
 
 def rest_id(options: Options) -> str:
     return f"rest {pk.Target.endpoint(options.endpoint).id}"

@@ -22,6 +22,13 @@ class SignerSetOption(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     index: int
     signers: tuple[str, ...]
 
+    def __post_init__(self) -> None:
+        self.signer_set()
+
+    def signer_set(self) -> SignerSet:
+        """The set itself. Raises ``ValueError`` where it cannot be one."""
+        return SignerSet.of(pk.TrustRoot(self.root), self.index, *self.signers)
+
 
 class Options(pk.Options, frozen=True, kw_only=True):
     endpoint: Annotated[str, pk.doc("base URL of the Hermes service")] = "https://hermes.pyth.network"
@@ -37,6 +44,10 @@ class Options(pk.Options, frozen=True, kw_only=True):
         seconds=5
     )
 
+    def __post_init__(self) -> None:
+        self.require("feeds", "max_latency")
+        trust_of(self)
+
 
 _NETWORKS = {"mainnet": pk.trust.MAINNET, "staging": pk.trust.PRO_STAGING, "beta": pk.trust.BETA}
 
@@ -44,8 +55,7 @@ _NETWORKS = {"mainnet": pk.trust.MAINNET, "staging": pk.trust.PRO_STAGING, "beta
 def trust_of(options: Options) -> Trust:
     """The trust the options ask for."""
     if options.signer_sets:
-        sets = tuple(SignerSet.of(pk.TrustRoot(one.root), one.index, *one.signers) for one in options.signer_sets)
-        return Trust(sets, pk.trust.EMITTERS)
+        return Trust(tuple(one.signer_set() for one in options.signer_sets), pk.trust.EMITTERS)
     return _NETWORKS[options.network]
 
 

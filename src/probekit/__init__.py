@@ -13,12 +13,21 @@ from probekit._version import __version__
 if TYPE_CHECKING:
     from probekit import checks, errors, trust
     from probekit.clients.batch import Batch
+    from probekit.clients.benchmarks import BenchmarksClient
+    from probekit.clients.entropy import EntropyClient
+    from probekit.clients.evm import EvmClient
+    from probekit.clients.evm_stream import EvmStreams
+    from probekit.clients.exchanges import ExchangesClient
     from probekit.clients.feedbook import FeedBook
+    from probekit.clients.fortuna import FortunaClient
     from probekit.clients.hermes import HermesClient, StreamChange
+    from probekit.clients.lazer import LazerClient
+    from probekit.clients.pyth_evm import PythEvmClient
     from probekit.clients.pythnet import PythnetClient
     from probekit.clients.receiver import ReceiverClient
     from probekit.clients.solana import SolanaClient
-    from probekit.clients.wormhole import WormholeClient
+    from probekit.clients.solana_stream import SolanaStreams
+    from probekit.clients.wormhole import EvmReceiverClient, WormholeClient
     from probekit.entry import main
     from probekit.model import (
         Comparison,
@@ -47,18 +56,26 @@ if TYPE_CHECKING:
 
 _WHERE = {
     "Batch": "clients.batch",
+    "BenchmarksClient": "clients.benchmarks",
     "Bps": "units",
     "ByteSize": "units",
     "Comparison": "model",
     "Context": "probe",
     "Endpoint": "transports.rpc",
     "EndpointPool": "transports.rpc",
+    "EntropyClient": "clients.entropy",
+    "EvmClient": "clients.evm",
+    "EvmReceiverClient": "clients.wormhole",
+    "EvmStreams": "clients.evm_stream",
+    "ExchangesClient": "clients.exchanges",
     "Failure": "model",
     "Feed": "model",
     "FeedBook": "clients.feedbook",
     "FeedId": "model",
+    "FortunaClient": "clients.fortuna",
     "HermesClient": "clients.hermes",
     "Instant": "units",
+    "LazerClient": "clients.lazer",
     "MarketHours": "model",
     "Observation": "model",
     "Options": "probe",
@@ -67,11 +84,13 @@ _WHERE = {
     "Probe": "probe",
     "ProbeRun": "model",
     "Pubkey": "model.pubkey",
+    "PythEvmClient": "clients.pyth_evm",
     "PythnetClient": "clients.pythnet",
     "ReceiverClient": "clients.receiver",
     "RunSettings": "runner",
     "Secret": "secret",
     "SolanaClient": "clients.solana",
+    "SolanaStreams": "clients.solana_stream",
     "Status": "model",
     "StreamChange": "clients.hermes",
     "Target": "model",
@@ -90,18 +109,26 @@ _MODULES = frozenset(("checks", "errors", "trust"))
 
 __all__ = [
     "Batch",
+    "BenchmarksClient",
     "Bps",
     "ByteSize",
     "Comparison",
     "Context",
     "Endpoint",
     "EndpointPool",
+    "EntropyClient",
+    "EvmClient",
+    "EvmReceiverClient",
+    "EvmStreams",
+    "ExchangesClient",
     "Failure",
     "Feed",
     "FeedBook",
     "FeedId",
+    "FortunaClient",
     "HermesClient",
     "Instant",
+    "LazerClient",
     "MarketHours",
     "Observation",
     "Options",
@@ -110,11 +137,13 @@ __all__ = [
     "Probe",
     "ProbeRun",
     "Pubkey",
+    "PythEvmClient",
     "PythnetClient",
     "ReceiverClient",
     "RunSettings",
     "Secret",
     "SolanaClient",
+    "SolanaStreams",
     "Status",
     "StreamChange",
     "Target",

@@ -16,6 +16,7 @@ from probekit.errors import ConfigError
 from probekit.model import Failure, Observation, Target, Vantage, VantageHealth
 from probekit.transports.base import Engine, Observer
 from probekit.transports.rpc.record import CallObserver, ChangeObserver
+from probekit.units import Bps
 
 EngineKind = Literal["client", "measuring"]
 EngineFactory = Callable[[EngineKind], Engine]
@@ -25,8 +26,23 @@ class Options(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     """Base of a probe's options: a typed, frozen value whose fields carry their units.
 
     Annotate a field with :func:`doc` to describe it; the YAML schema, ``explain`` and the reference page are made from
-    the class. Raise ``ValueError`` in ``__post_init__`` for invariants between fields.
+    the class. Raise ``ValueError`` in ``__post_init__`` for invariants of fields and between them: it is told when the
+    configuration is read, with its place, where a threshold that a check refuses would only be a defect at the first tick.
     """
+
+    def require(self, *names: str) -> None:
+        """Raise ``ValueError`` naming the first of these options that is nothing: a duration, ratio or number not above zero,
+        or an empty list. One left out (``None``) is none of them.
+        """
+        for name in names:
+            value = getattr(self, name)
+            if isinstance(value, tuple | list | dict | str):
+                if not value:
+                    raise ValueError(f"{name} must not be empty")
+            elif value is not None:
+                number = value.value if isinstance(value, Bps) else value
+                if number <= type(number)():
+                    raise ValueError(f"{name} must be positive, not {value}")
 
 
 def doc(text: str) -> msgspec.Meta:

@@ -19,14 +19,30 @@ PROMISES: dict[str, str] = {
     "fast": "import uvloop",
     "measure": "import probekit.transports.curl",
     "ws": "import probekit.transports.websocket",
-    "evm": "import web3, probekit.transports.websocket",
-    "solana": "import solders, solana",
+    "evm": "import web3, probekit.clients.web3_pool, probekit.transports.websocket",
+    "solana": "import solders, solana, probekit.transports.websocket",
     "lazer": "import cryptography, probekit.clients.lazer, probekit.transports.websocket",
     "agent": "import pydantic, starlette, uvicorn",
     "dev": "import probekit.dev.server, uvicorn",
     "cli": "import rich",
     "all": "import web3, solders, pycurl, grpc, uvloop, rich, probekit.telemetry.otel, probekit.transports.curl",
 }
+
+LACKING = """
+import importlib
+from probekit.errors import ConfigError
+for module, package in {
+    "probekit.transports.curl": "pycurl", "probekit.transports.websocket": "websockets",
+    "probekit.clients.web3_pool": "web3", "probekit.dev.svm": "solders",
+}.items():
+    try:
+        importlib.import_module(module)
+    except ConfigError as error:
+        assert f"'{package}" in error.message, error.message
+    else:
+        raise AssertionError(f"{module} is there without its extra")
+"""
+"""In the base install each feature that lacks its packages names them, by the wheel's own metadata."""
 
 
 def run(*command: str | Path) -> None:
@@ -54,6 +70,10 @@ def main() -> int:
             print(f"{'ok' if done.returncode == 0 else 'FAILED':6} probekit[{extra}]: {promise}", flush=True)
             if done.returncode:
                 failed.append(extra)
+        done = subprocess.run([str(work / "venv-base" / "bin" / "python"), "-c", LACKING], cwd=work, check=False)
+        print(f"{'ok' if done.returncode == 0 else 'FAILED':6} what a missing extra says", flush=True)
+        if done.returncode:
+            failed.append("sentences")
         base = work / "venv-measure" / "bin" / "probekit"
         for name in ("hermes_freshness", "hermes_proof", "hermes_agreement", "hermes_latency"):
             # Outside a checkout the wheel's own catalogue answers; with no such endpoint the verdict is UNKNOWN or CRITICAL.

@@ -9,11 +9,13 @@ import pytest
 import probekit as pk
 
 PINNED = [
-    "Batch", "Bps", "ByteSize", "Comparison", "Context", "Endpoint", "EndpointPool", "Failure", "Feed", "FeedBook",
-    "FeedId", "HermesClient", "Instant", "MarketHours", "Observation", "Options", "Price", "PriceUpdate", "Probe",
-    "ProbeRun", "Pubkey", "PythnetClient", "ReceiverClient", "RunSettings", "Secret", "SolanaClient", "Status",
-    "StreamChange", "Target", "TrustRoot", "Vantage", "Verdict", "Verified", "WormholeClient", "__version__", "checks",
-    "doc", "errors", "main", "run_once", "trust", "verify", "watch",
+    "Batch", "BenchmarksClient", "Bps", "ByteSize", "Comparison", "Context", "Endpoint", "EndpointPool",
+    "EntropyClient", "EvmClient", "EvmReceiverClient", "EvmStreams", "ExchangesClient", "Failure", "Feed", "FeedBook",
+    "FeedId", "FortunaClient", "HermesClient", "Instant", "LazerClient", "MarketHours", "Observation", "Options",
+    "Price", "PriceUpdate", "Probe", "ProbeRun", "Pubkey", "PythEvmClient", "PythnetClient", "ReceiverClient",
+    "RunSettings", "Secret", "SolanaClient", "SolanaStreams", "Status", "StreamChange", "Target", "TrustRoot",
+    "Vantage", "Verdict", "Verified", "WormholeClient", "__version__", "checks", "doc", "errors", "main", "run_once",
+    "trust", "verify", "watch",
 ]  # fmt: skip
 
 

@@ -47,7 +47,7 @@ PATIENCE = timedelta(seconds=20)
 
 
 def curl_engine() -> Engine:
-    pytest.importorskip("pycurl", reason="the measuring engine needs pycurl: pip install 'probekit[measure]'")
+    pytest.importorskip("pycurl", reason="the measuring engine needs pycurl, of the extra measure")
     from probekit.transports.curl import CurlTransport
 
     return CurlTransport()

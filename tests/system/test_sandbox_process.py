@@ -34,7 +34,15 @@ def sandbox(*arguments: str, lines: int) -> Iterator[tuple[subprocess.Popen[str]
     """The process and its first lines; ended by force only if it has not ended by itself."""
     environ = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
     command = [sys.executable, "-m", "probekit.dev.hermes", "--port", "0", *arguments]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environ)
+    process = subprocess.Popen(
+        command,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=environ,
+        # A suite started in the background is one whose children ignore SIGINT.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+    )
     try:
         assert process.stdout is not None
         yield process, [process.stdout.readline().rstrip() for _ in range(lines)]

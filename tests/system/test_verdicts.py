@@ -9,10 +9,11 @@ import asyncio
 from collections.abc import Callable
 from contextlib import aclosing
 from datetime import timedelta
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 
+from probekit.clients.hermes import HermesClient
 from probekit.dev import faults
 from probekit.dev.faults import Fault
 from probekit.dev.network import SandboxNetwork
@@ -99,6 +100,30 @@ async def test_a_fault_of_an_endpoint(fault: Fault, status: Status, reason: str)
         assert run.elapsed_ns < 4 * 10**9
 
 
+@pytest.mark.parametrize("confused", ["emitter", "both"])
+async def test_the_two_roots_confused(confused: Literal["emitter", "both"]) -> None:
+    network = SandboxNetwork(feeds=3)
+    sandbox = Sandbox(network)
+    broken = str(network.markets[1].feed.id)
+    sandbox.inject(faults.WrongRoot(broken, confused))
+    probe = load("hermes_proof")
+    async with serve(sandbox) as endpoint:
+        options = probe.options(**proof_options(network, endpoint), root=str(network.root))
+        run = await run_once(probe, options, settings=FAST)
+    assert verdict(run, broken) == (CRITICAL, "wrong_root")
+    assert others_ok(run, broken)
+
+
+async def test_a_service_that_is_not_ready_and_serves() -> None:
+    network = SandboxNetwork(feeds=3)
+    sandbox = Sandbox(network)
+    sandbox.inject(faults.NotReady())
+    probe = load("hermes_proof")
+    async with serve(sandbox) as endpoint, HermesClient(endpoint) as client:
+        assert (await run_once(probe, probe.options(**proof_options(network, endpoint)), settings=FAST)).status is OK
+        assert len((await client.ready()).reasons) == 2
+
+
 async def until(name: str, options: dict[str, Any], condition: Callable[[ProbeRun], bool], seconds: float = 20) -> ProbeRun:
     """The first run of a probe that meets the condition."""
     probe = load(name)
@@ -136,10 +161,13 @@ async def test_a_fault_of_a_feed_on_the_stream(fault: Callable[[str], Fault], ex
     ("fault", "expected"),
     [
         (faults.SilentStream(), (CRITICAL, "silent_stream")),
+        (faults.SilentStream(keep_alive=False), (CRITICAL, "silent_stream")),
         (faults.CutStream(), (CRITICAL, "disconnected")),
         (faults.Unauthorized(), (UNKNOWN, "not_authorized")),
+        (faults.RateLimited(1), (UNKNOWN, "rate_limited")),
+        (faults.ServerError(502), (CRITICAL, "server_error")),
     ],
-    ids=["silent", "cut", "unauthorized"],
+    ids=["silent", "silent and dead", "cut", "unauthorized", "rate limited", "server error"],
 )
 async def test_a_fault_of_the_stream(fault: Fault, expected: tuple[Status, str]) -> None:
     network = SandboxNetwork(feeds=2)

@@ -18,8 +18,9 @@ from probekit.dev import faults
 from probekit.dev.network import SandboxNetwork
 from probekit.dev.sandbox import Sandbox
 from probekit.dev.server import serve
-from probekit.errors import ProbekitError
-from probekit.model import Vantage
+from probekit.entry.output import junit, plain_table
+from probekit.errors import DecodeError, ProbekitError
+from probekit.model import FeedId, Status, Vantage
 from probekit.runner import RunSettings, run_once
 from probekit.runner.encode import encode_run
 from probekit.secret import Secret
@@ -46,7 +47,7 @@ def receiver() -> Iterator[tuple[str, list[bytes]]]:
             return None
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread = threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True)
     thread.start()
     yield f"http://127.0.0.1:{server.server_port}", kept
     server.shutdown()
@@ -95,6 +96,69 @@ async def test_no_trace_anywhere(
     everything = encode_run(run) + pickle.dumps(run) + file.read_bytes() + b"".join(kept) + caplog.text.encode()
     everything += repr(run).encode() + repr(options.api_key).encode()
     assert traces(everything) == []
+
+
+@pytest.fixture
+def echo() -> Iterator[str]:
+    """A service that answers every request with the key it was sent, in every spelling, in its headers and its body."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            raw = CANARY.encode()
+            body = b" ".join((raw, quote(CANARY, safe="").encode(), base64.b64encode(raw), raw.hex().encode(), raw)) * 40
+            status = int(self.path.split("/")[1])
+            self.send_response(status)
+            self.send_header("content-length", str(len(body)))
+            self.send_header("server", CANARY)
+            self.send_header("via", quote(CANARY, safe=""))
+            self.send_header("retry-after", CANARY)
+            self.send_header("location", f"/{status}/{quote(CANARY, safe='')}")
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, format: str, *args: object) -> None:
+            return None
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    thread = threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True)
+    thread.start()
+    yield f"http://127.0.0.1:{server.server_port}"
+    server.shutdown()
+    server.server_close()
+
+
+@pytest.mark.parametrize("status", [200, 302, 401, 403, 404, 429, 500])
+@pytest.mark.parametrize("name", ["hermes_freshness", "hermes_proof", "hermes_agreement", "hermes_latency"])
+async def test_what_a_service_echoes_goes_no_further(
+    name: str, status: int, echo: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Every probe, and with them both engines, the stream and its refusals."""
+    caplog.set_level(logging.DEBUG)
+    probe = load(name)
+    endpoints: dict[str, object] = {"endpoint": f"{echo}/{status}"}
+    if name == "hermes_agreement":
+        endpoints = {"endpoints": (f"{echo}/{status}/a", f"{echo}/{status}/b")}
+    soon = timedelta(milliseconds=200)
+    quick = {"hermes_freshness": {"max_age": soon}, "hermes_agreement": {"max_silence": soon}}
+    options = probe.options(feeds=(FeedId("e6" * 32),), api_key=Secret(CANARY), **endpoints, **quick.get(name, {}))
+    file = tmp_path / "runs.jsonl"
+    settings = RunSettings(interval=timedelta(seconds=2), deadline=timedelta(seconds=1))
+    run = await run_once(probe, options, settings=settings, recorders=[JsonLinesRecorder(file)])
+    assert run.status in (Status.CRITICAL, Status.UNKNOWN)
+    assert run.requests
+    shown = junit(run) + plain_table(run) + repr(run) + caplog.text
+    assert traces(encode_run(run) + pickle.dumps(run) + file.read_bytes() + shown.encode()) == []
+
+
+@pytest.mark.parametrize("size", [100, 65_520, 65_536, 200_000])
+def test_input_that_did_not_decode_is_kept_without_it(size: int) -> None:
+    key = Secret(CANARY)
+    raw = b"." * (size - 20) + key.reveal().encode() + b"." * 100
+    for kept in (DecodeError("no", raw=raw).raw, DecodeError("no", raw=raw.decode()).raw):
+        text = kept if isinstance(kept, bytes) else kept.encode()
+        assert traces(text) == []
+        assert CANARY.encode()[:8] not in text
+        assert len(text) <= 65_536
 
 
 def test_errors_made_of_it_say_nothing() -> None:

@@ -56,9 +56,11 @@ class Agreement:
             return unknown("no_slot", f"no signed slot from {', '.join(without)}")
 
         joined = 0
-        first_seen: dict[tuple[TrustRoot, int | None], tuple[str, str]] = {}
+        first_seen: dict[tuple[TrustRoot, int], tuple[str, str]] = {}
         for source, points in histories.items():
             for point in points:
+                if point.slot is None:
+                    continue
                 first = first_seen.setdefault((point.root, point.slot), (source, point.message))
                 joined += first[0] != source
                 if first[1] != point.message:

@@ -4,6 +4,9 @@ A **rule** judges one observation: ``rule(observation, now=...) -> Verdict``. A 
 next: ``init() -> S`` and ``step(S, observation, now=...) -> (S, Verdict)``, where an ``observation`` of ``None`` means
 that a tick passed and brought nothing new. States are frozen values whose bound the fold states. No check has a mutable
 field, reads a clock or fetches.
+
+A check that counts or times something may say so in a property ``records``: (measure, limit in ns or ``None``) pairs, whose
+series then begin at zero rather than with their first value.
 """
 
 from __future__ import annotations

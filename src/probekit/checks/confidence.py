@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import ClassVar
 
-from probekit.model import Measure, Observation, PriceUpdate, Status, Verdict
+from probekit.model import Feed, Measure, Observation, PriceUpdate, Status, Verdict
 from probekit.units import Bps, Instant
 
 
@@ -16,7 +16,8 @@ class ConfidenceRatio:
 
     A price of zero has no ratio: CRITICAL ``zero_price`` unless ``conf`` is zero as well, which Pyth uses for "no price
     yet": also CRITICAL, ``no_price``. Negative prices are judged by their magnitude. Outside market hours the verdict
-    is SKIPPED.
+    is SKIPPED; where those cannot be known, what would be a fault is UNKNOWN, ``schedule_unreadable`` or
+    ``schedule_unknown``: the market may be closed.
     """
 
     max_ratio: Bps = Bps(Decimal(200))
@@ -35,6 +36,11 @@ class ConfidenceRatio:
         feed = observation.feed
         if feed is not None and feed.hours is not None and not feed.hours.is_open(now):
             return Verdict(self.name, Status.SKIPPED, "market_closed", "the market is closed", None, limit, "bps")
+        unjudgeable = self._unjudgeable(feed)
+        if unjudgeable is not None and (
+            point.price == 0 or Bps.of(point.conf, point.price) > (self.warn_ratio or self.max_ratio)
+        ):
+            return unjudgeable
         if point.price == 0:
             if point.conf == 0:
                 return Verdict(
@@ -53,3 +59,14 @@ class ConfidenceRatio:
         if self.warn_ratio is not None and ratio > self.warn_ratio:
             return verdict(Status.WARNING, "widening_confidence", f"{shown}, warning from {self.warn_ratio}")
         return verdict(Status.OK, "narrow", f"{shown}, limit {self.max_ratio}")
+
+    def _unjudgeable(self, feed: Feed | None) -> Verdict | None:
+        """Why a fault cannot be told from a closed market."""
+        if feed is None or (feed.described and feed.hours_error is None):
+            return None
+        limit = self.max_ratio.value
+        if feed.hours_error is not None:
+            why = f"the market schedule does not parse: {feed.hours_error}"
+            return Verdict(self.name, Status.UNKNOWN, "schedule_unreadable", why, None, limit, "bps")
+        why = "the symbol table was never read: the market may be closed"
+        return Verdict(self.name, Status.UNKNOWN, "schedule_unknown", why, None, limit, "bps")

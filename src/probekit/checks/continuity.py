@@ -28,10 +28,12 @@ class StreamState(msgspec.Struct, frozen=True):
 
 
 class ContinuityMemory(msgspec.Struct, frozen=True):
-    """The last state seen, and the counters at the ends of the last windows: at most ``window`` + 1 of them."""
+    """The last state seen, the faults ever counted, and what that count was at times within the window and just before it."""
 
     last: StreamState | None = None
     marks: tuple[tuple[Instant, int], ...] = ()
+    faults: int = 0
+    """Over all streams: one that is opened anew counts from zero again, and takes nothing back."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,8 +42,8 @@ class StreamContinuity:
 
     CRITICAL ``silent_stream`` when nothing came for ``max_silence`` (judged at every tick, so a dead stream is found
     without its help), CRITICAL ``disconnected`` when it has been down for that long; WARNING ``lossy`` when gaps,
-    reordering, drops and unplanned closes within ``window`` pass ``max_faults``. The state holds one mark per judgement
-    within the window, at most ``MAX_MARKS``.
+    reordering, drops and unplanned closes within ``window`` pass ``max_faults``; of faults between two judgements
+    it is not known when they were, so they count from the later one. The state holds at most ``MAX_MARKS`` marks.
     """
 
     max_silence: timedelta = timedelta(seconds=20)
@@ -65,13 +67,17 @@ class StreamContinuity:
         stream = observation.value if observation is not None else state.last
         if stream is None:
             return state, Verdict(self.name, Status.SKIPPED, "pending", "the stream has not been opened yet")
-        faults = stream.gaps + stream.out_of_order + stream.dropped + stream.unplanned_closes
+        counted, before = _faults(stream), 0 if state.last is None else _faults(state.last)
+        faults = state.faults + (counted - before if counted >= before else counted)
         oldest = now.ns - to_ns(self.window)
-        marks = tuple(mark for mark in state.marks if mark[0].ns >= oldest)
-        # A message rate must not decide how long the window is: marks are at least window/MAX_MARKS apart.
-        if not marks or now.since(marks[-1][0]) * self.MAX_MARKS >= to_ns(self.window):
-            marks = (*marks, (now, faults))[-self.MAX_MARKS :]
+        # The first mark is of before the first judgement: what that one tells counts from now on.
+        marks = state.marks or ((now, state.faults),)
+        # The newest mark before the window stays: it is what the window began with.
+        marks = marks[max(sum(at.ns <= oldest for at, _ in marks) - 1, 0) :]
         recent = faults - marks[0][1]
+        # A message rate must not decide how long the window is: marks are a part of the window apart.
+        if now.since(marks[-1][0]) * (self.MAX_MARKS - 2) >= to_ns(self.window):
+            marks = (*marks, (now, faults))[-self.MAX_MARKS :]
         silence_ns = now.since(stream.last_event_at or stream.opened_at)
         limit_ns = to_ns(self.max_silence)
         measures = (
@@ -115,4 +121,8 @@ class StreamContinuity:
                 "ns",
                 measures=measures,
             )
-        return ContinuityMemory(stream, marks), verdict
+        return ContinuityMemory(stream, marks, faults), verdict
+
+
+def _faults(stream: StreamState) -> int:
+    return stream.gaps + stream.out_of_order + stream.dropped + stream.unplanned_closes

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import ClassVar
 
 from probekit.model import Comparison, Measure, Observation, PriceUpdate, Status, Verdict
-from probekit.units import Bps, Instant
+from probekit.units import Bps, Instant, format_ns, to_ns
 
 
 @dataclass(frozen=True, slots=True)
@@ -14,14 +15,16 @@ class Deviation:
     """Rule over a comparison: ``|subject - reference| / |reference|`` in bps against ``max_deviation``.
 
     ``subject`` and ``reference`` name two sources of the comparison. A zero reference has no deviation: UNKNOWN
-    ``no_reference``, like a reference that is missing; a missing subject is UNKNOWN ``no_subject`` (whoever watches its
-    reachability says more). The message also gives the distance in the subject's confidence intervals.
+    ``no_reference``, like a reference that is missing or was published more than ``max_reference_age`` ago; a missing
+    subject is UNKNOWN ``no_subject`` (whoever watches its reachability says more). Outside market hours the verdict is
+    SKIPPED. The message also gives the distance in the subject's confidence intervals.
     """
 
     max_deviation: Bps
     subject: str
     reference: str
     warn_deviation: Bps | None = None
+    max_reference_age: timedelta | None = None
     name: ClassVar[str] = "deviation"
 
     def __post_init__(self) -> None:
@@ -29,12 +32,17 @@ class Deviation:
             raise ValueError(f"max_deviation must be positive, not {self.max_deviation}")
         if self.warn_deviation is not None and not 0 < self.warn_deviation.value < self.max_deviation.value:
             raise ValueError(f"warn_deviation must lie between 0 and max_deviation, not {self.warn_deviation}")
+        if self.max_reference_age is not None and self.max_reference_age <= timedelta(0):
+            raise ValueError(f"max_reference_age must be positive, not {self.max_reference_age}")
         if self.subject == self.reference:
             raise ValueError("a price has no deviation from itself: subject and reference are the same source")
 
     def __call__(self, observation: Observation[Comparison[PriceUpdate]], *, now: Instant) -> Verdict:
         limit = self.max_deviation.value
         values = observation.value.values
+        feed = observation.feed
+        if feed is not None and feed.hours is not None and not feed.hours.is_open(now):
+            return Verdict(self.name, Status.SKIPPED, "market_closed", "the market is closed", None, limit, "bps")
         subject, reference = values.get(self.subject), values.get(self.reference)
         if subject is None or reference is None:
             absent = self.subject if subject is None else self.reference
@@ -47,7 +55,17 @@ class Deviation:
             return Verdict(
                 self.name, Status.UNKNOWN, "no_reference", f"the price of {self.reference} is zero", None, limit, "bps"
             )
-        deviation = price.deviation(against)
+        age_ns = now.since(reference.publish_time)
+        if self.max_reference_age is not None and age_ns > to_ns(self.max_reference_age):
+            shown = (
+                f"the price of {self.reference} is {format_ns(age_ns)} old, limit {format_ns(to_ns(self.max_reference_age))}"
+            )
+            return Verdict(self.name, Status.UNKNOWN, "no_reference", shown, None, limit, "bps")
+        try:
+            deviation = price.deviation(against)
+        except ValueError as error:
+            # Signed bytes may carry any exponent: no two prices of one thing lie that far apart.
+            return Verdict(self.name, Status.CRITICAL, "deviating", str(error), None, limit, "bps")
         distance = abs(price.decimal - against.decimal)
         conf = subject.conf.decimal
         in_conf = f", {distance / conf:.1f} confidence intervals" if conf else ""

@@ -9,6 +9,7 @@ from typing import ClassVar
 import msgspec
 
 from probekit.model import Measure, Observation, Status, Verdict
+from probekit.model.verdict import MeasureName
 from probekit.units import Instant, format_ns, to_ns
 
 
@@ -46,6 +47,11 @@ class LatencyBudget:
             raise ValueError(f"percentile must lie between 1 and 100, not {self.percentile}")
         if not 1 <= self.min_samples <= self.samples <= 10_000:
             raise ValueError("1 <= min_samples <= samples <= 10000 must hold")
+
+    @property
+    def records(self) -> tuple[tuple[MeasureName, int | None], ...]:
+        """The histogram of samples, with the budget among its edges."""
+        return (("latency", to_ns(self.budget)),)
 
     def init(self) -> LatencyMemory:
         return LatencyMemory()

@@ -9,6 +9,7 @@ import msgspec
 
 from probekit.errors import ProbekitError
 from probekit.model import Measure, Observation, Status, TrustRoot, Verdict, Verified
+from probekit.model.verdict import MeasureName
 from probekit.units import Instant
 
 
@@ -28,6 +29,7 @@ class ProofValidity:
 
     expected_root: TrustRoot | None = None
     name: ClassVar[str] = "proof_validity"
+    records: ClassVar[tuple[tuple[MeasureName, int | None], ...]] = (("proof.updates", None),)
 
     def __call__(self, observation: Observation[ProofResult], *, now: Instant) -> Verdict:
         result = observation.value

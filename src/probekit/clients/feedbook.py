@@ -31,6 +31,7 @@ class FeedBook:
         self._clock = clock
         self._by_symbol: dict[str, Feed] = {}
         self._by_id: dict[str, Feed] = {}
+        self._not_there: dict[str, NotFound] = {}
         self._retry_at_ns = 0
         self.error: ProbekitError | None = None
         """Why the last reading of the table failed; ``None`` when it did not."""
@@ -56,12 +57,18 @@ class FeedBook:
         try:
             feed_id = FeedId(reference)
         except ValueError:
-            near = difflib.get_close_matches(reference, self._by_symbol, n=3)
-            self.unresolved[reference] = self.error or NotFound(
-                f"no feed has the symbol {reference!r}; nearest: {', '.join(near) or 'none'}", subject=reference
-            )
+            self.unresolved[reference] = self.error or self._not_found(reference)
             return None
         return self._by_id.get(feed_id) or Feed(feed_id, "", described=bool(self._by_id))
+
+    def _not_found(self, reference: str) -> NotFound:
+        # Once per table: among thousands of symbols the nearest takes a sixth of a second, and this is asked every tick.
+        known = self._not_there.get(reference)
+        if known is None:
+            near = difflib.get_close_matches(reference, self._by_symbol, n=3)
+            sentence = f"no feed has the symbol {reference!r}; nearest: {', '.join(near) or 'none'}"
+            known = self._not_there[reference] = NotFound(sentence, subject=reference)
+        return known
 
     async def _refresh(self) -> None:
         now_ns = self._clock.monotonic_ns()
@@ -76,5 +83,7 @@ class FeedBook:
             self._retry_at_ns = self._clock.monotonic_ns() + to_ns(_AGAIN)
             return
         self.error = None
-        self._by_symbol = table
-        self._by_id = {feed.id: feed for feed in table.values()}
+        if table is not self._by_symbol:
+            self._by_symbol = table
+            self._by_id = {feed.id: feed for feed in table.values()}
+            self._not_there = {}

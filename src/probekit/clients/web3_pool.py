@@ -12,7 +12,8 @@ from typing import Any, Final, cast
 
 import msgspec
 
-from probekit.errors import ConfigError, ProbekitError, RpcError
+from probekit.errors import ProbekitError, RpcError
+from probekit.errors.extras import missing_extra
 from probekit.transports.rpc import Call, EndpointPool, Outcome
 
 # py_ecc, which web3 imports, raises the interpreter's recursion limit a hundredfold for all: with that, JSON nested deep enough
@@ -24,7 +25,7 @@ try:
     from web3.providers.async_base import AsyncJSONBaseProvider
     from web3.types import RPCEndpoint, RPCResponse
 except ModuleNotFoundError as error:  # pragma: no cover - the extras' own test installs without it
-    raise ConfigError("AsyncWeb3 needs the extra: pip install 'probekit[evm]'") from error
+    raise missing_extra("AsyncWeb3 needs web3", "evm") from error
 finally:
     sys.setrecursionlimit(_limit)
 

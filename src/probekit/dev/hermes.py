@@ -20,7 +20,9 @@ from probekit.units import parse_duration
 
 def parser() -> argparse.ArgumentParser:
     """The command's arguments."""
-    made = argparse.ArgumentParser("python -m probekit.dev.hermes", description="A sandbox Hermes with genuine signatures.")
+    made = argparse.ArgumentParser(
+        "python -m probekit.dev.hermes", description="A sandbox Hermes with genuine signatures.", allow_abbrev=False
+    )
     add = made.add_argument
     add("--host", default="127.0.0.1", help="address to listen on (default: %(default)s)")
     add("--port", type=int, default=8080, help="port of the first endpoint; 0 takes free ones (default: %(default)s)")

@@ -9,7 +9,7 @@ from collections import Counter
 from pathlib import Path
 from typing import Any, Final
 
-from probekit.errors import ConfigError
+from probekit.errors.extras import missing_extra
 
 _KINDS: Final = {"/v1/traces": "traces", "/v1/metrics": "metrics", "/v1/logs": "logs"}
 _MAX_BODY: Final = 64 << 20
@@ -28,7 +28,7 @@ class OtlpSink:
             from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
             from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
         except ModuleNotFoundError as error:
-            raise ConfigError(f"the OTLP sink needs {error.name}: pip install 'probekit[otel]'") from None
+            raise missing_extra(f"the OTLP sink needs {error.name}", "otel") from None
         messages: dict[str, Any] = {
             "traces": ExportTraceServiceRequest,
             "metrics": ExportMetricsServiceRequest,

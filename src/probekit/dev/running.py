@@ -12,6 +12,7 @@ from typing import Any, Final
 
 from probekit.dev.reply import Broken
 from probekit.errors import ConfigError
+from probekit.errors.extras import missing_extra
 
 _START_POLL_S: Final = 0.002
 
@@ -93,5 +94,5 @@ def _uvicorn(what: str, needs: str, sockets: bool) -> Any:
             raise ModuleNotFoundError
         import uvicorn
     except (ModuleNotFoundError, ValueError):
-        raise ConfigError(f"the {what} server needs {' and '.join(names)}: pip install 'probekit[{needs}]'") from None
+        raise missing_extra(f"the {what} server needs {' and '.join(names)}", *needs.split(",")) from None
     return uvicorn

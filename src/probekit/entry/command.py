@@ -8,20 +8,26 @@ import inspect
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from probekit._version import __version__
 from probekit.entry.guard import EXIT_CONFIG, guarded
 from probekit.entry.streams import emit, say
 from probekit.errors import ConfigError
-from probekit.manifest.discovery import Found, load_probe, source_digest
 from probekit.probe import Probe
+
+if TYPE_CHECKING:
+    from probekit.manifest.discovery import Found
 
 
 class Parser(argparse.ArgumentParser):
     """argparse whose usage errors are ours: one line with the nearest option, and exit 3, never its own 2, which would read as
     CRITICAL.
     """
+
+    def __init__(self, **how: Any) -> None:
+        # A prefix of an option is a typing error, not a wish: --onc must not run what --once would, nor --unver skip a proof.
+        super().__init__(allow_abbrev=False, **how)
 
     def error(self, message: str) -> NoReturn:
         words, near = message.split(), list[str]()
@@ -58,14 +64,14 @@ def build_parser(probe: Probe[Any], prog: str | None = None) -> Parser:
     parser = Parser(
         prog=prog or f"{probe.name}.py",
         description=first_line(probe.question),
-        # A prefix of an option is a typing error, not a wish: --onc must not run what --once would.
-        allow_abbrev=False,
         epilog="Exit codes: 0 OK, 1 WARNING, 2 CRITICAL, 3 UNKNOWN, only skips, or a wrong configuration; 130 interrupted.",
     )
     mode = parser.add_mutually_exclusive_group()
     mode.add_argument("--once", action="store_true", help="run once and exit with its status (default)")
     mode.add_argument("--loop", action="store_true", help="run on, until SIGTERM or SIGINT")
-    mode.add_argument("--explain", action="store_true", help="print the question, targets and effective options, and exit")
+    mode.add_argument(
+        "--explain", action="store_true", help="print the question and the effective options with their origin, and exit"
+    )
     parser.add_argument("--config", metavar="FILE", type=filled, help="manifest (default: the YAML beside the probe)")
     parser.add_argument("--set", metavar="KEY=VALUE", action="append", default=[], help="override an option, as in YAML")
     parser.add_argument("--interval", metavar="DURATION", type=filled, help="override the manifest's interval")
@@ -93,6 +99,8 @@ def main(probe: Probe[Any], argv: Sequence[str] | None = None) -> int:
 
 def run_found(found: Found, argv: Sequence[str], *, program: str = "probekit run") -> int:
     """``probekit run``: load the probe's file and run it."""
+    from probekit.manifest.discovery import load_probe
+
     program = f"{program} {found.name}"
     return guarded(program, lambda: _main(load_probe(found), found.path, argv, program))
 
@@ -116,9 +124,11 @@ def _main(probe: Probe[Any], path: Path, argv: Sequence[str] | None, program: st
     if arguments.runs is not None and not arguments.loop:
         parser.error("--runs counts the runs of --loop, which is not given")
     if arguments.version:
+        from probekit.manifest.discovery import source_digest
+
         emit(f"{probe.name} {__version__} {source_digest(path)[:16]}\n")
         return 0
-    # Only what runs needs the rest: --help and --version answer without it.
+    # Only what runs needs the rest, the reader of manifests too: --help answers without it.
     from probekit.entry.execute import execute
 
     try:

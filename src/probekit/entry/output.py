@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
 import sys
-from typing import IO, Any, cast
+from typing import IO, Any, Final, cast
 from xml.sax.saxutils import escape, quoteattr
 
 from probekit.entry.streams import emit, emit_bytes
+from probekit.manifest.problems import one_line
 from probekit.model import ProbeRun, Status, TargetResult, Verdict
 from probekit.runner import summary
 from probekit.runner.encode import encode_run
@@ -19,6 +21,9 @@ _COLOURS = {
     Status.UNKNOWN: "magenta",
     Status.SKIPPED: "dim",
 }
+
+
+_NOT_XML: Final = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 
 class Printer:
@@ -91,7 +96,10 @@ def rows(run: ProbeRun) -> list[tuple[Status, str, str, str]]:
     made = []
     for result in run.results:
         verdict = _worst(result)
-        made.append((result.status, result.target.name, verdict.check, f"{verdict.reason}: {verdict.message}"))
+        # Names and messages quote what a service said: nothing of it is for the terminal to obey.
+        made.append(
+            (result.status, one_line(result.target.name), verdict.check, one_line(f"{verdict.reason}: {verdict.message}"))
+        )
     return sorted(made, key=lambda row: -row[0].severity)
 
 
@@ -134,7 +142,7 @@ def junit(run: ProbeRun) -> str:
     head = (
         f'<testsuite name={quoteattr(run.probe)} tests="{len(cases)}" failures="{counts[Status.CRITICAL]}" '
         f'errors="{counts[Status.UNKNOWN]}" skipped="{counts[Status.SKIPPED]}" time="{seconds}" '
-        f"timestamp={quoteattr(str(run.started_at))} hostname={quoteattr(run.vantage.host)}>"
+        f"timestamp={quoteattr(str(run.started_at))} hostname={quoteattr(_xml_text(run.vantage.host))}>"
     )
     body = "".join(_case(run, result, verdict) for result, verdict in cases)
     return f'<?xml version="1.0" encoding="utf-8"?>\n<testsuites>\n{head}\n{body}</testsuite>\n</testsuites>\n'
@@ -157,5 +165,5 @@ def _case(run: ProbeRun, result: TargetResult, verdict: Verdict) -> str:
 
 
 def _xml_text(text: str) -> str:
-    """Without the control characters that XML 1.0 cannot carry."""
-    return "".join(one if one >= " " or one in "\t\n\r" else "?" for one in text)
+    """Without what XML 1.0 cannot carry: control characters, surrogates, U+FFFE and U+FFFF."""
+    return _NOT_XML.sub("?", text)

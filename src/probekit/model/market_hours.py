@@ -10,14 +10,15 @@
 
 Evaluated in the schedule's own zone; start inclusive, end exclusive; a holiday replaces its whole day and recurs every year;
 2400 and 0000 of the next day join into one session; a range that ends before it starts never opens. Source: pyth-client-py
-``market_schedule.py`` and its tests.
+``market_schedule.py`` and its tests. One rule is ours: an edge at a time that daylight saving repeats counts the first time
+only, so that a change of the clocks never opens a market twice; one at a time that it skips is the jump itself.
 """
 
 from __future__ import annotations
 
 import re
 from bisect import bisect_right
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, datetime, timedelta
 from functools import lru_cache
 from typing import Final
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
@@ -160,19 +161,18 @@ def _at_minute(zone: ZoneInfo, day: date, minute: int) -> int:
     A wall time that daylight saving skips is the instant of the jump; one that it repeats is its first occurrence.
     """
     local = datetime(day.year, day.month, day.day, tzinfo=zone) + timedelta(minutes=minute)
-    first = local.replace(fold=0)
-    seconds = int(first.timestamp())
-    back = datetime.fromtimestamp(seconds, zone)
-    if back.replace(tzinfo=None) != first.replace(tzinfo=None):
-        # Skipped: fold=0 reads it by the offset before the jump, which lands after it by the part of the gap already past.
-        jump = datetime.fromtimestamp(seconds, UTC)
-        return _jump_before(zone, jump)
+    seconds = int(local.timestamp())
+    landed = datetime.fromtimestamp(seconds, zone)
+    skipped = landed.replace(tzinfo=None) - local.replace(tzinfo=None)
+    if skipped:
+        # The offset before the jump was applied, which lands after the jump by the part of the gap already past.
+        return _jump_before(zone, seconds, int(skipped.total_seconds()))
     return seconds
 
 
-def _jump_before(zone: ZoneInfo, moment: datetime) -> int:
-    """The daylight-saving jump in the three hours before ``moment``, to the second, by bisection."""
-    low, high = int(moment.timestamp()) - 3 * 3600, int(moment.timestamp())
+def _jump_before(zone: ZoneInfo, seconds: int, gap: int) -> int:
+    """The jump that skips ``gap`` seconds and lies less than that before ``seconds``: its first instant, by bisection."""
+    low, high = seconds - gap, seconds
     offset = datetime.fromtimestamp(low, zone).utcoffset()
     while high - low > 1:
         middle = (low + high) // 2

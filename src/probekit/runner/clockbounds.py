@@ -6,8 +6,10 @@ from __future__ import annotations
 
 import ctypes
 import ctypes.util
+from collections.abc import Callable
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
+from functools import cache
 from typing import Final
 from urllib.parse import urlsplit
 
@@ -118,14 +120,21 @@ class KernelClock:
     max_error_ns: int
 
 
+@cache
+def _adjtimex() -> Callable[[object], int] | None:
+    # Once: looking for the library starts a process, and this is asked for every event of a stream.
+    try:
+        call: Callable[[object], int] = ctypes.CDLL(ctypes.util.find_library("c") or "libc.so.6").adjtimex
+    except (OSError, AttributeError):
+        return None
+    return call
+
+
 def kernel_clock() -> KernelClock | None:
     """The kernel's flag and error bound (adjtimex(2)); ``None`` where the system call is not to be had."""
-    try:
-        libc = ctypes.CDLL(ctypes.util.find_library("c") or "libc.so.6", use_errno=True)
-        timex = _Timex()
-        if libc.adjtimex(ctypes.byref(timex)) < 0:
-            return None
-    except (OSError, AttributeError):
+    adjtimex = _adjtimex()
+    timex = _Timex()
+    if adjtimex is None or adjtimex(ctypes.byref(timex)) < 0:
         return None
     return KernelClock(not timex.status & _STA_UNSYNC, int(timex.maxerror) * NS_PER_US)
 

@@ -82,7 +82,7 @@ class Runner(Generic[O]):
 
     async def refresh_targets(self) -> bool:
         """Ask the probe for its targets and take them over; returns whether the set of ids changed."""
-        changed = self.evaluator.set_targets(await self.probe.targets(self.context))
+        changed = self.evaluator.set_targets(await self.probe.targets(self.context), self.clock.now())
         targets = self.evaluator.targets
         if self._announced != targets:
             self._announced = targets
@@ -99,6 +99,7 @@ class Runner(Generic[O]):
                     settings.probe_version,
                     settings.source_digest,
                     settings.config_digest,
+                    self.evaluator.planned,
                 )
             )
         return changed
@@ -156,12 +157,17 @@ class Runner(Generic[O]):
         requests, dropped = self.requests.take()
         calls, calls_dropped, changes = self.calls.take()
         results = self.evaluator.results(self.requests.latest, None)
-        if any(_points_at_the_network(result.verdicts[0].error_type) for result in results if result.verdicts):
+        if self.self_check.cut_off or any(
+            _points_at_the_network(verdict.error_type) for result in results for verdict in result.verdicts
+        ):
             await self.self_check.check_connectivity()
         health = self.self_check.health()
         if health.problem is not None:
             results = self.evaluator.results(self.requests.latest, health.problem)
             error_type = error_type or "vantage"
+        if error_type is None and any(verdict.error_type == "probe_error" for result in results for verdict in result.verdicts):
+            # A check that raised: counted with the defects of the probe itself, as runs of that error.
+            error_type = "probe_error"
         settings = self.settings
         run = ProbeRun(
             probe=self.probe.name,

@@ -15,6 +15,7 @@ from probekit.model import Failure, Observation, RequestRecord, Status, Target, 
 from probekit.probe import AnyObservation, Checks, O
 from probekit.runner.evidence import evidence_of
 from probekit.runner.failures import behind, vantage_verdict, verdict_of
+from probekit.runner.recorder import Planned
 from probekit.units import Instant
 
 _log = logging.getLogger("probekit.runner")
@@ -31,6 +32,8 @@ class TargetState:
     judged: dict[str, Verdict] = field(default_factory=dict)
     status: Status | None = None
     """Status when last asked; ``None`` before anything was known."""
+    since: Instant | None = None
+    """When it became a target, where that was said."""
 
 
 class Evaluator(Generic[O]):
@@ -45,8 +48,8 @@ class Evaluator(Generic[O]):
         self.defects = 0
         """Checks that raised."""
 
-    def set_targets(self, targets: Sequence[Target]) -> bool:
-        """Take over a target set; known targets keep their state. Returns whether the set of ids changed."""
+    def set_targets(self, targets: Sequence[Target], now: Instant | None = None) -> bool:
+        """Take over a target set at ``now``; known targets keep their state. Returns whether the set of ids changed."""
         before = self._states.keys()
         states: dict[str, TargetState] = {}
         for target in targets:
@@ -54,13 +57,13 @@ class Evaluator(Generic[O]):
             if old is not None and old.target == target:
                 states[target.id] = old
                 continue
-            state = TargetState(target, tuple(self._make_checks(self._options, target)))
+            state = TargetState(target, tuple(self._make_checks(self._options, target)), since=now)
             if old is not None:
                 # Its description changed (a schedule, a label): history of checks that stayed equal goes on.
                 kept = set(old.checks)
                 state.folds = {check.name: old.folds[check.name] for check in state.checks
                                if check in kept and check.name in old.folds}  # fmt: skip
-                state.seen, state.status = old.seen, old.status
+                state.seen, state.status, state.since = old.seen, old.status, old.since
             states[target.id] = state
         changed = before != states.keys()
         self._states = states
@@ -73,6 +76,15 @@ class Evaluator(Generic[O]):
     @property
     def check_names(self) -> tuple[str, ...]:
         return tuple(sorted({check.name for state in self._states.values() for check in state.checks}))
+
+    @property
+    def planned(self) -> tuple[Planned, ...]:
+        """Every check of every target, with the counters and histograms it says that it will record."""
+        return tuple(
+            Planned(state.target.id, check.name, getattr(check, "records", ()))
+            for state in self._states.values()
+            for check in state.checks
+        )
 
     def all_seen(self) -> bool:
         """Whether every target has been observed, or has failed, at least once."""
@@ -134,9 +146,13 @@ class Evaluator(Generic[O]):
             self._fail(state, error, now)
         return any(list(map(self._note_status, failed)))
 
-    def fail_missing(self, now: Instant, why: str) -> None:
-        """Give every target still unseen the verdict CRITICAL ``missing``, unless its endpoint failed."""
+    def fail_missing(self, now: Instant, why: str, *, known_for_ns: int = 0) -> None:
+        """Give every target still unseen the verdict CRITICAL ``missing``, unless its endpoint failed, or it has not been a
+        target for that long.
+        """
         for state in self._states.values():
+            if state.since is not None and now.since(state.since) < known_for_ns:
+                continue
             endpoint = self._states.get(state.target.behind)
             if state.seen is None and not state.judged and (endpoint is None or not isinstance(endpoint.seen, Failure)):
                 self._fail(state, Missing(f"{state.target.name}: {why}", subject=state.target.id), now)

@@ -9,8 +9,18 @@ from datetime import timedelta
 from typing import Literal, Protocol
 
 from probekit.model import ProbeRun, Target, Vantage
+from probekit.model.verdict import MeasureName
 
 _log = logging.getLogger("probekit.recorder")
+
+
+@dataclass(frozen=True, slots=True)
+class Planned:
+    """One check of one target, and what it will count or time: each measure with the limit in ns that it is held to, if any."""
+
+    target: str
+    check: str
+    measures: tuple[tuple[MeasureName, int | None], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +38,8 @@ class ProbeInfo:
     probe_version: str = ""
     source_digest: str = ""
     config_digest: str = ""
+    planned: tuple[Planned, ...] = ()
+    """Which check will judge which target."""
 
 
 class Recorder(Protocol):

@@ -155,10 +155,11 @@ async def _watch_loop(runner: Runner[O]) -> AsyncGenerator[ProbeRun, None]:
         while True:
             closed_by = await _next_close(runner, due_ns, started_ns)
             runner.evaluator.tick(clock.now())
-            if clock.monotonic_ns() - opened_ns >= first_within_ns:
-                runner.evaluator.fail_missing(
-                    clock.now(), f"nothing was seen of it within {format_ns(first_within_ns)} of the start"
-                )
+            runner.evaluator.fail_missing(
+                clock.now(), f"nothing was seen of it within {format_ns(first_within_ns)}", known_for_ns=first_within_ns
+            )
+            # What changes from here on, while the run is written and its reader has it, is another run's.
+            runner.changed.clear()
             yield await runner.close_run(
                 scheduled_at=started_at,
                 started_at=started_at,
@@ -198,7 +199,6 @@ async def _keep_targets(runner: Runner[O], stream: ObservationStream[O]) -> None
 async def _next_close(runner: Runner[O], due_ns: int, started_ns: int) -> Literal["tick", "change"]:
     """Wait for the tick at ``due_ns``, or for a change of status, whichever comes first."""
     clock = runner.clock
-    runner.changed.clear()
     try:
         await within(clock, due_ns, runner.changed.wait())
     except TimeoutError:

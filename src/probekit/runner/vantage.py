@@ -72,6 +72,11 @@ class SelfCheck:
             problem=problem,
         )
 
+    @property
+    def cut_off(self) -> bool:
+        """Whether the last try found no network: it has to be tried again, whatever was observed since."""
+        return self._connected is False
+
     async def check_connectivity(self) -> None:
         """Try the configured addresses at once; one that answers is enough. Without any, connectivity stays unknown."""
         if not self._connectivity:

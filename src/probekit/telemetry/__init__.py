@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from probekit._version import __version__
-from probekit.errors import ConfigError
+from probekit.errors.extras import missing_extra
 from probekit.model import Vantage
 from probekit.telemetry.environment import read
 
@@ -33,4 +33,4 @@ def recorder_from_env(vantage: Vantage, environ: Mapping[str, str], *, enabled: 
         if missing.partition(".")[0] not in ("opentelemetry", "grpc", "google"):
             raise
         extra = "otel-grpc" if missing.partition(".")[0] == "grpc" else "otel"
-        raise ConfigError(f"telemetry needs {missing}: pip install 'probekit[{extra}]'") from None
+        raise missing_extra(f"telemetry needs {missing}", extra) from None

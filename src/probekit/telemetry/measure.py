@@ -6,7 +6,8 @@ from typing import Final
 from urllib.parse import urlsplit
 
 from probekit.model import Measure, ProbeRun, RequestRecord, Status, TargetResult, Verdict
-from probekit.runner import ProbeInfo
+from probekit.model.verdict import MeasureName
+from probekit.runner import Planned, ProbeInfo
 from probekit.telemetry import names
 from probekit.telemetry.calls import CallMeter, rpc_method
 from probekit.telemetry.histograms import Histogram
@@ -72,7 +73,7 @@ class _TargetSlots:
         for verdict in result.verdicts:
             state = self._verdicts.get((verdict.check, verdict.scope))
             if state is None:
-                state = self._bind_verdict(verdict)
+                state = self._bind_verdict(verdict.check, verdict.scope)
             state.set(verdict.status)
             seen.append(state)
             for measure in verdict.measures:
@@ -84,16 +85,23 @@ class _TargetSlots:
                     slot.clear()
             self.seen = seen
 
-    def _bind_verdict(self, verdict: Verdict) -> State:
+    def expect(self, planned: Planned) -> None:
+        """Make the series that a check of this target will have."""
+        self._bind_verdict(planned.check, None)
+        for measure, limit_ns in planned.measures:
+            self._bind_measure(measure, None, limit_ns)
+
+    def _bind_verdict(self, check: str, scope: str | None) -> State:
         probe, target, region = self._key
-        state = self._meter.slots.state(names.VERDICT_STATUS).bind((probe, target, verdict.check, verdict.scope or "", region))
-        self._verdicts[verdict.check, verdict.scope] = state
+        state = self._meter.slots.state(names.VERDICT_STATUS).bind((probe, target, check, scope or "", region))
+        self._verdicts[check, scope] = state
         return state
 
     def _take(self, verdict: Verdict, measure: Measure, exemplar: tuple[int, str] | None, seen: list[State | Gauge]) -> None:
         slot = self._taken.get((measure.name, verdict.scope))
         if slot is None:
-            slot = self._bind_measure(verdict, measure)
+            limit = int(verdict.limit) if verdict.limit is not None and verdict.unit == "ns" else None
+            slot = self._bind_measure(measure.name, verdict.scope, limit)
         value = float(measure.value)
         if measure.unit == "ns":
             value /= NS_PER_S
@@ -107,19 +115,18 @@ class _TargetSlots:
             if exemplar is not None:
                 slot.exemplify((value, *exemplar, 0))
 
-    def _bind_measure(self, verdict: Verdict, measure: Measure) -> Counter | Gauge | Histogram:
-        spec, slots = names.MEASURES[measure.name], self._meter.slots
+    def _bind_measure(self, measure: MeasureName, scope: str | None, limit_ns: int | None) -> Counter | Gauge | Histogram:
+        spec, slots = names.MEASURES[measure], self._meter.slots
         probe, target, region = self._key
-        key = (probe, target, verdict.scope or "", region)
+        key = (probe, target, scope or "", region)
         slot: Counter | Gauge | Histogram
         if spec.kind == "gauge":
             slot = slots.gauge(spec).bind(key)
         elif spec.kind == "counter":
             slot = slots.counter(spec).bind(key)
         else:
-            limit = float(verdict.limit) / NS_PER_S if verdict.limit is not None and verdict.unit == "ns" else None
-            slot = slots.histogram(spec).bind(key, edge=limit)
-        self._taken[measure.name, verdict.scope] = slot
+            slot = slots.histogram(spec).bind(key, edge=None if limit_ns is None else limit_ns / NS_PER_S)
+        self._taken[measure, scope] = slot
         return slot
 
 
@@ -194,6 +201,8 @@ class RunMeter:
             known.target(target.id)
             if before is not None and target.id in before.targets:
                 known.target(target.id).seen = before.targets[target.id].seen
+        for planned in info.planned:
+            known.target(planned.target).expect(planned)
         for check in (*info.checks, "observation"):
             known.verdicts(check)
         digests = (info.probe_version, info.source_digest[:_DIGEST], info.config_digest[:_DIGEST])

@@ -41,7 +41,7 @@ HONOURED: Final[tuple[Variable, ...]] = (
     Variable(
         "OTEL_EXPORTER_OTLP_PROTOCOL",
         "http/protobuf",
-        "`http/protobuf`, or `grpc` with the extra `probekit[otel-grpc]`",
+        "`http/protobuf`, or `grpc` with the extra `otel-grpc`",
         per_signal=True,
     ),
     Variable(

@@ -13,7 +13,6 @@ from typing import Any, Final, Literal
 
 from probekit.clock import SYSTEM_CLOCK, Clock
 from probekit.errors import (
-    ConfigError,
     ConnectError,
     DeadlineExceeded,
     HeadersTooLarge,
@@ -24,6 +23,7 @@ from probekit.errors import (
     TlsError,
     TransportError,
 )
+from probekit.errors.extras import missing_extra
 from probekit.model import Phases
 from probekit.secret import Secret
 from probekit.transports.authorities import system_ca_file
@@ -35,7 +35,7 @@ from probekit.units import NS_PER_MS, NS_PER_US, Instant
 try:
     import pycurl
 except ModuleNotFoundError:
-    raise ConfigError("the measuring engine needs pycurl: pip install 'probekit[measure]'") from None
+    raise missing_extra("the measuring engine needs pycurl", "measure") from None
 
 HttpVersion = Literal["1.1", "2", "3"]
 

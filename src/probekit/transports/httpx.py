@@ -25,7 +25,7 @@ from probekit.errors import (
     TransportError,
 )
 from probekit.model import Phases
-from probekit.secret import Secret, redact_url
+from probekit.secret import Secret, redact, redact_url
 from probekit.transports.authorities import system_ca_file
 from probekit.transports.base import Capabilities, Request, Response
 from probekit.transports.content import ACCEPTED, BoundedBody
@@ -44,7 +44,18 @@ class _RedactUrls(logging.Filter):
         return True
 
 
+class _RedactText(logging.Filter):
+    """httpcore writes what came back into its DEBUG messages, headers and all; a service may echo its key there."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        record.msg, record.args = redact(record.getMessage()), ()
+        return True
+
+
 logging.getLogger("httpx").addFilter(_RedactUrls())
+# A logger's filters do not see what its children are told.
+for _name in ("connection", "http11", "http2", "proxy", "socks"):
+    logging.getLogger(f"httpcore.{_name}").addFilter(_RedactText())
 
 _USER_AGENT: Final = "probekit"
 

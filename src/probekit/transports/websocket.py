@@ -10,7 +10,6 @@ from typing import Final
 
 from probekit.errors import (
     BodyTooLarge,
-    ConfigError,
     ConnectError,
     DeadlineExceeded,
     NotEntitled,
@@ -24,6 +23,7 @@ from probekit.errors import (
     TransportError,
     Unauthorized,
 )
+from probekit.errors.extras import missing_extra
 from probekit.secret import Secret, redact_url
 from probekit.transports.authorities import system_ca_file
 from probekit.transports.base import HeaderValue
@@ -34,7 +34,7 @@ try:
     from websockets.asyncio.client import ClientConnection, connect
     from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidStatus, InvalidURI
 except ModuleNotFoundError as error:  # pragma: no cover - the extras' own test installs without it
-    raise ConfigError("WebSockets need the extra: pip install 'probekit[ws]'") from error
+    raise missing_extra("subscriptions need websockets", "ws") from error
 
 _PING_S: Final = 20
 _CLOSE_S: Final = 1

@@ -15,7 +15,8 @@ from msgspec.structs import astuple
 from probekit.codecs.keccak import keccak256
 from probekit.codecs.lazer import envelope as envelope_codec
 from probekit.codecs.vaa import Signature
-from probekit.errors import BadSignature, ConfigError, DecodeError, ParsedMismatch, SupersededSet, UnknownSet
+from probekit.errors import BadSignature, DecodeError, ParsedMismatch, SupersededSet, UnknownSet
+from probekit.errors.extras import missing_extra
 from probekit.model.evm import Address
 from probekit.model.lazer import (
     Envelope,
@@ -135,7 +136,7 @@ def require_ed25519() -> None:
     try:
         import cryptography.hazmat.primitives.asymmetric.ed25519  # noqa: F401
     except ModuleNotFoundError:
-        raise ConfigError("updates in the form solana are signed by ed25519: pip install 'probekit[lazer]'") from None
+        raise missing_extra("updates in the form solana are signed by ed25519, which needs cryptography", "lazer") from None
 
 
 def ed25519_holds(key: bytes, signature: bytes, message: bytes) -> bool:

@@ -39,6 +39,9 @@ class SignerSet:
         # A VAA counts its signatures in one byte.
         if not 0 < len(self.signers) <= 255 or any(len(signer) != 20 for signer in self.signers):
             raise ValueError(f"set {self.index} of the {self.root} root needs 1 to 255 signers of 20 bytes each")
+        # One who stands there twice would count twice; nobody has the key of address zero.
+        if len(set(self.signers)) != len(self.signers) or not all(any(signer) for signer in self.signers):
+            raise ValueError(f"set {self.index} of the {self.root} root has a signer twice, or one of address zero")
 
     @classmethod
     def of(cls, root: TrustRoot, index: int, *addresses: str) -> SignerSet:
@@ -134,8 +137,8 @@ class Trust:
         signers.
 
         Raises ``DecodeError`` when it is no set upgrade, or one for a single chain, or skips an index; ``WrongEmitter``;
-        ``UnknownSet`` when the set before is not trusted; ``SupersededSet`` when that set had expired, or has installed
-        another set already; or what is wrong with the signatures.
+        ``UnknownSet`` when the set before is not trusted, or not yet valid; ``SupersededSet`` when that set had expired, or has
+        installed another set already; or what is wrong with the signatures.
         """
         message = vaa if isinstance(vaa, Vaa) else vaa_codec.decode(vaa)
         if (message.emitter_chain, message.emitter_address) != self.governance:
@@ -153,6 +156,8 @@ class Trust:
         name = f"set {before.index} of the {before.root} root"
         if before.expires_at is not None and installed_at > before.expires_at:
             raise SupersededSet(f"{name} expired at {before.expires_at}; it installs nothing at {installed_at}")
+        if before.valid_from is not None and installed_at < before.valid_from:
+            raise UnknownSet(f"{name} is valid from {before.valid_from}; it installs nothing at {installed_at}")
         known = self.get(before.root, index)
         # Whoever holds an old set's keys must not be able to put another set in place of its true successor.
         if known is not None and known.signers != signers:

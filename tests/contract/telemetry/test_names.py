@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import ast
 import re
+from datetime import timedelta
 from pathlib import Path
 from typing import get_args
 
 import pytest
 
+from probekit.checks import LatencyBudget, ProofValidity
 from probekit.model import ProbeRun
 from probekit.model.verdict import MeasureName
 from probekit.telemetry import names, reference
@@ -66,6 +68,23 @@ def test_histograms_are_in_seconds_with_rising_edges_around_the_default_threshol
             assert {1.0, 2.0, 5.0, 8.0, 10.0} <= set(spec.edges)
         else:
             assert not spec.edges
+
+
+def test_checks_say_beforehand_what_they_count_and_time() -> None:
+    """So that those series begin at zero: read from each check's source, and held against its ``records``."""
+    made: dict[str, LatencyBudget | ProofValidity] = {
+        "latency_budget": LatencyBudget(timedelta(seconds=1)),
+        "proof_validity": ProofValidity(),
+    }
+    found = set()
+    for path in sorted((ROOT / "src" / "probekit" / "checks").glob("*.py")):
+        source = path.read_text()
+        for name in re.findall(r'Measure\("([a-z_.]+)"', source):
+            if names.MEASURES[name].kind in ("counter", "histogram"):
+                check = re.findall(r'name: ClassVar\[str\] = "(\w+)"', source)[0]
+                found.add((check, name))
+                assert name in dict(made[check].records)
+    assert found == {("latency_budget", "latency"), ("proof_validity", "proof.updates")}
 
 
 def test_deprecated_conventions_are_not_used() -> None:

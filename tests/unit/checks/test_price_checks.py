@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 from decimal import Decimal
+from fractions import Fraction
 
 import pytest
 from hypothesis import given
@@ -120,6 +121,64 @@ def test_confidence_ratio_judges_magnitudes() -> None:
     assert (closed.status, closed.reason) == (Status.SKIPPED, "market_closed")
 
 
+@pytest.mark.parametrize(
+    ("of", "reason"), [(feed(error="no such zone"), "schedule_unreadable"), (feed(described=False), "schedule_unknown")]
+)
+def test_wide_confidence_is_no_fault_where_the_market_may_be_closed(of: Feed, reason: str) -> None:
+    check = ConfidenceRatio(max_ratio=Bps(Decimal(100)), warn_ratio=Bps(Decimal(50)))
+
+    def judged(price: int, conf: int) -> tuple[Status, str]:
+        verdict = check(seen(update(price=price, conf=conf), of=of), now=NOW)
+        return verdict.status, verdict.reason
+
+    for price, conf in ((10_000, 101), (10_000, 51), (0, 0), (0, 5)):
+        assert judged(price, conf) == (Status.UNKNOWN, reason)
+    assert judged(10_000, 50) == (Status.OK, "narrow")
+
+
+@given(st.integers(-(2**63), 2**63 - 1), st.integers(0, 2**64 - 1), st.sampled_from([1, 50, 99]))
+def test_the_confidence_ratio_is_of_the_magnitude(price: int, conf: int, limit: int) -> None:
+    verdict = ConfidenceRatio(max_ratio=Bps(Decimal(limit)))(seen(update(price=price, conf=conf)), now=NOW)
+    assert (verdict.status is Status.OK) == (price != 0 and conf * 10_000 <= limit * abs(price))
+
+
+@given(st.integers(-(2**63), 2**63 - 1), st.integers(-(2**63), 2**63 - 1), st.integers(-128, 128), st.integers(-128, 128))
+def test_the_deviation_is_a_part_of_the_references_magnitude(price: int, against: int, expo: int, other: int) -> None:
+    subject, reference = update(price=price, expo=expo), update(price=against, expo=other)
+    comparison = Comparison({"ours": subject, "theirs": reference})
+    verdict = Deviation(Bps(Decimal(50)), "ours", "theirs")(Observation(comparison, "test", NOW), now=NOW)
+    if against == 0:
+        assert (verdict.status, verdict.reason) == (Status.UNKNOWN, "no_reference")
+        return
+    ours, theirs = (Fraction(n) * Fraction(10) ** e for n, e in ((price, expo), (against, other)))
+    assert (verdict.status is Status.OK) == (abs(ours - theirs) * 10_000 <= 50 * abs(theirs))
+
+
+def test_exponents_that_only_signed_bytes_may_carry() -> None:
+    """A 32-bit exponent: a verdict, and no number of two thousand million digits."""
+    assert compare(update(expo=2**31 - 1), update())[:2] == (Status.CRITICAL, "deviating")
+    assert compare(update(), update(expo=-(2**31)))[:2] == (Status.CRITICAL, "deviating")
+
+
+def test_a_reference_too_old_is_none() -> None:
+    check = Deviation(Bps(Decimal(50)), "ours", "theirs", max_reference_age=60 * S)
+
+    def judged(age: timedelta) -> tuple[Status, str]:
+        comparison = Comparison({"ours": update(), "theirs": update(age=age, price=1)})
+        verdict = check(Observation(comparison, "test", NOW), now=NOW)
+        return verdict.status, verdict.reason
+
+    assert judged(60 * S) == (Status.CRITICAL, "deviating")
+    assert judged(61 * S) == (Status.UNKNOWN, "no_reference")
+
+
+def test_no_deviation_is_judged_outside_market_hours() -> None:
+    check = Deviation(Bps(Decimal(50)), "ours", "theirs")
+    comparison = Comparison({"ours": update(), "theirs": update(price=1)})
+    closed = check(Observation(comparison, "test", NOW, feed=feed(NYSE)), now=NOW)
+    assert (closed.status, closed.reason) == (Status.SKIPPED, "market_closed")
+
+
 def compare(subject: PriceUpdate | None, reference: PriceUpdate | None) -> tuple[Status, str, str]:
     values = {name: value for name, value in (("ours", subject), ("theirs", reference)) if value is not None}
     check = Deviation(Bps(Decimal(50)), "ours", "theirs", warn_deviation=Bps(Decimal(20)))
@@ -152,6 +211,7 @@ def test_deviation_without_a_reference_is_unknown() -> None:
         lambda: Deviation(Bps(Decimal(0)), "a", "b"),
         lambda: Deviation(Bps(Decimal(5)), "a", "a"),
         lambda: Deviation(Bps(Decimal(5)), "a", "b", warn_deviation=Bps(Decimal(5))),
+        lambda: Deviation(Bps(Decimal(5)), "a", "b", max_reference_age=timedelta(0)),
     ],
 )
 def test_impossible_limits_are_refused(make: object) -> None:

@@ -75,6 +75,8 @@ def test_agreement() -> None:
     assert agree(a=(point(9),)) == (Status.UNKNOWN, "too_few_sources")
     assert agree(a=(point(9),), b=()) == (Status.UNKNOWN, "too_few_sources")
     assert agree(a=(point(9),), b=(point(None),)) == (Status.UNKNOWN, "no_slot")
+    # Older points without a slot join nothing, and convict nobody.
+    assert agree(a=(point(9), point(None)), b=(point(9), point(None, "bb"))) == (Status.OK, "agreeing")
 
 
 PROOF = Verified(TrustRoot.PRO, 1, (0, 1, 2), 3, 20, 20, NOW, b"d", ())
@@ -135,6 +137,44 @@ def test_losses_count_within_the_window_only() -> None:
         (at(120), stream(120, gaps=3)),
     ]
     assert [v.reason for v in replay(fold, steps)] == ["flowing", "lossy", "lossy", "flowing"]
+
+
+def test_faults_between_two_judgements_count_however_far_apart_these_are() -> None:
+    fold = StreamContinuity(max_silence=600 * S, window=60 * S, max_faults=2)
+    steps = [(at(0), stream(0)), (at(100), stream(100, gaps=3)), (at(150), stream(150, gaps=3)), (at(161), None)]
+    assert [v.reason for v in replay(fold, steps)] == ["flowing", "lossy", "lossy", "flowing"]
+
+
+def test_faults_before_the_first_judgement_count() -> None:
+    fold = StreamContinuity(max_silence=600 * S, window=60 * S, max_faults=2)
+    assert [v.reason for v in replay(fold, [(at(0), stream(0, gaps=3))])] == ["lossy"]
+
+
+def test_a_stream_opened_anew_hides_no_fault() -> None:
+    """Its counters begin at zero again: the old ones are neither forgiven nor set off against new ones."""
+    fold = StreamContinuity(max_silence=600 * S, window=60 * S, max_faults=5)
+    steps = [(at(0), stream(0, gaps=4)), (at(1), stream(1)), (at(2), stream(2, gaps=1)), (at(3), stream(3, gaps=2))]
+    verdicts = replay(fold, steps)
+    assert [v.reason for v in verdicts] == ["flowing", "flowing", "flowing", "lossy"]
+    assert verdicts[-1].value == 6
+
+
+@given(st.lists(st.tuples(st.integers(1, 40), st.integers(0, 3)), min_size=1, max_size=80))
+def test_the_windows_count_is_between_its_bounds(steps: list[tuple[int, int]]) -> None:
+    """Never less than the faults told within the window, never more than those told within it and one mark's distance."""
+    fold = StreamContinuity(max_silence=10**6 * S, window=62 * S, max_faults=0)
+    state, now, total = fold.init(), 0, 0
+    told: list[tuple[int, int]] = []
+    for apart, faults in steps:
+        now, total = now + apart, total + faults
+        told.append((now, faults))
+        state, verdict = fold.step(state, Observation(stream(now, gaps=total), "test", at(now)), now=at(now))
+        counted = verdict.value if verdict.reason == "lossy" else 0
+        least = sum(n for when, n in told if when > now - 62)
+        # A mark is at most a second older than the window, but where nothing was judged: there it is the step before.
+        earlier = [when for when, _ in told if when <= now - 62]
+        most = sum(n for when, n in told if when > max(earlier, default=-1) - 1)
+        assert least <= int(counted or 0) <= most
 
 
 def test_the_memory_is_bounded() -> None:

@@ -353,6 +353,26 @@ async def test_the_book_describes_what_it_can() -> None:
     assert {target.behind for target in targets} == {URL}
 
 
+async def test_the_nearest_symbols_are_looked_for_once_per_table(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Among thousands it takes a sixth of a second, and a tick asks for its targets every second."""
+    box = Box()
+    book = FeedBook(box.hermes, ["Crypto.BTC/USDX"], clock=box.clock)
+    searched: list[str] = []
+
+    def nearest(word: str, possibilities: object, n: int) -> list[str]:
+        searched.append(word)
+        return ["Crypto.BTC/USD"]
+
+    monkeypatch.setattr("difflib.get_close_matches", nearest)
+    for _ in range(5):
+        await book.targets()
+    assert len(searched) == 1
+    assert "nearest: Crypto.BTC/USD" in book.unresolved["Crypto.BTC/USDX"].message
+    await box.clock.advance(timedelta(minutes=11))
+    await book.targets()
+    assert len(searched) == 2
+
+
 async def test_a_table_that_hangs_holds_up_nothing_for_long() -> None:
     box = Box()
     box.sandbox.inject(faults.Hang(everywhere=True))

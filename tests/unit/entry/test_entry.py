@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -23,7 +24,7 @@ from probekit.dev.sandbox import Sandbox
 from probekit.dev.server import serve_in_thread
 from probekit.entry.execute import exit_code
 from probekit.entry.output import Printer, junit, plain_table, rich_table
-from probekit.model import ProbeRun, Status, Target, TargetResult, Vantage, Verdict
+from probekit.model import Evidence, ProbeRun, Status, Target, TargetResult, Vantage, Verdict
 from probekit.runner.encode import decode_run
 from probekit.units import Instant
 
@@ -82,6 +83,41 @@ def test_junit_maps_the_five_statuses() -> None:
         "target <3> check": ["error"],
         "target <4> check": ["skipped"],
     }
+
+
+HOSTILE = "".join(map(chr, range(0x20))) + "\x7f\x9b<&>\"' \u202e\ufffe\uffff\ud800\U0010ffff"
+
+
+def test_nothing_that_a_service_says_breaks_a_report_or_moves_the_cursor() -> None:
+    """Error messages quote bodies and symbols: a terminal must not obey them, and a report must stay XML."""
+    good = make_run(*Status)
+    run = msgspec.structs.replace(
+        good,
+        results=tuple(
+            msgspec.structs.replace(
+                one,
+                target=Target(HOSTILE, "service", HOSTILE),
+                verdicts=tuple(msgspec.structs.replace(verdict, message=HOSTILE) for verdict in one.verdicts),
+                evidence=Evidence(error=HOSTILE),
+            )
+            for one in good.results
+        ),
+    )
+    for case in ET.fromstring(junit(run).encode("utf-8", "backslashreplace"))[0]:
+        assert "<&>\"'" in (case.get("name") or "")
+    text = plain_table(run)
+    assert len(text.splitlines()) == 6
+    assert all(letter.isprintable() for line in text.splitlines() for letter in line)
+
+    class Terminal(io.StringIO):
+        def isatty(self) -> bool:
+            return True
+
+    out = Terminal()
+    Printer(out=out).show(run)
+    # What is left of escapes are rich's own colours.
+    assert not re.search(r"[\x00-\x08\x0b-\x1a\x1c-\x1f\x7f\x9b\u202e]", out.getvalue())
+    assert "\x1b\x1c" not in out.getvalue()
 
 
 def test_tables_put_the_worst_first() -> None:
@@ -255,7 +291,20 @@ def test_a_probes_file_runs_by_itself_and_ends_on_sigterm(url: str) -> None:
 
 
 def test_what_help_and_import_must_not_load() -> None:
-    heavy = ("httpx", "pycurl", "web3", "solders", "rich", "opentelemetry.sdk", "requests", "grpc", "uvloop", "pydantic")
+    heavy = (
+        "httpx",
+        "pycurl",
+        "web3",
+        "solders",
+        "rich",
+        "opentelemetry.sdk",
+        "requests",
+        "grpc",
+        "uvloop",
+        "pydantic",
+        "yaml",
+        "probekit.runner",
+    )
     code = (
         "import sys, importlib.util, contextlib, io\n"
         "import probekit\n"

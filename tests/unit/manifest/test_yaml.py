@@ -119,8 +119,9 @@ def test_aliases_within_the_bound_are_read() -> None:
     ids=["list", "mapping", "brackets", "dashes", "braces", "chain", "merge-chain", "many"],
 )
 def test_depth_number_and_circles_are_bounded(text: str, words: str) -> None:
-    assert words in faults(text)[0]
-    assert faults(text)[0].startswith("m.yaml:")
+    first = faults(text)[0]
+    assert words in first
+    assert first.startswith("m.yaml:")
 
 
 # -- tags and scalars --------------------------------------------------------------------------------------------------------

@@ -2,16 +2,25 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from datetime import timedelta
-from typing import Any
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, Literal, get_args
 
 import pytest
 
+from probekit.checks import SignedPoint
+from probekit.clients.hermes import HermesClient
+from probekit.codecs.messages import encode
 from probekit.dev import faults
 from probekit.dev.faults import Fault
 from probekit.model import ProbeRun, Status, TrustRoot
+from probekit.transports.retry import NO_RETRY
+from probekit.trust.signing import sign_slot
 from tests.support.sandbox import FIRST, SECOND, Lab, S, load, module_of, others_ok, result, verdict
+from tests.unit.trust.builders import PRO_SET, SLOT, TIME_S, price
 
 OK, WARNING, CRITICAL, UNKNOWN = Status.OK, Status.WARNING, Status.CRITICAL, Status.UNKNOWN
 
@@ -89,6 +98,36 @@ async def test_a_fault_of_an_endpoint_is_told_once_on_the_endpoint(fault: Fault,
     assert {verdict(run, one) for one in lab.ids} == {(UNKNOWN, "behind_endpoint")}
     assert run.requests, "what failed is on the record"
     assert run.elapsed_ns >= 0
+
+
+@pytest.mark.parametrize("root", list(TrustRoot))
+@pytest.mark.parametrize("confused", ["signers", "emitter", "both"])
+async def test_the_two_roots_confused_either_way(root: TrustRoot, confused: Literal["signers", "emitter", "both"]) -> None:
+    lab = Lab(root=root)
+    broken = lab.ids[2]
+    lab.first.inject(faults.WrongRoot(broken, confused))
+    run = await prove(lab, root=str(root))
+    assert verdict(run, broken) == (CRITICAL, "wrong_root")
+    assert others_ok(run, broken)
+
+
+async def test_a_service_that_is_not_ready_and_serves_is_judged_by_what_it_serves() -> None:
+    """No probe of this release asks ``/ready``: the client does, and says why."""
+    lab = Lab(feeds=2)
+    lab.first.inject(faults.NotReady())
+    assert (await prove(lab)).status is OK
+    async with HermesClient(FIRST, transport=lab.transport, clock=lab.clock, retry=NO_RETRY) as client:
+        readiness = await client.ready()
+    assert not readiness.ready
+    assert len(readiness.reasons) == 2
+
+
+@pytest.mark.parametrize("tier", ["unit/probes/test_faults.py", "system/test_verdicts.py"])
+def test_every_fault_has_its_verdict_in_both_tiers(tier: str) -> None:
+    """Once with an injected clock, once in real time."""
+    text = (Path(__file__).parents[2] / tier).read_text()
+    without = {kind.__name__ for kind in get_args(faults.AnyFault) if not re.search(rf"faults\.{kind.__name__}\b", text)}
+    assert without == set()
 
 
 async def test_an_unreachable_endpoint_is_a_verdict() -> None:
@@ -197,6 +236,17 @@ async def test_endpoints_agree_lag_and_conflict() -> None:
         assert verdict(run, lab.ids[0]) == (WARNING, "lagging")
 
 
+def test_only_price_messages_are_compared() -> None:
+    """The two types of message about one feed come in any order; that is no disagreement."""
+    other = b"\x01" + bytes.fromhex(price(0).feed_id) + bytes(68)
+    points = []
+    signed_points = module_of(load("hermes_agreement")).signed_points
+    for content in ([encode(price(0)), other], [other, encode(price(0))]):
+        raw = [sign_slot(content, PRO_SET, slot=SLOT, time_s=TIME_S).update([0, 1])]
+        points.append(signed_points(SimpleNamespace(signed_bytes=raw.copy)))
+    assert points[0] == points[1] == {price(0).feed_id: SignedPoint(TrustRoot.PRO, SLOT, encode(price(0)).hex())}
+
+
 async def test_agreement_with_one_endpoint_gone_is_unknown() -> None:
     lab = Lab()
     probe = load("hermes_agreement")
@@ -233,6 +283,6 @@ async def test_latency_of_requests_and_streams() -> None:
 def test_the_trust_of_hermes_proof_comes_from_its_options() -> None:
     probe = load("hermes_proof")
     trust_of = module_of(probe).trust_of
-    assert trust_of(probe.options(feeds=(), network="mainnet")).newest(TrustRoot.PRO).index == 1
-    assert trust_of(probe.options(feeds=(), network="beta")).roots() == {TrustRoot.CORE}
-    assert timedelta(minutes=10) == probe.options(feeds=()).refused_for
+    assert trust_of(probe.options(feeds=("aa" * 32,), network="mainnet")).newest(TrustRoot.PRO).index == 1
+    assert trust_of(probe.options(feeds=("aa" * 32,), network="beta")).roots() == {TrustRoot.CORE}
+    assert timedelta(minutes=10) == probe.options(feeds=("aa" * 32,)).refused_for

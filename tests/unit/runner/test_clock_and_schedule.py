@@ -153,6 +153,29 @@ def test_the_kernel_can_be_asked() -> None:
     assert found is None or found.max_error_ns >= 0
 
 
+def test_asking_the_kernel_starts_no_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is asked at every event of a stream; looking for the C library runs a program."""
+    import ctypes.util
+
+    kernel_clock()
+
+    def search(name: str) -> str:
+        raise AssertionError("searched again")
+
+    monkeypatch.setattr(ctypes.util, "find_library", search)
+    for _ in range(3):
+        kernel_clock()
+
+
+def test_a_system_without_the_call_has_no_kernel_clock(monkeypatch: pytest.MonkeyPatch) -> None:
+    from probekit.runner import clockbounds
+
+    monkeypatch.setattr(clockbounds, "_adjtimex", lambda: None)
+    assert kernel_clock() is None
+    monkeypatch.setattr(clockbounds, "_adjtimex", lambda: lambda buffer: -1)
+    assert kernel_clock() is None
+
+
 async def test_a_late_loop_and_no_network_are_problems_of_the_vantage() -> None:
     clock = FakeClock()
 

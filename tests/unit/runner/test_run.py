@@ -13,11 +13,13 @@ import pytest
 
 from probekit.checks import Check, LatencyBudget, LatencySample
 from probekit.errors import ConfigError, ConnectError, Unauthorized
-from probekit.model import Failure, Observation, ProbeRun, Status, Target, Vantage, Verdict
+from probekit.model import Evidence, Failure, Observation, ProbeRun, Status, Target, Vantage, Verdict
+from probekit.model.run import EVIDENCE_LIMIT
 from probekit.probe import AnyObservation, Context, Options, Probe
-from probekit.runner import ProbeInfo, RunSettings, config_digest, run_once, summary, watch
+from probekit.runner import Planned, ProbeInfo, RunSettings, config_digest, run_once, summary, watch
 from probekit.runner.encode import decode_run, encode_run
 from probekit.runner.evaluate import Evaluator
+from probekit.runner.evidence import evidence_of
 from probekit.runner.requests import MAX_REQUESTS, RequestLog
 from probekit.secret import Secret
 from probekit.testing import FakeClock
@@ -134,6 +136,13 @@ async def test_a_check_that_raises_is_counted_and_is_no_pass() -> None:
     assert (result.status, result.verdicts[0].reason) == (Status.UNKNOWN, "probe_error")
     assert evaluator.defects == 1
 
+    async def observe(ctx: Context[Opts], wanted: Sequence[Target]) -> AsyncIterator[AnyObservation]:
+        for target in wanted:
+            yield sample(ctx.clock, target.id)
+
+    run = await once(poll(observe, checks=lambda options, target: [Broken()]), FakeClock())
+    assert run.error_type == "probe_error"
+
 
 async def test_the_deadline_ends_a_run_with_its_true_duration() -> None:
     async def observe(ctx: Context[Opts], wanted: Sequence[Target]) -> AsyncIterator[AnyObservation]:
@@ -194,6 +203,8 @@ async def test_a_recorder_that_fails_stops_neither_the_probe_nor_its_siblings() 
     assert sound.runs == [run]
     assert [one.id for one in sound.infos[0].targets] == ["a", "b"]
     assert sound.infos[0].checks == ("latency_budget",)
+    planned = [Planned(name, "latency_budget", (("latency", 10**9),)) for name in ("a", "b")]
+    assert list(sound.infos[0].planned) == planned
     assert (broken.closed, sound.closed) == (1, 1)
 
 
@@ -344,6 +355,150 @@ async def test_a_vantage_in_trouble_judges_nothing_bad() -> None:
     assert reasons(run) == {"a": "within_budget", "b": "vantage"}
     assert run.error_type == "vantage"
     assert run.health.connected is False
+
+
+async def test_a_network_that_came_back_is_found_out_before_the_next_fault_is_judged() -> None:
+    """The outage must not explain away what goes wrong afterwards."""
+    clock = FakeClock()
+    listening = await asyncio.start_server(lambda reader, writer: writer.close(), "127.0.0.1", 0)
+    port = listening.sockets[0].getsockname()[1]
+    listening.close()
+    await listening.wait_closed()
+    ticks = 0
+
+    async def observe(ctx: Context[Opts], wanted: Sequence[Target]) -> AsyncIterator[AnyObservation]:
+        nonlocal ticks, listening
+        ticks += 1
+        if ticks == 1:
+            yield Failure(ConnectError("unreachable"), "test", ctx.clock.now(), "a")
+            yield Failure(ConnectError("unreachable"), "test", ctx.clock.now(), "b")
+            return
+        if ticks == 2:
+            listening = await asyncio.start_server(lambda reader, writer: writer.close(), "127.0.0.1", port)
+        yield sample(ctx.clock, "a")
+        yield sample(ctx.clock, "b", ms=5000)
+
+    settings = RunSettings(vantage=Vantage("h"), connectivity=(f"127.0.0.1:{port}",))
+    runs: list[ProbeRun] = []
+
+    async def consume() -> None:
+        async for run in watch(poll(observe), Opts(), settings=settings, clock=clock):
+            runs.append(run)
+
+    task = asyncio.ensure_future(consume())
+    try:
+        async with asyncio.timeout(20):
+            while len(runs) < 2:
+                await clock.advance(S / 10)
+                await asyncio.sleep(0.001)
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+        listening.close()
+        await listening.wait_closed()
+    assert reasons(runs[0]) == {"a": "vantage", "b": "vantage"}
+    assert reasons(runs[1]) == {"a": "within_budget", "b": "over_budget"}
+    assert (runs[1].health.connected, runs[1].error_type) == (True, None)
+
+
+async def test_a_target_that_flaps_closes_a_run_once_a_second_at_most() -> None:
+    async def observe(ctx: Context[Opts], wanted: Sequence[Target]) -> AsyncIterator[AnyObservation]:
+        for number in range(10_000):
+            yield sample(ctx.clock, "a", ms=2000 * (number % 2))
+            yield sample(ctx.clock, "b")
+            await ctx.clock.sleep_until_ns(ctx.clock.monotonic_ns() + 10**8)
+
+    runs = await follow(make_watch(observe, interval=30 * S), FakeClock(), 20)
+    starts = [run.started_at.ns for run in runs]
+    assert len(runs) > 10
+    assert {run.closed_by for run in runs} == {"change"}
+    assert all(later - earlier >= 10**9 for earlier, later in pairwise(starts))
+
+
+async def test_a_change_while_a_run_is_being_read_closes_the_next_one_at_once() -> None:
+    """Not at the end of a long interval: whoever reads a run must not hide what happens meanwhile."""
+    clock = FakeClock()
+    slow = asyncio.Event()
+
+    async def observe(ctx: Context[Opts], wanted: Sequence[Target]) -> AsyncIterator[AnyObservation]:
+        for target in wanted:
+            yield sample(ctx.clock, target.id)
+        await slow.wait()
+        yield sample(ctx.clock, "a", ms=2000)
+        await ctx.clock.sleep_until_ns(ctx.clock.monotonic_ns() + 3600 * 10**9)
+
+    runs: list[ProbeRun] = []
+
+    async def consume() -> None:
+        async for run in watch(make_watch(observe, interval=60 * S), Opts(), settings=SETTINGS, clock=clock):
+            runs.append(run)
+            if len(runs) == 1:
+                slow.set()
+                for _ in range(20):
+                    await asyncio.sleep(0)
+
+    task = asyncio.ensure_future(consume())
+    for _ in range(650):
+        await clock.advance(S / 10)
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+    assert [(run.closed_by, run.status) for run in runs] == [("tick", Status.OK), ("change", Status.CRITICAL)]
+
+
+async def test_a_target_that_came_later_gets_its_time_too() -> None:
+    """A symbol that was resolved after an hour is not missing in the second after."""
+    names: list[str] = ["a"]
+
+    async def growing(ctx: Context[Opts]) -> Sequence[Target]:
+        if ctx.clock.monotonic_ns() - began_ns > 20 * 10**9:
+            names[:] = ["a", "late"]
+        return [Target(name, "service") for name in names]
+
+    async def observe(ctx: Context[Opts], wanted: Sequence[Target]) -> AsyncIterator[AnyObservation]:
+        yield sample(ctx.clock, "a")
+        await ctx.clock.sleep_until_ns(ctx.clock.monotonic_ns() + 3600 * 10**9)
+
+    clock = FakeClock()
+    began_ns = clock.monotonic_ns()
+    probe = Probe.watch(
+        name="w", question="q?", options=Opts, targets=growing, observe=observe, checks=checks,
+        first_within=lambda options: 5 * S,
+    )  # fmt: skip
+    runs = await follow(probe, clock, 32)
+    told = [reasons(run)["late"] for run in runs if "late" in reasons(run)]
+    assert told[:4] == ["pending"] * 4
+    assert told[-1] == "missing"
+
+
+def evidence(value: object, *, headers: tuple[tuple[str, str], ...] = (), excerpt: str = "") -> Evidence:
+    record = msgspec.structs.replace(answer(Instant(0)), headers=headers, excerpt=excerpt)
+    return evidence_of((), Observation(value, "test", Instant(0)), record)
+
+
+class Told(msgspec.Struct):
+    text: str
+
+
+@pytest.mark.parametrize("letter", ["x", "\0", "\u20ac", '"', "\U0001f4a5"])
+def test_evidence_is_bounded_whatever_it_is_of(letter: str) -> None:
+    headers = tuple(("via", letter * 200) for _ in range(2_000))
+    made = evidence(Told(letter * 200_000), headers=headers, excerpt=letter * 200_000)
+    assert 20_000 < len(msgspec.json.encode(made)) <= EVIDENCE_LIMIT
+
+
+def test_evidence_of_a_value_that_has_no_json() -> None:
+    class Odd:
+        def __repr__(self) -> str:
+            return "<odd>"
+
+    assert "\\ud800" in evidence(Told("\ud800")).decoded
+    assert evidence([Odd()]).decoded == '["<odd>"]'
+
+
+def test_no_half_of_a_secret_is_left_where_evidence_is_cut() -> None:
+    secret = Secret("a-secret-of-some-length")
+    for lead in range(EVIDENCE_LIMIT // 8 - 30, EVIDENCE_LIMIT // 8):
+        assert "a-sec" not in evidence(None, excerpt="." * lead + secret.reveal() * 2).excerpt
 
 
 def test_digests_hide_secrets_and_follow_the_options() -> None:

@@ -15,6 +15,7 @@ import pytest
 
 import probekit
 from probekit.errors import ConfigError
+from probekit.errors.extras import missing_extra
 from probekit.model import Vantage
 from probekit.secret import redact
 from probekit.telemetry import recorder_from_env
@@ -318,8 +319,8 @@ except ConfigError as error:
     print(error.message)
 """
     done = run_python(script)
-    assert done.stdout.startswith("telemetry needs ")
-    assert done.stdout.rstrip().endswith(f"pip install 'probekit[{extra}]'")
+    assert done.stdout.startswith(f"telemetry needs {missing}")
+    assert done.stdout.rstrip().endswith(str(missing_extra("", extra)))
 
 
 def test_importing_telemetry_imports_no_sdk() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 from urllib.parse import quote
 
@@ -11,11 +12,12 @@ import msgspec
 import pytest
 
 from probekit.model import Evidence, Status, TargetResult, VantageHealth
+from probekit.runner import Planned
 from probekit.secret import Secret
 from probekit.telemetry import names
 from probekit.telemetry.identity import span_id
 from probekit.telemetry.names import ATTRIBUTES
-from probekit.units import NS_PER_MS
+from probekit.units import NS_PER_MS, NS_PER_S
 from tests.unit.telemetry import builders as make
 from tests.unit.telemetry.builders import record
 from tests.unit.telemetry.receiver import Receiver, attributes, http_receiver, points, values
@@ -172,6 +174,23 @@ def test_series_exist_at_zero_before_the_first_run(receiver: Receiver) -> None:
     for name in ("exported", "rejected", "retried"):
         assert len(values(metrics[f"probekit.telemetry.{name}"])) == 3
     assert "probekit.feed.age" not in metrics
+
+
+def test_what_the_checks_will_count_and_time_begins_at_zero(receiver: Receiver) -> None:
+    """Otherwise the first increment is invisible to a rate: a counter that begins at one has never grown."""
+    planned = (
+        Planned(make.BTC.id, "proof_validity", (("proof.updates", None),)),
+        Planned(make.ETH.id, "latency_budget", (("latency", 3 * NS_PER_S),)),
+    )
+    record(receiver, info_=replace(make.info(), planned=planned))
+    metrics = receiver.metrics()
+    assert values(metrics["probekit.proof.updates"]) == {("hermes_freshness", make.BTC.id, "eu-west-1"): 0}
+    (latency,) = points(metrics["probekit.latency"])
+    assert (attributes(latency)["target"], latency.count) == (make.ETH.id, 0)
+    assert 3.0 in latency.explicit_bounds
+    verdicts = values(metrics["probekit.verdict.status"])
+    assert {(key[0], key[3]) for key in verdicts} == {("proof_validity", make.BTC.id), ("latency_budget", make.ETH.id)}
+    assert set(verdicts.values()) == {0}
 
 
 def test_a_run_becomes_measurements(receiver: Receiver) -> None:

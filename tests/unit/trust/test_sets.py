@@ -84,12 +84,16 @@ def test_another_root_than_the_one_named_did_not_sign() -> None:
         (lambda s: upgrade(s, next_of(s), emitter_chain=26), errors.WrongEmitter),
         (lambda s: upgrade(s, next_of(s), emitter_address=bytes(32)), errors.WrongEmitter),
         (lambda s: upgrade(s, next_of(s), payload=b"PTGM" + bytes(60)), errors.DecodeError),
+        (lambda s: upgrade(s, next_of(s), payload=b"\x01" + encode_set_upgrade(2, (b"a" * 20,))[1:]), errors.DecodeError),
+        (lambda s: upgrade(s, next_of(s), payload=encode_set_upgrade(2, (b"a" * 20,)) + b"\x00"), errors.DecodeError),
+        (lambda s: upgrade(s, next_of(s), payload=encode_set_upgrade(2, (b"a" * 20, b"a" * 20))), errors.DecodeError),
+        (lambda s: upgrade(s, next_of(s), payload=encode_set_upgrade(2, (b"a" * 20, bytes(20)))), errors.DecodeError),
         (lambda s: upgrade(s, next_of(s))[:-1], errors.DecodeError),
         (lambda s: b"", errors.DecodeError),
     ],
     ids=[
         "no quorum", "order", "other keys", "unknown set", "skips an index", "same index", "chain", "address", "payload",
-        "cut", "empty",
+        "module", "trailing", "a signer twice", "address zero", "cut", "empty",
     ],
 )  # fmt: skip
 def test_what_is_no_upgrade(signing: SigningSet, make: Callable[[SigningSet], bytes], error: type[Exception]) -> None:
@@ -114,6 +118,14 @@ def test_an_old_set_cannot_put_another_in_place_of_its_successor() -> None:
     expired = trust_of().with_set(replace(PRO_SET.signer_set(), expires_at=INSTALLED))
     with pytest.raises(errors.SupersededSet, match="installs nothing"):
         expired.upgraded(upgrade(PRO_SET, thief), installed_at=INSTALLED.plus(timedelta(seconds=1)))
+
+
+def test_a_set_installs_nothing_before_it_is_valid() -> None:
+    early = trust_of().with_set(replace(PRO_SET.signer_set(), valid_from=INSTALLED))
+    vaa = upgrade(PRO_SET, next_of(PRO_SET))
+    with pytest.raises(errors.UnknownSet, match="installs nothing"):
+        early.upgraded(vaa, installed_at=INSTALLED.plus(-timedelta(seconds=1)))
+    assert early.upgraded(vaa, installed_at=INSTALLED).get(TrustRoot.PRO, 2) is not None
 
 
 def test_a_known_successor_gets_its_times() -> None:
@@ -164,6 +176,10 @@ def test_sets_and_trusts_are_checked_when_made() -> None:
         SignerSet(TrustRoot.PRO, 0, (b"short",))
     with pytest.raises(ValueError):
         SignerSet(TrustRoot.PRO, 0, (bytes(20),) * 256)
+    with pytest.raises(ValueError, match="twice, or one of address zero"):
+        SignerSet(TrustRoot.PRO, 0, (b"a" * 20, b"b" * 20, b"a" * 20))
+    with pytest.raises(ValueError, match="twice, or one of address zero"):
+        SignerSet(TrustRoot.PRO, 0, (b"a" * 20, bytes(20)))
     with pytest.raises(ValueError):
         SignerSet.of(TrustRoot.PRO, 0, "0xnothex")
     one = PRO_SET.signer_set()
@@ -175,7 +191,7 @@ def test_sets_and_trusts_are_checked_when_made() -> None:
 
 @pytest.mark.parametrize(("size", "core", "pro"), [(1, 1, 1), (3, 3, 2), (5, 4, 3), (19, 13, 10)])
 def test_the_quorum_is_the_roots_not_the_sizes(size: int, core: int, pro: int) -> None:
-    signers = tuple(bytes([number]) * 20 for number in range(size))
+    signers = tuple(bytes([number + 1]) * 20 for number in range(size))
     assert SignerSet(TrustRoot.CORE, 0, signers).quorum == core
     assert SignerSet(TrustRoot.PRO, 0, signers).quorum == pro
 

@@ -313,7 +313,7 @@ def test_a_claim_is_read_without_verifying() -> None:
 
 
 def test_no_error_quotes_unbounded_input() -> None:
-    many = SignerSet(TrustRoot.PRO, 1, tuple(bytes([number]) * 20 for number in range(255)))
+    many = SignerSet(TrustRoot.PRO, 1, tuple(bytes([number + 1]) * 20 for number in range(255)))
     hostile = rewrap(
         slot_of(PRO_SET),
         lambda vaa: replace_vaa(vaa, signatures=tuple(Signature(n, bytes(64), 0) for n in range(255)), payload=bytes(40_000)),

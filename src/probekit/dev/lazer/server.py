@@ -14,6 +14,7 @@ from typing import Any, Final
 from probekit.clock import reap
 from probekit.dev.lazer.router import Router, Session
 from probekit.errors import ConfigError
+from probekit.errors.extras import missing_extra
 
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
@@ -188,7 +189,7 @@ def _drop(state: Any) -> int:
 def _uvicorn() -> Any:
     # websockets is what uvicorn's WebSocket side stands on.
     if any(importlib.util.find_spec(name) is None for name in ("uvicorn", "websockets")):
-        raise ConfigError("the router's server needs uvicorn and websockets: pip install 'probekit[dev,lazer]'")
+        raise missing_extra("the router's server needs uvicorn and websockets", "dev", "lazer")
     import uvicorn
 
     return uvicorn

@@ -19,7 +19,7 @@ The names are in their modules: :mod:`~probekit.dev.svm.ledger`, :mod:`~probekit
 
 import importlib.util
 
-from probekit.errors import ConfigError
+from probekit.errors.extras import missing_extra
 
 if importlib.util.find_spec("solders") is None:
-    raise ConfigError("the local Solana node needs solders: pip install 'probekit[dev,solana]'")
+    raise missing_extra("the local Solana node needs solders", "dev", "solana")
