@@ -64,6 +64,10 @@ GENESIS: Final = {
 MAX_ACCOUNTS: Final = 100
 """Addresses in one ``getMultipleAccounts``: the limit of agave's RPC."""
 MAX_STATUSES: Final = 256
+_REMEMBERED_BLOCKS: Final = 100
+"""After a transaction's last block, how long every node surely remembers it: of 300 slots, 150 blocks are its own, and some
+slots have none. What landed before that is in an archive only, which not every node has.
+"""
 
 
 class Confirmation(msgspec.Struct, frozen=True):
@@ -397,8 +401,7 @@ class SolanaClient:
         height, slot = (codec.decode_count(result_of(raised(outcome))) for outcome in told)
         status, known_to = await self._status(signature, slot)
         passed = height > last_valid_block_height
-        if status is None and passed:
-            # Nodes remember a few hundred slots; what landed before that is in their archive only.
+        if status is None and height > last_valid_block_height + _REMEMBERED_BLOCKS:
             status, known_to = await self._status(signature, slot, history=True)
         if status is None:
             # One endpoint's height says nothing of what another has not seen yet.

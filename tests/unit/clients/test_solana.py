@@ -224,6 +224,20 @@ async def test_a_node_that_has_not_seen_it_yet_does_not_make_it_expire(cluster: 
         await confirm(cluster, timeout=timedelta(seconds=20))
 
 
+async def test_a_node_without_an_archive_tells_an_expiry_that_it_remembers_and_no_other(cluster: Cluster) -> None:
+    def recent(params: list[Any]) -> Any:
+        if params[1]["searchTransactionHistory"]:
+            return errors.RpcError("Transaction history is not available from this node", code=-32011)
+        return cluster.contextual([None])
+
+    cluster.methods["getSignatureStatuses"] = recent
+    cluster.methods["getBlockHeight"] = lambda _: 200
+    assert (await confirm(cluster)).outcome == "expired"
+    cluster.methods["getBlockHeight"] = lambda _: 201
+    with pytest.raises(errors.DeadlineExceeded, match="history is not available"):
+        await confirm(cluster, timeout=timedelta(seconds=20))
+
+
 async def test_what_landed_long_ago_is_found_in_the_archive(cluster: Cluster) -> None:
     cluster.methods["getBlockHeight"] = lambda _: 5_000
     cluster.methods["getSignatureStatuses"] = lambda params: cluster.contextual(
