@@ -81,6 +81,8 @@ async def observe(ctx: pk.Context[Options], watched: Sequence[pk.Target]) -> Asy
                 last_event_at = event.received_at
                 clock_error_ns = ctx.clock_error_ns
                 yield state(connected=True)
+                for feed_id, error in event.errors.items():
+                    yield pk.Failure(error, endpoint, event.received_at, feed_id)
                 for feed_id, update in event.updates.items():
                     yield pk.Observation(update, endpoint, event.received_at, feed_id, 0, clock_error_ns, feeds.get(feed_id))
                 continue

@@ -149,17 +149,28 @@ def redact_bytes(data: bytes) -> bytes:
     return data
 
 
+_MARGIN: Final = 4_096
+"""Bytes looked at beyond an excerpt: a secret that a cut runs through is not found by its first half."""
+
+
+def excerpt(data: bytes, size: int) -> str:
+    """The first ``size`` bytes of ``data`` as text, without any live secret, also without the beginning of one."""
+    return redact_bytes(data[: size + _MARGIN])[:size].decode("utf-8", "replace")
+
+
 _KEY_PARAMETERS: Final = re.compile(
-    r"(?i)([?&;](?:[\w.-]*(?:token|api[_-]?key|apikey|secret|password|passwd|signature)[\w.-]*|key|auth|sig)=)[^&#;\s\"']*"
+    r"(?i)([?&;](?:[\w.-]*(?:token|(?:api|app|access|private|license|subscription|account)[_.-]?key|secret|password|passwd|"
+    r"signature|credential|bearer|jwt)[\w.-]*|key|auth|authorization|sig)=)[^&#;\s\"']*"
 )
-_USER_INFO: Final = re.compile(r"(?i)\b([a-z][a-z0-9+.-]*://)[^/?#\s@\"']+@")
+# Up to the last @ before the path: a password may hold one.
+_USER_INFO: Final = re.compile(r"://[^/?#\s\"']+@")
 # Providers put the key in the path (/v2/<key>, /v3/<key>, /rpc/<key>): a long run of letters and digits mixed.
 _PATH_KEY: Final = re.compile(r"(?i)(://[^\s?#\"']*?/)(?=[a-z0-9_-]*\d)(?=[a-z0-9_-]*[a-z])[a-z0-9_-]{20,}(?=[/?#\s\"']|$)")
 
 
 def redact_url(url: str) -> str:
     """A URL fit to be shown: no user-info, no key-like query value, no key-like path segment, no live secret."""
-    shown = _USER_INFO.sub(rf"\1{MASK}@", redact(url))
+    shown = _USER_INFO.sub(f"://{MASK}@", redact(url))
     shown = _KEY_PARAMETERS.sub(rf"\1{MASK}", shown)
     previous = None
     while previous != shown:

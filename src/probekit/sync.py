@@ -11,6 +11,7 @@ from typing import Any, Self, TypeVar
 from probekit.clients.batch import Batch
 from probekit.clients.hermes import HermesClient as AsyncHermesClient
 from probekit.clients.hermes import Readiness
+from probekit.clock import reap
 from probekit.codecs.hermes import Encoding
 from probekit.model import Feed, PriceUpdate, StakeCap
 from probekit.secret import Secret
@@ -32,6 +33,10 @@ class _Loop:
         self._thread: threading.Thread | None = None
         self._lock = threading.Lock()
 
+    @property
+    def running(self) -> bool:
+        return self._loop is not None
+
     def run(self, work: Coroutine[Any, Any, T]) -> T:
         """The result of ``work``; an interrupt cancels it."""
         with self._lock:
@@ -47,13 +52,19 @@ class _Loop:
             raise
 
     def close(self) -> None:
-        """Stop the loop and its thread; idempotent."""
+        """Cancel what still runs for other threads, stop the loop and its thread; idempotent."""
         with self._lock:
             loop, thread, self._loop, self._thread = self._loop, self._thread, None, None
         if loop is not None and thread is not None:
+            asyncio.run_coroutine_threadsafe(_tidy(), loop).result()
             loop.call_soon_threadsafe(loop.stop)
             thread.join()
             loop.close()
+
+
+async def _tidy() -> None:
+    await reap(*(task for task in asyncio.all_tasks() if task is not asyncio.current_task()))
+    await asyncio.get_running_loop().shutdown_asyncgens()
 
 
 class HermesClient:
@@ -90,8 +101,9 @@ class HermesClient:
         self.close()
 
     def close(self) -> None:
-        """Close connections and the background loop."""
-        self._loop.run(self._client.aclose())
+        """Close connections and the background loop; idempotent. A call that another thread waits for ends in an error."""
+        if self._loop.running:
+            self._loop.run(self._client.aclose())
         self._loop.close()
 
     def latest(self, ids: Iterable[str]) -> Batch:

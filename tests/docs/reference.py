@@ -149,7 +149,7 @@ error that shows both.
 |---|---|
 | `PROBEKIT_PROBE_PATH` | folders of probes, as above |
 | `CREDENTIALS_DIRECTORY` | where `credential:NAME` is read; systemd sets it |
-| `SSL_CERT_FILE` | file of certificate authorities to trust; `SSL_CERT_DIR` is not read |
+| `SSL_CERT_FILE`, `SSL_CERT_DIR` | [authorities](environment.md#trusted-authorities) to trust instead of the system's |
 | `OTEL_*`, `PROBEKIT_OTLP_*`, `PROBEKIT_METRIC_*` | [telemetry](environment.md) |
 
 `HTTP_PROXY`, `HTTPS_PROXY`, `ALL_PROXY` and `NO_PROXY` are not read: a probe measures the path it is on.

@@ -11,7 +11,7 @@ from typing import cast
 
 import msgspec
 
-from probekit.codecs.hermes import Binary, PriceAnswer
+from probekit.codecs.hermes import Binary, PriceAnswer, encode_prices
 from probekit.errors import DecodeError, Missing, ProbekitError, VerificationError
 from probekit.model import FeedId, PriceUpdate
 from probekit.trust import AttestedBytes, Trust
@@ -25,9 +25,10 @@ _id_of = attrgetter("id")
 class Batch(Mapping[FeedId, PriceUpdate]):
     """id -> update, in the order asked for. An id without an update raises its own error when read; see :attr:`errors`.
 
-    Iteration and ``len`` cover every id asked for, failed ones too; :attr:`updates` holds those that have a price.
-    Raises ``DecodeError`` when a feed is served twice. ``received_at`` is when the answer was here in full; ``unexpected``
-    counts feeds served that nobody asked for. ``of_the_past`` lets sets that were superseded since verify.
+    Iteration and ``len`` cover every id asked for, failed ones too; :attr:`updates` holds those that have a price. A feed that
+    is served twice is its own ``DecodeError``, raised where every feed is. ``received_at`` is when the answer was here in full;
+    ``unexpected`` counts feeds served that nobody asked for. ``of_the_past`` lets sets that were superseded since
+    verify.
     """
 
     def __init__(
@@ -53,7 +54,7 @@ class Batch(Mapping[FeedId, PriceUpdate]):
             self._raw.update(zip(map(_id_of, parsed), parsed, strict=True))
             served += len(parsed)
         if served != len(self._raw):
-            raise DecodeError("a price answer gives a feed twice", raw=b"")
+            self._refuse_twice()
         self._ordered = list(map(self._raw.get, self._ids))
         self.unexpected = len(self._raw) - len(self._ids)
         if not all(self._ordered):
@@ -62,6 +63,18 @@ class Batch(Mapping[FeedId, PriceUpdate]):
                     self.unexpected += 1
                     if one not in self.errors:
                         self.errors[one] = Missing(f"the answer leaves out {one}", subject=one)
+
+    def _refuse_twice(self) -> None:
+        """Which of two prices of one feed is meant, nobody can say."""
+        given: dict[str, list[PriceUpdate]] = {}
+        for answer in self._answers:
+            for update in answer.parsed or ():
+                given.setdefault(update.id, []).append(update)
+        twice = {one: updates for one, updates in given.items() if len(updates) > 1}
+        errors = {one: DecodeError(f"{one} is given twice", raw=encode_prices(updates, ())) for one, updates in twice.items()}
+        if len(twice) == len(given):
+            raise next(iter(errors.values()))
+        self.errors.update((one, errors[one]) for one in self._ids if one in errors)
 
     def __getitem__(self, feed_id: str) -> PriceUpdate:
         update = self._raw.get(feed_id)

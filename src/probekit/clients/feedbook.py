@@ -75,7 +75,7 @@ class FeedBook:
         if now_ns < self._retry_at_ns:
             return
         try:
-            table = await within(self._clock, now_ns + _PATIENCE_NS, self._client.symbols())
+            feeds = await within(self._clock, now_ns + _PATIENCE_NS, self._client._feed_table())
         except (ProbekitError, TimeoutError) as error:
             self.error = (
                 error if isinstance(error, ProbekitError) else ProbekitError("the symbol table did not come within 2 s")
@@ -83,7 +83,7 @@ class FeedBook:
             self._retry_at_ns = self._clock.monotonic_ns() + to_ns(_AGAIN)
             return
         self.error = None
-        if table is not self._by_symbol:
-            self._by_symbol = table
-            self._by_id = {feed.id: feed for feed in table.values()}
+        if self._client._symbols is not self._by_symbol:
+            self._by_symbol = self._client._symbols
+            self._by_id = {feed.id: feed for feed in feeds}
             self._not_there = {}

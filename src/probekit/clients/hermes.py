@@ -23,12 +23,12 @@ from probekit.codecs.hermes import Encoding, PriceAnswer
 from probekit.errors import NotEntitled, NotFound, ProbekitError, ServerError, StatusError, Unauthorized
 from probekit.model import Feed, FeedId, PriceUpdate, StakeCap
 from probekit.secret import Secret
-from probekit.transports.base import Engine, HeaderValue, Limits, Observer, Request, Response
+from probekit.transports.base import Engine, HeaderValue, Limits, Observer, Request, Response, Transport
 from probekit.transports.retry import RetryPolicy
 from probekit.transports.sse import StreamPolicy
 from probekit.transports.stack import build
 from probekit.trust import HERMES_MAINNET, Trust
-from probekit.units import Instant, to_ns
+from probekit.units import NS_PER_S, Instant, to_ns
 
 __all__ = ["HermesClient", "HermesStream", "Readiness", "StreamChange"]
 
@@ -79,6 +79,8 @@ class HermesClient:
         refused_for: timedelta = timedelta(minutes=10),
     ) -> None:
         self.endpoints = (endpoints,) if isinstance(endpoints, str) else tuple(endpoints)
+        if not self.endpoints:
+            raise ValueError("a client needs at least one endpoint")
         self._base = self.endpoints[0].rstrip("/")
         self._verify = verify
         self._timeout_ns = to_ns(timeout)
@@ -94,11 +96,15 @@ class HermesClient:
         self._transport = build(
             transport, clock=clock, observer=observer, retry=retry or RetryPolicy(), endpoints=self.endpoints
         )
+        # For questions that 503 answers: asking again would only wait, and spend what retries there are for prices.
+        self._once = build(transport, clock=clock, observer=observer, endpoints=self.endpoints)
         self._headers: tuple[tuple[str, HeaderValue], ...] = (("accept", "application/json"),)
         if api_key is not None:
             self._headers += (("authorization", Secret(f"Bearer {api_key.reveal()}", origin=api_key.origin)),)
         self._refused: dict[FeedId, tuple[int, NotEntitled]] = {}
-        self._symbols: tuple[int, dict[str, Feed]] | None = None
+        self._table: tuple[int, tuple[Feed, ...]] | None = None
+        self._symbols: dict[str, Feed] = {}
+        self._reading = asyncio.Lock()
 
     async def __aenter__(self) -> Self:
         return self
@@ -121,12 +127,12 @@ class HermesClient:
         return await self._prices("/v2/updates/price/latest", ids)
 
     async def at(self, publish_time: Instant, ids: Iterable[str]) -> Batch:
-        """Each feed's first stored update published at or after ``publish_time`` (whole seconds).
+        """Each feed's first stored update published at or after ``publish_time`` (in whole seconds, rounded up).
 
         Raises ``NotFound`` when the service has nothing at that time. Check ``prev_publish_time`` to know that it is the
         first.
         """
-        return await self._prices(f"/v2/updates/price/{publish_time.seconds}", ids)
+        return await self._prices(f"/v2/updates/price/{-(-publish_time.ns // NS_PER_S)}", ids)
 
     async def price(self, symbol: str) -> PriceUpdate:
         """The newest update of a feed by its symbol (``Crypto.BTC/USD``): look-up in the cached symbol table, then latest.
@@ -135,7 +141,7 @@ class HermesClient:
         """
         feed = (await self.symbols()).get(symbol)
         if feed is None:
-            near = difflib.get_close_matches(symbol, await self.symbols(), n=3)
+            near = difflib.get_close_matches(symbol, self._symbols, n=3)
             raise NotFound(f"no feed has the symbol {symbol!r}; nearest: {', '.join(near) or 'none'}", subject=symbol)
         return (await self.latest([feed.id]))[feed.id]
 
@@ -156,30 +162,35 @@ class HermesClient:
     async def symbols(self) -> dict[str, Feed]:
         """All feeds by symbol, cached for ten minutes; the last good table is kept when a refresh fails.
 
-        Of two feeds with one symbol the first served wins.
+        Of two feeds with one symbol the first served wins; feeds without one are left out.
         """
-        cached, now_ns = self._symbols, self._clock.monotonic_ns()
-        if cached is not None and now_ns - cached[0] < to_ns(_SYMBOLS_FOR):
-            return cached[1]
-        try:
-            feeds = await self.feeds()
-        except ProbekitError:
-            if cached is None:
-                raise
-            self._symbols = (now_ns, cached[1])
-            return cached[1]
-        table: dict[str, Feed] = {}
-        for feed in feeds:
-            table.setdefault(feed.symbol, feed)
-        self._symbols = (now_ns, table)
-        return table
+        await self._feed_table()
+        return self._symbols
+
+    async def _feed_table(self) -> tuple[Feed, ...]:
+        """All feeds, cached; read once, however many want them at the same time."""
+        async with self._reading:
+            cached, now_ns = self._table, self._clock.monotonic_ns()
+            if cached is not None and now_ns - cached[0] < to_ns(_SYMBOLS_FOR):
+                return cached[1]
+            try:
+                feeds = await self.feeds()
+            except ProbekitError:
+                if cached is None:
+                    raise
+                feeds = cached[1]
+            else:
+                # The last is set first: of two feeds with one symbol the first stays.
+                self._symbols = {feed.symbol: feed for feed in reversed(feeds) if feed.symbol}
+            self._table = (now_ns, feeds)
+            return feeds
 
     # -- state ---------------------------------------------------------------------------------------------------------------
 
     async def live(self) -> bool:
         """Whether the process answers; raises only when it cannot be reached at all."""
         try:
-            await self._get("/live")
+            await self._get("/live", through=self._once)
         except StatusError:
             return False
         return True
@@ -187,7 +198,7 @@ class HermesClient:
     async def ready(self) -> Readiness:
         """Whether the service says it can serve. Not ready is a value with reasons, not an error."""
         try:
-            await self._get("/ready")
+            await self._get("/ready", through=self._once)
         except ServerError as error:
             if error.status != 503:
                 raise
@@ -242,12 +253,17 @@ class HermesClient:
             try:
                 async with gate:
                     response = await self._get(self._price_query(path, left), deadline_ns)
-                return codec.decode_prices(response.body)
+                answer, malformed = codec.decode_prices_apart(response.body)
+                errors.update((one, error) for one, error in malformed.items() if one in left)
+                return answer
             except StatusError as error:
                 refused = self._set_apart(error, left, errors)
                 left = [one for one in left if one not in refused]
         for one in left:
-            errors[one] = NotEntitled(f"{one}: more than {_ISOLATION_ROUNDS} feeds of one request are refused", subject=one)
+            text = (
+                f"{one}: not told yet, {_ISOLATION_ROUNDS} others of its request are refused; the next call goes on from there"
+            )
+            errors[one] = NotEntitled(text, subject=one)
         return None
 
     def _set_apart(self, error: StatusError, left: list[FeedId], errors: dict[FeedId, ProbekitError]) -> set[FeedId]:
@@ -274,7 +290,7 @@ class HermesClient:
         known = self._refused.get(one)
         if known is None:
             return False
-        if self._clock.monotonic_ns() - known[0] > self._refused_for_ns:
+        if self._clock.monotonic_ns() - known[0] >= self._refused_for_ns:
             del self._refused[one]
             return False
         errors[one] = known[1]
@@ -287,10 +303,10 @@ class HermesClient:
         headers = self._headers if not stream else (("accept", "text/event-stream"), *self._headers[1:])
         return Request("GET", self._base + path, headers, deadline_ns=deadline_ns, stream=stream, limits=self._limits)
 
-    async def _get(self, path: str, deadline_ns: int | None = None) -> Response:
+    async def _get(self, path: str, deadline_ns: int | None = None, *, through: Transport | None = None) -> Response:
         if deadline_ns is None:
             deadline_ns = self._clock.monotonic_ns() + self._timeout_ns
-        return await self._transport.send(self._request(path, deadline_ns))
+        return await (through or self._transport).send(self._request(path, deadline_ns))
 
 
 def _unique(ids: Iterable[str]) -> list[FeedId]:

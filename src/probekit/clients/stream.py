@@ -17,7 +17,7 @@ from probekit.codecs import hermes as codec
 from probekit.errors import DecodeError, NotFound, ProbekitError
 from probekit.model import FeedId
 from probekit.transports.base import Request
-from probekit.transports.sse import Arrived, Closed, EventStream, Opened, StreamPolicy, merged
+from probekit.transports.sse import Arrived, Closed, EventStream, Opened, StreamPolicy, merged, stream_queue
 from probekit.units import Instant
 
 if TYPE_CHECKING:
@@ -39,8 +39,9 @@ class HermesStream:
     """An open-ended stream of price batches.
 
     ``async for batch in stream`` yields one :class:`Batch` per event, over the ids the event carries. :meth:`events` yields
-    :class:`StreamChange` beside them. Ids that the service refuses are set apart before subscribing, in :attr:`errors`.
-    ``accounting`` counts gaps, duplicates and reordering per feed; ``undecodable`` events that were none.
+    :class:`StreamChange` beside them. Ids that the service refuses are set apart before subscribing, in :attr:`errors`; their
+    connection is opened again, as planned, each time the client asks anew for what was refused (its ``refused_for``).
+    ``accounting`` counts gaps, duplicates and reordering per feed; ``undecodable`` events of which nothing could be read.
     """
 
     def __init__(self, client: HermesClient, ids: Sequence[FeedId], policy: StreamPolicy | None) -> None:
@@ -53,9 +54,17 @@ class HermesStream:
         self.accounting = Accounting()
         self.undecodable = 0
         self._policy = policy or StreamPolicy()
-        # More ids than fit a URL take several connections.
+        self._queue = stream_queue(self._policy)
+        # More ids than fit a URL take several connections; what waits for the consumer is bounded for all of them.
         self._streams = [
-            EventStream(client._transport, partial(self._subscribe, part), clock=client._clock, policy=self._policy)
+            EventStream(
+                client._transport,
+                partial(self._subscribe, part),
+                clock=client._clock,
+                policy=self._policy,
+                queue=self._queue,
+                renew_after=partial(self._renew_after, part),
+            )
             for part in client._parts(self._ids, _STREAM_PATH)
         ]
 
@@ -74,7 +83,7 @@ class HermesStream:
     @property
     def dropped(self) -> int:
         """Events that a slow consumer never saw."""
-        return sum(stream.dropped for stream in self._streams)
+        return self._queue.dropped
 
     def state(self, *, connected: bool, opened_at: Instant, last_event_at: Instant | None, reason: str = "") -> StreamState:
         """The stream's condition with its counters, as :class:`~probekit.checks.StreamContinuity` judges it."""
@@ -99,7 +108,7 @@ class HermesStream:
 
     async def events(self) -> AsyncGenerator[Batch | StreamChange, None]:
         """Batches and changes of the connection, in order, for ever; close the generator to end the stream."""
-        items = merged(self._streams, self._policy.queue)
+        items = merged(self._streams)
         try:
             async for item in items:
                 if isinstance(item, Arrived):
@@ -117,17 +126,24 @@ class HermesStream:
 
     def _batch(self, item: Arrived) -> Batch | DecodeError:
         try:
-            answer = codec.decode_prices(item.event.data)
-            ids = [self._known.get(update.id) or FeedId(update.id) for update in answer.parsed or ()]
-            batch = Batch(ids, (answer,), {}, received_at=item.at)
-        except (DecodeError, ValueError) as error:
+            answer, malformed = codec.decode_prices_apart(item.event.data)
+            known, parsed = self._known, answer.parsed or ()
+            # Only what was subscribed to: a server that makes up feeds must not make anything grow here.
+            updates = [update for update in parsed if update.id in known]
+            ids = [*dict.fromkeys(known[update.id] for update in updates), *(one for one in malformed if one in known)]
+            batch = Batch(ids, (answer,), malformed, received_at=item.at)
+        except DecodeError as error:
             self.undecodable += 1
-            return error if isinstance(error, DecodeError) else DecodeError(str(error), raw=item.event.data)
+            return error
         take = self.accounting.take
-        for update in answer.parsed or ():
+        for update in updates:
             take(update)
         trust = self._client._verify
         return batch if trust is None else batch.verified(trust, at=item.at)
+
+    def _renew_after(self, ids: Sequence[FeedId]) -> int | None:
+        """What was refused may be granted, or listed, long before the service closes the stream by itself."""
+        return self._client._refused_for_ns if any(one in self.errors for one in ids) else None
 
     async def _subscribe(self, ids: Sequence[FeedId]) -> Request:
         client = self._client

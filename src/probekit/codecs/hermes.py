@@ -42,6 +42,15 @@ class PriceAnswer(msgspec.Struct, frozen=True):
     parsed: tuple[PriceUpdate, ...] | None = None
 
 
+class _RawAnswer(msgspec.Struct, frozen=True):
+    binary: Binary
+    parsed: tuple[msgspec.Raw, ...]
+
+
+class _Named(msgspec.Struct, frozen=True):
+    id: str
+
+
 class _FeedRow(msgspec.Struct, frozen=True):
     id: str
     attributes: dict[str, str]
@@ -80,7 +89,12 @@ class ReadinessFields(msgspec.Struct, frozen=True):
 
 
 _PRICES: Final = msgspec.json.Decoder(PriceAnswer, strict=False)
+_RAW_PRICES: Final = msgspec.json.Decoder(_RawAnswer)
+_ONE_PRICE: Final = msgspec.json.Decoder(PriceUpdate, strict=False)
 _FEEDS: Final = msgspec.json.Decoder(list[_FeedRow])
+_RAW_FEEDS: Final = msgspec.json.Decoder(list[msgspec.Raw])
+_ONE_FEED: Final = msgspec.json.Decoder(_FeedRow)
+_NAMED: Final = msgspec.json.Decoder(_Named)
 _CAPS: Final = msgspec.json.Decoder(StakeCapsAnswer, strict=False)
 _READY: Final = msgspec.json.Decoder(ReadinessFields)
 
@@ -93,6 +107,7 @@ def decode_prices(body: bytes) -> PriceAnswer:
 
     NaN and prices outside 64 bits are refused; unknown keys are ignored. A conf has no upper bound here: one that is absurd is
     for the confidence check to call so. A feed given twice is for whoever sorts the feeds to refuse (``Batch``).
+    :func:`decode_prices_apart` keeps the neighbours of a price that is refused.
     """
     try:
         return _PRICES.decode(body)
@@ -100,18 +115,65 @@ def decode_prices(body: bytes) -> PriceAnswer:
         raise DecodeError(f"not a price answer: {error}", raw=body) from None
 
 
+def decode_prices_apart(body: bytes) -> tuple[PriceAnswer, dict[FeedId, DecodeError]]:
+    """:func:`decode_prices`, but a price that does not decode is its own feed's error and not that of its neighbours.
+
+    Raises ``DecodeError`` where nothing is left, and where it is no JSON at all.
+    """
+    errors: dict[FeedId, DecodeError] = {}
+    try:
+        return decode_prices(body), errors
+    except DecodeError as whole:
+        try:
+            answer = _RAW_PRICES.decode(body)
+        except _BROKEN:
+            raise whole from None
+        good: list[PriceUpdate] = []
+        for raw in answer.parsed:
+            try:
+                good.append(_ONE_PRICE.decode(raw))
+            except _BROKEN as error:
+                feed_id = _id_of(raw)
+                if feed_id is not None:
+                    errors[feed_id] = DecodeError(f"not a price of {feed_id.short}: {error}", raw=bytes(raw))
+        if not good:
+            raise
+        return PriceAnswer(answer.binary, tuple(good)), errors
+
+
+def _id_of(raw: msgspec.Raw) -> FeedId | None:
+    """The id of an object that does not decode otherwise, as far as it has one."""
+    try:
+        return FeedId(_NAMED.decode(raw).id)
+    except (*_BROKEN, ValueError):
+        return None
+
+
 def decode_feeds(body: bytes) -> tuple[Feed, ...]:
-    """Decode ``/v2/price_feeds``. Raises ``DecodeError``. A schedule that does not parse stays with its text and the
-    reason.
+    """Decode ``/v2/price_feeds``. Raises ``DecodeError`` where nothing of it is a feed. A schedule that does not parse stays
+    with its text and the reason.
+
+    A row that does not decode takes no other with it: it is a feed that is not described, or none where it has no id.
     """
     try:
-        rows = _FEEDS.decode(body)
-    except _BROKEN as error:
-        raise DecodeError(f"not a list of feeds: {error}", raw=body) from None
+        return tuple(map(_feed, _FEEDS.decode(body)))
+    except (*_BROKEN, ValueError) as error:
+        try:
+            found = [_feed_apart(raw) for raw in _RAW_FEEDS.decode(body)]
+        except _BROKEN:
+            found = []
+        feeds = tuple(feed for feed in found if feed is not None)
+        if not any(feed.described for feed in feeds):
+            raise DecodeError(f"not a list of feeds: {error}", raw=body) from None
+        return feeds
+
+
+def _feed_apart(raw: msgspec.Raw) -> Feed | None:
     try:
-        return tuple(_feed(row) for row in rows)
-    except ValueError as error:
-        raise DecodeError(f"not a list of feeds: {error}", raw=body) from None
+        return _feed(_ONE_FEED.decode(raw))
+    except (*_BROKEN, ValueError) as error:
+        feed_id = _id_of(raw)
+        return None if feed_id is None else Feed(feed_id, "", hours_error=f"not a feed's row: {error}", described=False)
 
 
 def _feed(row: _FeedRow) -> Feed:
@@ -143,9 +205,9 @@ def decode_readiness(body: bytes) -> ReadinessFields:
         raise DecodeError(f"not a readiness report: {error}", raw=body) from None
 
 
-_UNKNOWN_IDS: Final = re.compile(r"Price ids not found:((?:\s*,?\s*0x[0-9a-fA-F]{64})+)")
+_UNKNOWN_IDS: Final = re.compile(r"Price ids not found:([\s,x0-9a-fA-F]*)")
 _UNENTITLED: Final = re.compile(r"Not entitled: feed (?:0x)?([0-9a-fA-F]{64})")
-_ID: Final = re.compile(r"0x([0-9a-fA-F]{64})")
+_ID: Final = re.compile(r"\b0x([0-9a-fA-F]{64})\b")
 
 
 def unknown_ids(body: str) -> tuple[FeedId, ...]:

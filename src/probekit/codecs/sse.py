@@ -16,6 +16,7 @@ from probekit.errors import DecodeError
 DEFAULT_MAX_EVENT_BYTES: Final = 8 * 1024 * 1024
 _LINE_END: Final = re.compile(rb"\r\n|\n|\r")
 _BOM: Final = b"\xef\xbb\xbf"
+_SMALL: Final = 1024
 
 
 class SseEvent(msgspec.Struct, frozen=True, gc=False):
@@ -37,7 +38,7 @@ class SseSplitter:
     __slots__ = ("_ends_in_cr", "_line_open", "_max", "_parts", "_size", "_start", "comments")
 
     def __init__(self, max_event_bytes: int = DEFAULT_MAX_EVENT_BYTES) -> None:
-        self._parts: list[bytes] = []
+        self._parts: list[bytes | bytearray] = []
         self._size = 0
         self._line_open = False
         self._ends_in_cr = False
@@ -66,11 +67,20 @@ class SseSplitter:
             position = end + 1
         rest = chunk[begin:]
         if rest:
-            self._parts.append(rest)
-            self._size += len(rest)
+            self._keep(rest)
         if self._size > self._max:
-            raise DecodeError(f"an event grew beyond {self._max} bytes", raw=self._parts[0])
+            raise DecodeError(f"an event grew beyond {self._max} bytes", raw=bytes(self._parts[0]))
         return events
+
+    def _keep(self, rest: bytes) -> None:
+        """Keep what is no event yet; of a server that drips, an object for each byte would cost forty times the bytes."""
+        self._size += len(rest)
+        if len(rest) >= _SMALL:
+            self._parts.append(rest)
+        elif self._parts and isinstance(last := self._parts[-1], bytearray):
+            last += rest
+        else:
+            self._parts.append(bytearray(rest))
 
     def _take(self, last: bytes) -> bytes:
         """Everything since the last event, without the line end before the empty line."""

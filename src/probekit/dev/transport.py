@@ -141,11 +141,12 @@ async def _raw(reply: Reply) -> AsyncGenerator[bytes, None]:
 
 
 async def _chunks(reply: Reply, shown: str) -> AsyncGenerator[bytes, None]:
-    body = BoundedBody(_encoding(reply), 1 << 62, shown)
+    body = BoundedBody(_encoding(reply), None, shown)
     source = _raw(reply)
     try:
         async for chunk in source:
-            yield body.feed(chunk)
+            for piece in body.pieces(chunk):
+                yield piece
     except Broken:
         raise StreamClosed(f"the stream of {shown} broke", planned=False, url=shown) from None
     finally:

@@ -39,6 +39,10 @@ def execute(probe: Probe[Any], path: Path, arguments: argparse.Namespace) -> int
     settings = _settings(path, manifest, arguments)
     recorders: list[Recorder] = []
     from probekit.telemetry import recorder_from_env
+    from probekit.transports.authorities import authorities
+
+    # Authorities that are named and not there: told before the first run, which could only say UNKNOWN.
+    authorities()
 
     telemetry = recorder_from_env(settings.vantage, os.environ, enabled=arguments.otlp)
     if telemetry is not None:

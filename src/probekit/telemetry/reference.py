@@ -109,6 +109,25 @@ def environment_page() -> str:
             "",
             *_table(("variable", "why"), ((f"`{name}`", why) for name, why in NOT_HONOURED.items())),
             "",
+            "## Trusted authorities",
+            "",
+            "Not of telemetry alone: probes and clients, with either engine and over WebSockets, read the same two.",
+            "",
+            *_table(
+                ("variable", "meaning"),
+                (
+                    ("`SSL_CERT_FILE`", "file of certificates to trust, PEM"),
+                    (
+                        "`SSL_CERT_DIR`",
+                        "folder of certificates to trust, or several separated as in `PATH`; their names are hashes, as "
+                        "`openssl rehash` makes them",
+                    ),
+                ),
+            ),
+            "",
+            "What they name is trusted and nothing beside it; with both, either may vouch for a server. One that is not there",
+            "stops the start. Without them it is the system's bundle, else certifi's. A `ca_file` given in code wins.",
+            "",
             "## Delivery",
             "",
             "Runs are encoded and sent by threads of their own; a probe never waits for them. Requests that fail with 429,",

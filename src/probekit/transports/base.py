@@ -7,7 +7,7 @@ HTTP library is below.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from dataclasses import dataclass, field, replace
 from typing import Final, Literal, Protocol, Self, runtime_checkable
 
@@ -21,27 +21,29 @@ HeaderValue = str | Secret
 
 DEFAULT_MAX_HEADER_BYTES: Final = 64 * 1024
 _SHOWN_URL: Final = 240
+_MARGIN: Final = 1024
 DEFAULT_MAX_BODY_BYTES: Final = 32 * 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """Bounds of an answer. ``max_body_bytes`` counts after decompression, for a stream per message (the SSE layer's
-    business).
+    """Bounds of an answer. ``max_body_bytes`` counts after decompression; a stream has none here, its messages do (the SSE
+    layer's business).
     """
 
     max_header_bytes: int = DEFAULT_MAX_HEADER_BYTES
     max_body_bytes: int = DEFAULT_MAX_BODY_BYTES
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class Request:
     """One logical request. Engines make exactly one attempt of it.
 
     ``deadline_ns`` is absolute on the transport's monotonic clock and covers everything from name look-up to the last
     byte of the body (for ``stream=True``: to the end of the headers). ``url`` may hold a key in its path or query: show
-    ``shown_url``. A header's value may be a :class:`~probekit.secret.Secret`; engines reveal it on the wire only.
-    ``repeatable`` is the caller's word that a POST only asks, so that it may go out again, or to another endpoint.
+    ``shown_url``. A header's value may be a :class:`~probekit.secret.Secret`; engines reveal it on the wire only, and to no
+    other origin that a redirect leads to. ``repeatable`` is the caller's word that a POST only asks, so that it may go out
+    again, or to another endpoint.
     """
 
     method: Method
@@ -60,11 +62,15 @@ class Request:
         """Whether sending it again, or to somebody else, changes nothing."""
         return self.method != "POST" or self.repeatable
 
+    def __repr__(self) -> str:
+        return f"Request({self.method} {self.shown_url}, attempt {self.attempt})"
+
     @property
     def shown_url(self) -> str:
         """The URL fit for a log, span or exception: redacted, and cut where hundreds of ids make it a page long."""
-        shown = redact_url(self.url)
-        return shown if len(shown) <= _SHOWN_URL else f"{shown[:_SHOWN_URL]}...({len(shown)} bytes)"
+        # Of the rest not even the redaction is worth its time; a key that is cut is masked as a whole one is.
+        shown = redact_url(self.url[: _SHOWN_URL + _MARGIN])
+        return shown if len(shown) <= _SHOWN_URL else f"{shown[:_SHOWN_URL]}...({len(self.url)} bytes)"
 
     def with_deadline(self, deadline_ns: int) -> Self:
         """The same request, due by the earlier of its own and this deadline."""
@@ -95,7 +101,7 @@ class Response:
     new_connection: bool | None = None
     url: str = ""
     """Redacted."""
-    chunks: AsyncIterator[bytes] | None = None
+    chunks: AsyncGenerator[bytes, None] | None = None
     close: Callable[[], Awaitable[None]] | None = None
 
     def header(self, name: str) -> str | None:

@@ -16,9 +16,9 @@ from probekit.units import to_ns
 class Fallback:
     """Middleware: rewrites a request's origin to each endpoint in turn while the error says ``retry_other``.
 
-    A POST that may have an effect goes to the first of them only. An endpoint that failed is asked last for ``cool_down``. The
-    request's URL is made for the first endpoint; each try has an equal part of the time left, so that one that hangs leaves
-    time for the others.
+    A POST that may have an effect goes to the first of them only. An endpoint that failed so is asked last for ``cool_down``.
+    The request's URL is made for the first endpoint; each try has an equal part of the time left, so that one that hangs leaves
+    time for the others. The error raised is the last one's; its ``attempts`` say what the others did.
     """
 
     def __init__(
@@ -42,12 +42,17 @@ class Fallback:
         if not request.may_repeat:
             # It may have taken effect where it failed: nobody else is asked without the caller's word.
             order = order[:1]
+        tried: list[str] = []
         for position, endpoint in enumerate(order):
             last = position == len(order) - 1
             try:
                 response = await self._inner.send(self._aimed(request, endpoint, len(order) - position))
             except TransportError as error:
-                self._failed_at[endpoint] = self._clock.monotonic_ns()
+                if tried:
+                    error.attempts = tuple(tried)
+                tried.append(error.message)
+                if error.retry_other:
+                    self._failed_at[endpoint] = self._clock.monotonic_ns()
                 if last or not error.retry_other or self._late(request):
                     raise
             else:

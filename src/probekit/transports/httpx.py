@@ -5,11 +5,14 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import socket
 import ssl
-from collections.abc import AsyncIterator, Awaitable, Iterator
-from functools import lru_cache
-from typing import Any, Final, TypeVar
+from collections.abc import AsyncGenerator, Iterator
+from functools import partial
+from http.cookiejar import DefaultCookiePolicy
+from typing import Any, Final
 
+import anyio
 import httpx
 
 from probekit.clock import SYSTEM_CLOCK, Clock
@@ -25,39 +28,35 @@ from probekit.errors import (
     TransportError,
 )
 from probekit.model import Phases
-from probekit.secret import Secret, redact, redact_url
-from probekit.transports.authorities import system_ca_file
+from probekit.secret import redact_url
+from probekit.transports.authorities import authorities, ssl_context
 from probekit.transports.base import Capabilities, Request, Response
 from probekit.transports.content import ACCEPTED, BoundedBody
-from probekit.transports.sendable import refuse_unsendable
-from probekit.units import NS_PER_S, format_ns
+from probekit.transports.redirects import follow
+from probekit.transports.sendable import late_already, late_in, refuse_unsendable, revealed
+from probekit.units import NS_PER_S
 
-R = TypeVar("R")
 
-
-class _RedactUrls(logging.Filter):
-    """httpx logs every request's URL at INFO; a key in it must not come along."""
+class _Redacted(logging.Filter):
+    """httpx logs every request's URL at INFO, httpcore every answer's headers at DEBUG; a key in them must not come along."""
 
     def filter(self, record: logging.LogRecord) -> bool:
-        if isinstance(record.args, tuple):
-            record.args = tuple(redact_url(str(one)) if isinstance(one, httpx.URL) else one for one in record.args)
+        record.msg, record.args = redact_url(record.getMessage()), ()
         return True
 
 
-class _RedactText(logging.Filter):
-    """httpcore writes what came back into its DEBUG messages, headers and all; a service may echo its key there."""
-
-    def filter(self, record: logging.LogRecord) -> bool:
-        record.msg, record.args = redact(record.getMessage()), ()
-        return True
-
-
-logging.getLogger("httpx").addFilter(_RedactUrls())
-# A logger's filters do not see what its children are told.
-for _name in ("connection", "http11", "http2", "proxy", "socks"):
-    logging.getLogger(f"httpcore.{_name}").addFilter(_RedactText())
+for _name in ("httpx", "httpcore.connection", "httpcore.http11", "httpcore.http2", "httpcore.proxy", "httpcore.socks"):
+    logging.getLogger(_name).addFilter(_Redacted())
 
 _USER_AGENT: Final = "probekit"
+
+_FOREIGN: Final = (TimeoutError, httpx.HTTPError, httpx.InvalidURL, httpx.StreamError, OSError)
+
+_MOST_HEADER_BYTES: Final = 100 * 1024
+"""What httpcore reads of headers, whatever a request allows."""
+
+_SAFE_TURNS: Final = 5
+"""Turns of the loop after which a request without a connection is known to wait for one: giving its place back is safe then."""
 
 # httpcore's trace events, by the phase they begin.
 _PHASE_EVENTS: Final[dict[str, Phase]] = {
@@ -70,12 +69,6 @@ _PHASE_EVENTS: Final[dict[str, Phase]] = {
 }
 
 
-@lru_cache(maxsize=8)
-def ssl_context(ca_file: str | None) -> ssl.SSLContext:
-    """One context per trust setting: building one reads every CA certificate, 15 ms and more of a blocked loop."""
-    return ssl.create_default_context(cafile=ca_file or system_ca_file())
-
-
 class _Trace:
     """When each phase began and ended, on the transport's monotonic clock, as httpcore reports it."""
 
@@ -83,17 +76,15 @@ class _Trace:
         self._clock = clock
         self.began: dict[Phase, int] = {}
         self.ended: dict[Phase, int] = {}
-        self.phase: Phase = "connect"
+        # Until httpcore says a word, the request waits for a connection of the pool.
+        self.phase: Phase = "queue"
         self.headers_at: int | None = None
-        self.stream: Any = None
 
     async def __call__(self, name: str, info: dict[str, Any]) -> None:
         event, _, stage = name.rpartition(".")
         now_ns = self._clock.monotonic_ns()
         if event.endswith("receive_response_headers") and stage == "complete":
             self.headers_at = now_ns
-        if event == "connection.connect_tcp" and stage == "complete":
-            self.stream = info.get("return_value")
         phase = _PHASE_EVENTS.get(event)
         if phase is None:
             return
@@ -103,8 +94,8 @@ class _Trace:
         elif stage == "complete":
             self.ended[phase] = now_ns
 
-    def phases(self, ended_ns: int) -> Phases:
-        """What is known: name look-up is inside connect, a kept-alive connection has neither connect nor TLS."""
+    def phases(self, ended_ns: int | None) -> Phases:
+        """What is known: name look-up is inside connect, a kept-alive connection has no connect and no TLS, a stream no end."""
 
         def span(phase: Phase) -> int | None:
             began, ended = self.began.get(phase), self.ended.get(phase)
@@ -115,16 +106,18 @@ class _Trace:
             connect_ns=span("connect"),
             tls_ns=span("tls"),
             first_byte_ns=None if sent is None or answered is None else answered - sent,
-            transfer_ns=None if answered is None else ended_ns - answered,
+            transfer_ns=None if answered is None or ended_ns is None else ended_ns - answered,
         )
 
 
 class HttpxTransport:
     """An :class:`~probekit.transports.base.Engine` on httpx, with kept-alive connections.
 
-    ``client`` is a caller's own ``httpx.AsyncClient``: used as it is configured, and not closed by :meth:`aclose`. Without
-    one, a client is made that verifies against the system's CAs (or ``ca_file``) and ignores proxies in the environment unless
-    ``trust_env``. Only http and https; redirects only as far as a request asks.
+    ``client`` is a caller's own ``httpx.AsyncClient``: used as it is configured, and not closed by :meth:`aclose`; but a
+    request's deadline stands in for the client's time-outs, and its ``max_redirects`` for ``follow_redirects``. Without one, a
+    client is made that verifies against :func:`~probekit.transports.authorities.authorities` (``ca_file``, or the system's),
+    keeps no cookies and ignores proxies in the environment unless ``trust_env``. Only http and https. Raises ``ConfigError``
+    for authorities that are not there.
     """
 
     def __init__(
@@ -140,6 +133,8 @@ class HttpxTransport:
         self._clock = clock
         self._ca_file = ca_file
         self._trust_env = trust_env
+        if client is None:
+            authorities(ca_file)
 
     @property
     def capabilities(self) -> Capabilities:
@@ -158,71 +153,26 @@ class HttpxTransport:
             self._made = httpx.AsyncClient(
                 verify=ssl_context(self._ca_file),
                 trust_env=self._trust_env,
-                timeout=None,  # noqa: S113 - one deadline over the whole exchange instead, in _within
+                timeout=None,  # noqa: S113 - one deadline over the whole exchange instead
                 limits=httpx.Limits(max_connections=100, max_keepalive_connections=20),
                 headers={"user-agent": _USER_AGENT},
             )
+            # No answer changes a later request, and a server cannot make the jar grow.
+            self._made.cookies.jar.set_policy(DefaultCookiePolicy(allowed_domains=()))
         return self._made
 
     async def send(self, request: Request) -> Response:
+        return await follow(self._attempt, request)
+
+    async def _attempt(self, request: Request) -> Response:
         refuse_unsendable(request)
-        clock, shown = self._clock, request.shown_url
-        started_at, started_ns = clock.now(), clock.monotonic_ns()
-        trace = _Trace(clock)
-        with _mapped(shown, trace, clock, started_ns):
-            answer = await self._within(request, self._open(request, trace))
-            # Asked now: once the body is read the connection may be gone, and with it the address.
-            address, port = _peer(answer)
-            try:
-                body = BoundedBody(answer.headers.get("content-encoding"), request.limits.max_body_bytes, shown)
-                headers = _checked_headers(answer, request)
-                content = b"" if request.stream else await self._within(request, _read(answer, body))
-            except BaseException:
-                await answer.aclose()
-                raise
-            if not request.stream:
-                await answer.aclose()
-        ended_ns = clock.monotonic_ns()
-        return Response(
-            status=answer.status_code,
-            headers=headers,
-            body=content,
-            phases=trace.phases(ended_ns),
-            elapsed_ns=ended_ns - started_ns,
-            started_at=started_at,
-            received_at=clock.now(),
-            http_version=answer.http_version.removeprefix("HTTP/"),
-            peer_address=address,
-            peer_port=port,
-            new_connection="connect" in trace.began,
-            url=shown,
-            chunks=_chunks(answer, shown, trace, clock, started_ns) if request.stream else None,
-            close=answer.aclose if request.stream else None,
-        )
-
-    async def _open(self, request: Request, trace: _Trace) -> httpx.Response:
-        client = self._client()
-        headers = [(name, value.reveal() if isinstance(value, Secret) else value) for name, value in request.headers]
-        headers.append(("accept-encoding", ACCEPTED))
-        outgoing = client.build_request(
-            request.method, request.url, headers=headers, content=request.body, extensions={"trace": trace}
-        )
-        answer = await client.send(outgoing, stream=True, follow_redirects=False)
-        for _ in range(request.max_redirects):
-            if answer.next_request is None:
-                break
-            await answer.aclose()
-            following = answer.next_request
-            following.extensions["trace"] = trace
-            answer = await client.send(following, stream=True, follow_redirects=False)
-        return answer
-
-    async def _within(self, request: Request, work: Awaitable[R]) -> R:
+        exchange = _Exchange(self._client(), request, self._clock)
         if request.deadline_ns is None:
-            return await work
+            return await exchange.within(None)
         remaining_ns = request.deadline_ns - self._clock.monotonic_ns()
-        async with asyncio.timeout(max(remaining_ns, 0) / NS_PER_S):
-            return await work
+        if remaining_ns <= 0:
+            raise late_already(request)
+        return await exchange.within(remaining_ns / NS_PER_S)
 
     async def aclose(self) -> None:
         if self._made is not None:
@@ -230,10 +180,173 @@ class HttpxTransport:
             await made.aclose()
 
 
-async def _read(answer: httpx.Response, body: BoundedBody) -> bytes:
-    parts = [body.feed(part) async for part in answer.aiter_raw()]
-    body.finish()
-    return b"".join(parts)
+class _Exchange:
+    """One attempt, run by a task of its own.
+
+    httpcore gives a connection back to its pool also when it is cancelled, but only by anyio's scopes, which it can hold off
+    while it tidies up; a task that is cancelled in that moment, or in the one between its place in the pool and the
+    connection's first step, loses the place for good. So nobody cancels the task: it is asked to stop, once that is safe.
+    """
+
+    def __init__(self, client: httpx.AsyncClient, request: Request, clock: Clock) -> None:
+        self._client = client
+        self._request = request
+        self._clock = clock
+        self._shown = request.shown_url
+        self._started_at, self._started_ns = clock.now(), clock.monotonic_ns()
+        self._trace = _Trace(clock)
+        self._scope = anyio.CancelScope()
+
+    async def within(self, seconds: float | None) -> Response:
+        """The answer, or ``DeadlineExceeded`` after so many seconds. Raises other ``TransportError`` leaves as it fails."""
+        task = asyncio.ensure_future(self._run())
+        try:
+            await asyncio.wait({task}, timeout=seconds)
+        except asyncio.CancelledError:
+            await self._stop(task)
+            raise
+        if not task.done():
+            await self._stop(task)
+            raise self._late()
+        response = task.result()
+        assert response is not None, "the scope is cancelled by _stop alone"
+        return response
+
+    async def _stop(self, task: asyncio.Task[Response | None]) -> None:
+        """End the task and wait until it has ended; what it got is closed. Then raises ``CancelledError`` if it was cancelled
+        itself meanwhile.
+        """
+        turns, cancelled = 0, False
+        while not task.done():
+            if turns >= _SAFE_TURNS or self._trace.began:
+                self._scope.cancel()
+            turns += 1
+            try:
+                await (asyncio.wait({task}) if self._scope.cancel_called else asyncio.sleep(0))
+            except asyncio.CancelledError:
+                cancelled = True
+        if task.exception() is None and (response := task.result()) is not None:
+            await response.aclose()
+        if cancelled:
+            raise asyncio.CancelledError
+
+    async def _run(self) -> Response | None:
+        with self._scope:
+            try:
+                return await self._exchange()
+            except TransportError as ours:
+                ours.elapsed_ns = self._clock.monotonic_ns() - self._started_ns
+                error = ours
+            except _FOREIGN as foreign:
+                error = self._translated(foreign, streaming=False)
+            # Outside of the handler: the foreign error leads to frames that hold the keys of the request.
+            raise error
+        return None
+
+    async def _exchange(self) -> Response:
+        request, trace, clock = self._request, self._trace, self._clock
+        answer = await self._client.send(self._outgoing(), stream=True, follow_redirects=False)
+        # Asked now: once the body is read the connection may be gone, and with it the address.
+        address, port = _peer(answer)
+        try:
+            headers = _checked_headers(answer, request)
+            content = b"" if request.stream else await self._read(answer)
+        except BaseException:
+            with anyio.CancelScope(shield=True):
+                await answer.aclose()
+            raise
+        if not request.stream:
+            with anyio.CancelScope(shield=True):
+                await answer.aclose()
+        ended_ns = clock.monotonic_ns()
+        return Response(
+            status=answer.status_code,
+            headers=headers,
+            body=content,
+            phases=trace.phases(None if request.stream else ended_ns),
+            elapsed_ns=ended_ns - self._started_ns,
+            started_at=self._started_at,
+            received_at=clock.now(),
+            http_version=answer.http_version.removeprefix("HTTP/"),
+            peer_address=address,
+            peer_port=port,
+            new_connection="connect" in trace.began,
+            url=self._shown,
+            chunks=self._chunks(answer) if request.stream else None,
+            close=partial(_closed, answer) if request.stream else None,
+        )
+
+    def _outgoing(self) -> httpx.Request:
+        request = self._request
+        headers = revealed(request.headers)
+        if not any(name.lower() == "accept-encoding" for name, _ in request.headers):
+            headers.append(("accept-encoding", ACCEPTED))
+        return self._client.build_request(
+            request.method,
+            request.url,
+            headers=headers,
+            content=request.body,
+            timeout=httpx.USE_CLIENT_DEFAULT if request.deadline_ns is None else None,
+            extensions={"trace": self._trace},
+        )
+
+    async def _read(self, answer: httpx.Response) -> bytes:
+        body = BoundedBody(answer.headers.get("content-encoding"), self._request.limits.max_body_bytes, self._shown)
+        parts = [body.feed(part) async for part in answer.aiter_raw()]
+        body.finish()
+        return b"".join(parts)
+
+    async def _chunks(self, answer: httpx.Response) -> AsyncGenerator[bytes, None]:
+        body = BoundedBody(answer.headers.get("content-encoding"), None, self._shown)
+        try:
+            async for part in answer.aiter_raw():
+                for piece in body.pieces(part):
+                    yield piece
+            return
+        except TransportError as ours:
+            ours.elapsed_ns = self._clock.monotonic_ns() - self._started_ns
+            error = ours
+        except _FOREIGN as foreign:
+            error = self._translated(foreign, streaming=True)
+        raise error
+
+    def _late(self) -> DeadlineExceeded:
+        return late_in(self._shown, self._trace.phase, self._clock.monotonic_ns() - self._started_ns)
+
+    def _translated(self, error: Exception, *, streaming: bool) -> TransportError:
+        """httpx's and ssl's exceptions as ours; messages name the phase and the redacted URL."""
+        shown, elapsed_ns = self._shown, self._clock.monotonic_ns() - self._started_ns
+        about: dict[str, Any] = {"url": shown, "elapsed_ns": elapsed_ns}
+        detail = str(error) or type(error).__name__
+        if isinstance(error, TimeoutError | httpx.TimeoutException):
+            return self._late()
+        if isinstance(error, httpx.InvalidURL | httpx.UnsupportedProtocol):
+            return ProtocolError(f"{shown} is not an http or https URL: {detail}", **about)
+        if streaming:
+            return StreamClosed(f"the stream of {shown} broke: {detail}", planned=False, **about)
+        causes = list(_causes(error))
+        if any(isinstance(cause, ssl.SSLError) for cause in causes):
+            return TlsError(f"TLS with {shown} failed: {detail}", **about)
+        if any(isinstance(cause, socket.gaierror) for cause in causes):
+            return ResolveError(f"the host of {shown} does not resolve: {detail}", **about)
+        if isinstance(error, httpx.RemoteProtocolError) and "disconnected" not in detail:
+            if "too long" in detail or "too large" in detail or "exceed" in detail:
+                limit = min(self._request.limits.max_header_bytes, _MOST_HEADER_BYTES)
+                return HeadersTooLarge(f"the headers of {shown} are too large: {detail}", limit_bytes=limit, **about)
+            return ProtocolError(f"{shown} broke HTTP framing: {detail}", **about)
+        return ConnectError(f"the connection to {shown} failed: {detail}", **about)
+
+
+async def _closed(answer: httpx.Response) -> None:
+    """Close it, also for a caller that is cancelled meanwhile: half closed, the connection would never be given back."""
+    closing = asyncio.ensure_future(answer.aclose())
+    try:
+        await asyncio.shield(closing)
+    except asyncio.CancelledError:
+        while not closing.done():
+            with contextlib.suppress(asyncio.CancelledError):
+                await asyncio.wait({closing})
+        raise
 
 
 def _checked_headers(answer: httpx.Response, request: Request) -> tuple[tuple[str, str], ...]:
@@ -254,58 +367,8 @@ def _peer(answer: httpx.Response) -> tuple[str | None, int | None]:
     return (address[0], address[1]) if address else (None, None)
 
 
-async def _chunks(answer: httpx.Response, shown: str, trace: _Trace, clock: Clock, started_ns: int) -> AsyncIterator[bytes]:
-    body = BoundedBody(answer.headers.get("content-encoding"), 1 << 62, shown)
-    with _mapped(shown, trace, clock, started_ns, streaming=True):
-        async for part in answer.aiter_raw():
-            yield body.feed(part)
-
-
-@contextlib.contextmanager
-def _mapped(shown: str, trace: _Trace, clock: Clock, started_ns: int, *, streaming: bool = False) -> Iterator[None]:
-    """httpx's and ssl's exceptions to ours; messages name the phase and the redacted URL."""
-    try:
-        yield
-    except TransportError as error:
-        error.elapsed_ns = clock.monotonic_ns() - started_ns
-        raise
-    except (
-        TimeoutError,
-        httpx.TimeoutException,
-        httpx.HTTPError,
-        httpx.InvalidURL,
-        httpx.StreamError,
-        OSError,
-    ) as error:
-        raise _translate(error, shown, trace, clock.monotonic_ns() - started_ns, streaming=streaming) from error
-
-
-def _translate(error: Exception, shown: str, trace: _Trace, elapsed_ns: int, *, streaming: bool) -> TransportError:
-    about: dict[str, Any] = {"url": shown, "elapsed_ns": elapsed_ns}
-    detail = str(error) or type(error).__name__
-    if isinstance(error, TimeoutError | httpx.TimeoutException):
-        return DeadlineExceeded(
-            f"{shown} passed its deadline in phase {trace.phase} after {format_ns(elapsed_ns)}",
-            phase=trace.phase,
-            **about,
-        )
-    if isinstance(error, httpx.InvalidURL | httpx.UnsupportedProtocol):
-        return ProtocolError(f"{shown} is not an http or https URL: {detail}", **about)
-    if streaming:
-        return StreamClosed(f"the stream of {shown} broke: {detail}", planned=False, **about)
-    causes = list(_causes(error))
-    if any(isinstance(cause, ssl.SSLError) for cause in causes) or "SSL" in detail or "CERTIFICATE" in detail:
-        return TlsError(f"TLS with {shown} failed: {detail}", **about)
-    if any(type(cause).__name__ == "gaierror" for cause in causes) or "Name or service not known" in detail:
-        return ResolveError(f"the host of {shown} does not resolve: {detail}", **about)
-    if isinstance(error, httpx.RemoteProtocolError) and "disconnected" not in detail:
-        if "too long" in detail or "too large" in detail or "exceed" in detail:
-            return HeadersTooLarge(f"the headers of {shown} are too large: {detail}", limit_bytes=100 * 1024, **about)
-        return ProtocolError(f"{shown} broke HTTP framing: {detail}", **about)
-    return ConnectError(f"the connection to {shown} failed: {detail}", **about)
-
-
 def _causes(error: BaseException | None) -> Iterator[BaseException]:
+    """The error and what led to it. An exchange has a task of its own, so no earlier failure of its caller's is among that."""
     while error is not None:
         yield error
         error = error.__cause__ or error.__context__

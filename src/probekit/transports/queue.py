@@ -10,22 +10,29 @@ T = TypeVar("T")
 
 
 class BoundedQueue(Generic[T]):
-    """At most ``capacity`` items: a full queue drops its oldest and counts it in :attr:`dropped`. One consumer."""
+    """At most ``capacity`` items, and of sizes that are given at most ``max_size`` in sum (or one alone that is larger): a full
+    queue drops its oldest and counts it in :attr:`dropped`. One consumer.
+    """
 
-    def __init__(self, capacity: int) -> None:
+    def __init__(self, capacity: int, max_size: int | None = None) -> None:
         if capacity < 1:
             raise ValueError("a queue holds at least one item")
-        self._items: deque[T] = deque()
+        self._items: deque[tuple[T, int]] = deque()
         self._capacity = capacity
+        self._max_size = max_size
+        self._size = 0
         self._ready = asyncio.Event()
         self._failure: BaseException | None = None
         self.dropped = 0
 
-    def put(self, item: T) -> None:
-        if len(self._items) >= self._capacity:
-            self._items.popleft()
+    def put(self, item: T, size: int = 0) -> None:
+        while self._items and (
+            len(self._items) >= self._capacity or (self._max_size is not None and self._size + size > self._max_size)
+        ):
+            self._size -= self._items.popleft()[1]
             self.dropped += 1
-        self._items.append(item)
+        self._items.append((item, size))
+        self._size += size
         self._ready.set()
 
     def watch(self, producer: asyncio.Task[None]) -> None:
@@ -45,7 +52,9 @@ class BoundedQueue(Generic[T]):
                 raise self._failure
             self._ready.clear()
             await self._ready.wait()
-        return self._items.popleft()
+        item, size = self._items.popleft()
+        self._size -= size
+        return item
 
     def __len__(self) -> int:
         return len(self._items)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Final
 
 from probekit.clock import Clock
-from probekit.errors import DeadlineExceeded, Phase, TransportError
+from probekit.errors import DeadlineExceeded, TransportError
 from probekit.model import Phases, RequestRecord
-from probekit.secret import redact
+from probekit.secret import excerpt, redact
 from probekit.transports.base import Engine, Observer, Request, Response
 
 _KEPT_HEADERS: Final = frozenset(
@@ -28,7 +29,10 @@ _EXCERPT: Final = 1_024
 
 
 class Recording:
-    """Tells ``observer`` of every attempt on ``engine``, once: at its end, or for a stream when its headers are in."""
+    """Tells ``observer`` of every attempt on ``engine``, once: at its end, or for a stream when its headers are in.
+
+    One that its caller gave up is told of as ``cancelled``.
+    """
 
     def __init__(self, engine: Engine, *, observer: Observer, clock: Clock) -> None:
         self._engine = engine
@@ -39,8 +43,7 @@ class Recording:
         started_at, started_ns = self._clock.now(), self._clock.monotonic_ns()
         try:
             response = await self._engine.send(request)
-        except TransportError as error:
-            phase: Phase | None = error.phase if isinstance(error, DeadlineExceeded) else None
+        except (TransportError, asyncio.CancelledError) as error:
             self._observer(
                 RequestRecord(
                     method=request.method,
@@ -49,8 +52,8 @@ class Recording:
                     started_at=started_at,
                     elapsed_ns=self._clock.monotonic_ns() - started_ns,
                     phases=Phases(),
-                    error_type=error.error_type,
-                    error_phase=phase,
+                    error_type=error.error_type if isinstance(error, TransportError) else "cancelled",
+                    error_phase=error.phase if isinstance(error, DeadlineExceeded) else None,
                     attempt=request.attempt,
                 )
             )
@@ -73,7 +76,7 @@ class Recording:
                 attempt=request.attempt,
                 new_connection=response.new_connection,
                 headers=tuple((name, redact(value)[:200]) for name, value in response.headers if name in _KEPT_HEADERS),
-                excerpt=redact(response.body[:_EXCERPT].decode("utf-8", "replace")) if failed else "",
+                excerpt=excerpt(response.body, _EXCERPT) if failed else "",
             )
         )
         return response

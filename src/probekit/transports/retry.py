@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 
-from tenacity import AsyncRetrying, RetryCallState, retry_if_exception, stop_after_attempt
+from tenacity import AsyncRetrying, retry_if_exception, stop_after_attempt
 
 from probekit.clock import Clock
 from probekit.errors import RateLimited, ServerError, TransportError
@@ -20,13 +20,14 @@ class RetryPolicy:
     """How often, how patiently, and at what rate at most.
 
     Waits double from ``first_wait`` to ``max_wait``, each shortened by up to half at random; a Retry-After longer than that is
-    obeyed. ``budget`` tokens refill at ``budget_per_second``; without one there is no retry, so a struggling service is not
-    stormed.
+    obeyed, and one longer than ``patience`` is not waited for: its error is raised. ``budget`` tokens refill at
+    ``budget_per_second``; without one there is no retry, so a struggling service is not stormed.
     """
 
     attempts: int = 3
     first_wait: timedelta = timedelta(milliseconds=200)
     max_wait: timedelta = timedelta(seconds=5)
+    patience: timedelta = timedelta(seconds=60)
     budget: int = 10
     budget_per_second: float = 0.5
 
@@ -83,27 +84,22 @@ class Retry:
         if not request.may_repeat or self._policy.attempts == 1:
             return await self._inner.send(request)
 
+        attempt, wait_ns = 0, 0
+
         def again(error: BaseException) -> bool:
-            return (
-                attempt + 1 < self._policy.attempts
-                and isinstance(error, TransportError)
-                and error.retry_same
-                and self._fits(request, self._wait_ns(error, attempt))
-                and self._budget.take()
-            )
+            nonlocal wait_ns
+            if attempt + 1 >= self._policy.attempts or not isinstance(error, TransportError) or not error.retry_same:
+                return False
+            # Drawn once, so that the wait that fits is the one that is waited.
+            wait_ns = self._wait_ns(error, attempt)
+            return self._fits(request, wait_ns) and self._budget.take()
 
-        async def sleep(seconds: float) -> None:
-            await self._clock.sleep_until_ns(self._clock.monotonic_ns() + int(seconds * NS_PER_S))
+        async def sleep(_: float) -> None:
+            await self._clock.sleep_until_ns(self._clock.monotonic_ns() + wait_ns)
 
-        def wait(state: RetryCallState) -> float:
-            error = state.outcome.exception() if state.outcome is not None else None
-            return self._wait_ns(error, attempt) / NS_PER_S
-
-        attempt = 0
         retrying = AsyncRetrying(
             stop=stop_after_attempt(self._policy.attempts),
             retry=retry_if_exception(again),
-            wait=wait,
             sleep=sleep,
             reraise=True,
         )
@@ -113,7 +109,7 @@ class Retry:
                 return await self._inner.send(replace(request, attempt=attempt))
         raise AssertionError("tenacity ends by returning or raising")
 
-    def _wait_ns(self, error: BaseException | None, attempt: int) -> int:
+    def _wait_ns(self, error: TransportError, attempt: int) -> int:
         wait_ns = min(to_ns(self._policy.first_wait) << attempt, to_ns(self._policy.max_wait))
         wait_ns -= int(wait_ns * self._jitter() / 2)
         if isinstance(error, RateLimited | ServerError) and error.retry_after_ns is not None:
@@ -121,6 +117,8 @@ class Retry:
         return wait_ns
 
     def _fits(self, request: Request, wait_ns: int) -> bool:
+        if wait_ns > to_ns(self._policy.patience):
+            return False
         return request.deadline_ns is None or self._clock.monotonic_ns() + wait_ns < request.deadline_ns
 
     async def aclose(self) -> None:

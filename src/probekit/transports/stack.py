@@ -21,11 +21,10 @@ def build(
     endpoints: Sequence[str] = (),
 ) -> Transport:
     """Stack middleware on ``engine``. Every attempt is recorded; statuses are errors inside the retry loop, so that 429 and
-    5xx are
-    retried as they ask; each endpoint has its own retries, and the deadline of a request is shared by all of them.
+    5xx are retried as they ask; each endpoint has its own retries, and the deadline of a request is shared by all of them.
     """
     stack: Transport = engine if observer is None else Recording(engine, observer=observer, clock=clock)
-    stack = RaiseForStatus(stack)
+    stack = RaiseForStatus(stack, clock=clock)
     if retry is not None:
         stack = Retry(stack, policy=retry, clock=clock)
     if len(endpoints) > 1:

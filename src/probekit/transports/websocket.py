@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import socket
 import ssl
 from collections.abc import Sequence
@@ -24,9 +25,10 @@ from probekit.errors import (
     Unauthorized,
 )
 from probekit.errors.extras import missing_extra
-from probekit.secret import Secret, redact_url
-from probekit.transports.authorities import system_ca_file
+from probekit.secret import excerpt, redact_url
+from probekit.transports.authorities import authorities, ssl_context
 from probekit.transports.base import HeaderValue
+from probekit.transports.sendable import refuse_headers, revealed
 from probekit.transports.status import retry_after_ns
 from probekit.units import NS_PER_S, Instant
 
@@ -41,6 +43,11 @@ _CLOSE_S: Final = 1
 _QUEUED: Final = 64
 """Messages kept by the library; then it stops reading, and the server sees a slow consumer."""
 _TOO_BIG: Final = 1009
+_EXCERPT: Final = 2_048
+
+# At DEBUG the library writes down every request line and header it sends, keys included.
+_LOGGER: Final = logging.getLogger("probekit.transports.websocket")
+_LOGGER.setLevel(logging.INFO)
 
 
 class _NoRedirect(connect):
@@ -53,25 +60,25 @@ class _NoRedirect(connect):
 class WebsocketsConnector:
     """Connections of the ``websockets`` library. Proxies of the environment are ignored, redirects are not followed.
 
-    ``ca_file`` is the bundle of trusted authorities, as for the HTTP engines. The library pings every 20 s and ends a
-    connection that does not answer for 20 s more; that a peer answers pings does not prove that its subscription is alive.
+    ``ca_file`` is the bundle of trusted authorities, as for the HTTP engines. Raises ``ConfigError`` when they are not there.
+    The library pings every 20 s and ends a connection that does not answer for 20 s more; that a peer answers pings does not
+    prove that its subscription is alive.
     """
 
     def __init__(self, *, ca_file: str | None = None) -> None:
         self._ca_file = ca_file
-        self._context: ssl.SSLContext | None = None
+        authorities(ca_file)
 
     async def connect(
         self, url: str, *, headers: Sequence[tuple[str, HeaderValue]] = (), timeout_ns: int, max_message_bytes: int
     ) -> WebsocketsSocket:
         shown = redact_url(url)
-        context = None
-        if url.startswith("wss://"):
-            context = self._context = self._context or ssl.create_default_context(cafile=self._ca_file or system_ca_file())
+        refuse_headers(headers, shown)
+        context = ssl_context(self._ca_file) if url[:4].lower() == "wss:" else None
         try:
             connection = await _NoRedirect(
                 url,
-                additional_headers=[(name, value.reveal() if isinstance(value, Secret) else value) for name, value in headers],
+                additional_headers=revealed(headers),
                 open_timeout=timeout_ns / NS_PER_S,
                 ping_interval=_PING_S,
                 ping_timeout=_PING_S,
@@ -80,10 +87,14 @@ class WebsocketsConnector:
                 max_queue=_QUEUED,
                 proxy=None,
                 ssl=context,
+                logger=_LOGGER,
             )
-        except (OSError, InvalidHandshake, InvalidURI, ValueError, EOFError) as error:
-            raise _error_of(error, shown) from None
-        return WebsocketsSocket(connection, shown, max_message_bytes)
+        except (OSError, InvalidHandshake, InvalidURI, ValueError, EOFError) as failure:
+            error = _error_of(failure, shown)
+        else:
+            return WebsocketsSocket(connection, shown, max_message_bytes)
+        # Outside of the handler: the foreign error leads to frames that hold the keys of the request.
+        raise error
 
 
 class WebsocketsSocket:
@@ -145,7 +156,7 @@ def _error_of(error: Exception, shown: str) -> TransportError:
 def _status_error(error: InvalidStatus, shown: str) -> StatusError:
     status = error.response.status_code
     body = error.response.body or b""
-    text = body[:2_048].decode("utf-8", "replace") if isinstance(body, bytes | bytearray) else ""
+    text = excerpt(bytes(body), _EXCERPT) if isinstance(body, bytes | bytearray) else ""
     message = f"{shown} answered {status} instead of opening a WebSocket"
     wait_ns = retry_after_ns(error.response.headers.get("retry-after"), Instant.now())
     if status == 401:

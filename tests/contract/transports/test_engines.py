@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import os
+import socket
 import ssl
 import time
-from collections.abc import AsyncIterator, Callable
+from contextlib import aclosing
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 import trustme
 
+from probekit.clock import SYSTEM_CLOCK
 from probekit.errors import (
     BodyTooLarge,
     ConnectError,
@@ -23,48 +26,14 @@ from probekit.errors import (
     ResolveError,
     StreamClosed,
     TlsError,
-    TransportError,
 )
 from probekit.secret import Secret
-from probekit.transports.base import Engine, Limits, Request, Response
-from probekit.transports.curl import ERRORS, CurlTransport
+from probekit.transports.base import Engine, Limits, Request
+from probekit.transports.curl import CurlTransport
 from probekit.transports.httpx import HttpxTransport
-from tests.contract.transports.server import Server, flood_text, serving
-
-S = 10**9
-Make = Callable[..., Engine]
-
-ENGINES: list[Any] = [pytest.param(HttpxTransport, id="httpx"), pytest.param(CurlTransport, id="curl")]
-
-
-@pytest.fixture(params=ENGINES)
-def make(request: pytest.FixtureRequest) -> Make:
-    engine: Make = request.param
-    return engine
-
-
-@pytest.fixture
-async def engine(make: Make) -> AsyncIterator[Engine]:
-    made = make()
-    yield made
-    await made.aclose()
-
-
-@pytest.fixture
-async def server() -> AsyncIterator[Server]:
-    async with serving() as one:
-        yield one
-
-
-def get(url: str, seconds: float = 5, **more: Any) -> Request:
-    return Request("GET", url, deadline_ns=time.monotonic_ns() + int(seconds * S), **more)
-
-
-async def failure(engine: Engine, request: Request) -> TransportError:
-    with pytest.raises(TransportError) as caught:
-        await engine.send(request)
-    assert caught.value.url is not None
-    return caught.value
+from probekit.transports.sse import Arrived, EventStream
+from tests.contract.transports.attempts import Make, S, failure, get, read, until
+from tests.contract.transports.server import Server, flood_text, proxying, serving
 
 
 async def test_an_answer_with_its_phases(engine: Engine, server: Server) -> None:
@@ -130,6 +99,7 @@ async def test_headers_are_limited(engine: Engine, server: Server) -> None:
 async def test_one_deadline_covers_everything_and_names_its_phase(
     engine: Engine, server: Server, path: str, phase: str
 ) -> None:
+    await engine.send(get(server.url("/ok")))  # reading the authorities, once, is no time of a request's
     error = await failure(engine, get(server.url(path), 0.3))
     assert isinstance(error, DeadlineExceeded)
     assert error.phase == phase
@@ -202,32 +172,23 @@ async def test_a_cancelled_send_leaves_nothing(engine: Engine, server: Server) -
     await engine.send(get(server.url("/ok")))
     before = len(os.listdir("/proc/self/fd"))
     tasks = [asyncio.ensure_future(engine.send(get(server.url("/silent"), 30))) for _ in range(5)]
-    await _until(lambda: len(server.requests) == 6)
+    await until(lambda: len(server.requests) == 6)
     for task in tasks:
         task.cancel()
     await asyncio.gather(*tasks, return_exceptions=True)
-    await _until(lambda: server.open == 0)
-    await _until(lambda: len(os.listdir("/proc/self/fd")) <= before)
+    await until(lambda: server.open == 0)
+    await until(lambda: len(os.listdir("/proc/self/fd")) <= before)
     assert [task for task in asyncio.all_tasks() if task is not asyncio.current_task() and "send" in repr(task)] == []
-
-
-async def _until(condition: Callable[[], bool], seconds: float = 5) -> None:
-    async with asyncio.timeout(seconds):
-        while not condition():
-            await asyncio.sleep(0.005)
 
 
 # -- streams -----------------------------------------------------------------------------------------------------------------
 
 
-async def read(response: Response) -> bytes:
-    assert response.chunks is not None
-    return b"".join([chunk async for chunk in response.chunks])
-
-
 async def test_a_stream_comes_as_it_is_sent(engine: Engine, server: Server) -> None:
     response = await engine.send(get(server.url("/events"), stream=True))
     assert response.header("content-type") == "text/event-stream"
+    assert response.phases.first_byte_ns
+    assert response.phases.transfer_ns is None, "it goes on, and is not 0"
     assert await read(response) == b"data:0\n\ndata:1\n\ndata:2\n\n"
     await response.aclose()
     await response.aclose()
@@ -256,7 +217,7 @@ async def test_a_stream_left_early_is_closed_at_the_server_too(engine: Engine, s
     await anext(response.chunks)
     assert server.open == 1
     await response.aclose()
-    await _until(lambda: server.open == 0)
+    await until(lambda: server.open == 0)
 
 
 async def test_a_streams_headers_have_a_deadline(engine: Engine, server: Server) -> None:
@@ -296,6 +257,18 @@ async def test_tls_is_verified_and_timed(make: Make, authority: trustme.CA, tmp_
         await engine.aclose()
 
 
+@pytest.mark.parametrize("group", ["X25519", "prime256v1", "secp384r1", "secp521r1"])
+async def test_tls_by_each_usual_key_exchange(make: Make, authority: trustme.CA, tmp_path: Path, group: str) -> None:
+    ca_file = tmp_path / "ca.pem"
+    authority.cert_pem.write_to_path(ca_file)
+    context = server_context(authority, "127.0.0.1")
+    context.set_ecdh_curve(group)
+    async with serving(context) as server:
+        engine = make(ca_file=str(ca_file))
+        assert (await engine.send(get(server.url("/ok")))).body == b"hello"
+        await engine.aclose()
+
+
 async def test_tls_with_a_server_that_has_none(engine: Engine, server: Server) -> None:
     error = await failure(engine, get(server.url("/ok").replace("http:", "https:")))
     assert isinstance(error, TlsError | ConnectError | ProtocolError)
@@ -311,8 +284,6 @@ async def test_httpx_keeps_connections_and_says_so(server: Server) -> None:
 
 
 async def test_a_callers_own_client_is_used_and_left_open(server: Server) -> None:
-    import httpx
-
     async with httpx.AsyncClient(headers={"x-mine": "yes"}) as client:
         engine = HttpxTransport(client=client)
         assert (await engine.send(get(server.url("/ok")))).status == 200
@@ -332,7 +303,7 @@ async def test_curl_takes_a_fresh_connection_each_time(server: Server) -> None:
 async def test_curl_keeps_queue_time_apart(server: Server) -> None:
     engine = CurlTransport(max_concurrency=1)
     first = asyncio.ensure_future(engine.send(get(server.url("/dripping"), 0.3)))
-    await _until(lambda: len(server.requests) == 1)
+    await until(lambda: len(server.requests) == 1)
     late = await failure(engine, get(server.url("/ok"), 0.05))
     assert isinstance(late, DeadlineExceeded)
     assert late.phase == "queue"
@@ -360,7 +331,65 @@ async def test_curl_without_a_deadline(server: Server) -> None:
     await engine.aclose()
 
 
-@pytest.mark.parametrize(("number", "kind"), list(ERRORS.items()))
-def test_curls_error_numbers_have_one_meaning_each(number: int, kind: type[TransportError]) -> None:
-    assert 0 < number < 100
-    assert issubclass(kind, TransportError)
+async def test_an_error_in_hand_colours_no_other(engine: Engine, server: Server) -> None:
+    """Whoever tries again from within an except clause is told what went wrong this time."""
+    for earlier in (ssl.SSLError("before"), socket.gaierror("before")):
+        for url in ("http://127.0.0.1:9/", server.url("/closing")):
+            try:
+                raise earlier
+            except OSError:
+                error = await failure(engine, get(url))
+            assert type(error) is ConnectError
+
+
+@pytest.mark.parametrize("host", ["a" * 64 + ".example", "a..example", ".example", "a." * 130 + "example"])
+async def test_a_name_that_no_resolver_takes(engine: Engine, host: str) -> None:
+    assert isinstance(await failure(engine, get(f"http://{host}/")), ProtocolError)
+
+
+async def test_a_callers_own_client_has_the_requests_deadline(server: Server) -> None:
+    async with httpx.AsyncClient(timeout=0.1, trust_env=False) as client:
+        engine = HttpxTransport(client=client)
+        stream = await engine.send(get(server.url("/late"), 5, stream=True))
+        assert await read(stream) == b"late"
+        await stream.aclose()
+        assert (await engine.send(get(server.url("/late"), 5))).body == b"late"
+
+
+async def test_a_tunnel_through_a_proxy_is_no_answer(make: Make, authority: trustme.CA, tmp_path: Path) -> None:
+    ca_file = tmp_path / "ca.pem"
+    authority.cert_pem.write_to_path(ca_file)
+    async with serving(server_context(authority, "127.0.0.1")) as server, proxying() as proxy:
+        with pytest.MonkeyPatch.context() as patch:
+            for name in ("no_proxy", "NO_PROXY"):
+                patch.delenv(name, raising=False)
+            for name in ("https_proxy", "HTTPS_PROXY"):
+                patch.setenv(name, f"http://127.0.0.1:{proxy.port}")
+            engine = make(ca_file=str(ca_file), trust_env=True)
+            response = await engine.send(get(server.url("/events"), stream=True))
+            assert response.header("x-proxy") is None
+            assert response.header("content-type") == "text/event-stream"
+            assert await read(response) == b"data:0\n\ndata:1\n\ndata:2\n\n"
+            await response.aclose()
+            await engine.aclose()
+    assert proxy.requests[0].startswith(b"CONNECT 127.0.0.1:")
+
+
+async def test_an_event_stream_over_it_is_left_without_a_trace(engine: Engine, server: Server) -> None:
+    """The keeper, reader and watchdog of a stream, and its connection, go with whoever consumed it."""
+    before = {task for task in asyncio.all_tasks() if "serving" not in repr(task)}
+
+    async def request() -> Request:
+        return Request("GET", server.url("/held"), stream=True)
+
+    stream = EventStream(engine, request, clock=SYSTEM_CLOCK)
+    seen: list[bytes] = []
+    async with aclosing(stream.items()) as items:
+        async for item in items:
+            if isinstance(item, Arrived):
+                seen.append(item.event.data)
+            if len(seen) == 3:
+                break
+    assert seen == [b"0", b"1", b"2"]
+    await until(lambda: server.open == 0)
+    assert {task for task in asyncio.all_tasks() if "serving" not in repr(task)} == before

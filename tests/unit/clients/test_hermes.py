@@ -4,16 +4,21 @@ from __future__ import annotations
 
 import asyncio
 import inspect
-from collections.abc import Iterator
+import json
+import threading
+from collections.abc import AsyncGenerator, Iterator
+from contextlib import aclosing
 from datetime import timedelta
 from typing import Any, get_type_hints
 
 import pytest
 
 from probekit import sync
+from probekit.clients.batch import Batch
 from probekit.clients.continuity import Accounting
 from probekit.clients.feedbook import FeedBook
 from probekit.clients.hermes import HermesClient, StreamChange
+from probekit.codecs import sse
 from probekit.codecs.hermes import encode_feeds, encode_prices
 from probekit.dev import faults
 from probekit.dev.network import SandboxNetwork
@@ -37,7 +42,8 @@ from probekit.secret import Secret
 from probekit.testing import FakeClock, ReplyTransport, reply
 from probekit.transports.base import Request, Response
 from probekit.transports.retry import NO_RETRY
-from probekit.units import Instant
+from probekit.transports.sse import StreamPolicy
+from probekit.units import NS_PER_S, Instant
 
 S = timedelta(seconds=1)
 URL = "http://box"
@@ -140,6 +146,19 @@ async def test_more_refusals_than_can_be_sorted_out() -> None:
     batch = await box.hermes.latest(box.ids)
     assert len(batch.errors) == 60
     assert len(box.records) == 32
+    again = await box.hermes.latest(box.ids)
+    assert set(again.errors) == set(box.ids[:40]), "the next call goes on where this one stopped"
+    assert list(again.updates) == box.ids[40:]
+    assert len(box.records) == 32 + 9
+
+
+async def test_unknown_ids_are_named_all_at_once() -> None:
+    box = Box()
+    strangers = [FeedId(f"{number:064x}") for number in range(90)]
+    batch = await box.hermes.latest([*strangers, box.ids[0]])
+    assert list(batch.updates) == [box.ids[0]]
+    assert {type(batch.errors[one]) for one in strangers} == {NotFound}
+    assert len(box.records) == 2
 
 
 async def test_a_key_is_wanted_and_given_in_the_header() -> None:
@@ -193,6 +212,32 @@ async def test_what_is_no_answer_is_a_decode_error(body: str) -> None:
     assert caught.value.raw
 
 
+async def test_a_price_that_does_not_decode_is_its_own_feeds_error() -> None:
+    other = FeedId("ef" * 32)
+    good, bad = encode_prices([update(), update(other)], []), b'"price":"5"'
+    assert good.count(bad) == 4
+    body = bad.replace(b"5", b"99999999999999999999").join(good.rsplit(bad, 2))
+    batch = await answering(reply(200, body)).latest([ID, other, NOBODY])
+    assert batch[ID].price.mantissa == 5
+    broken = batch.errors[other]
+    assert isinstance(broken, DecodeError)
+    assert b"99999999999999999999" in broken.raw
+    assert str(ID).encode() not in broken.raw, "its own bytes, not those of its neighbours"
+    assert isinstance(batch.errors[NOBODY], Missing)
+    assert list(batch.updates) == [ID]
+    only = await answering(reply(200, body)).latest([ID])
+    assert not only.errors
+
+
+async def test_a_feed_given_twice_is_its_own_error() -> None:
+    other = FeedId("ef" * 32)
+    batch = await answering(reply(200, encode_prices([update(), update(other), update()], []))).latest([ID, other])
+    assert list(batch.updates) == [other]
+    with pytest.raises(DecodeError, match="given twice") as caught:
+        batch[ID]
+    assert str(ID) in str(caught.value.raw)
+
+
 async def test_signed_bytes_that_are_none() -> None:
     body = encode_prices([update()], []).replace(b'"data":[]', b'"data":["zz"]')
     batch = await answering(reply(200, body)).latest([ID])
@@ -210,6 +255,14 @@ async def test_prices_at_a_time() -> None:
     assert batch[box.ids[0]].publish_time >= then
     with pytest.raises(NotFound):
         await box.hermes.at(Instant.from_seconds(box.clock.now().seconds + 3600), box.ids[:1])
+
+
+@pytest.mark.parametrize(("nanoseconds", "asked"), [(0, 100), (1, 101), (999_999_999, 101)])
+async def test_a_part_of_a_second_never_asks_for_what_was_before(nanoseconds: int, asked: int) -> None:
+    transport = ReplyTransport(lambda request: reply(200, encode_prices([update()], [])))
+    hermes = HermesClient(URL, transport=transport, clock=FakeClock())
+    await hermes.at(Instant(100 * NS_PER_S + nanoseconds), [ID])
+    assert f"/v2/updates/price/{asked}?" in transport.requests[0].url
 
 
 async def test_symbols_are_looked_up_cached_and_kept() -> None:
@@ -235,6 +288,43 @@ async def test_two_feeds_of_one_symbol_the_first_wins() -> None:
     rows = [Feed(FeedId(byte * 32), "Same", attributes={"symbol": "Same"}) for byte in ("01", "02")]
     table = await answering(reply(200, encode_feeds(rows))).symbols()
     assert table["Same"].id == "01" * 32
+
+
+async def test_a_table_wanted_by_many_is_read_once() -> None:
+    box = Box()
+    await asyncio.gather(*(box.hermes.price("Crypto.BTC/USD") for _ in range(5)))
+    assert len([record for record in box.records if "price_feeds" in record.url]) == 1
+
+
+async def test_a_row_that_does_not_decode_takes_no_other_with_it() -> None:
+    rows = json.loads(encode_feeds([Feed(FeedId("01" * 32), "Fine", attributes={"symbol": "Fine"})]))
+    rows += [{"id": "02" * 32, "attributes": None}, {"id": "zz", "attributes": {}}, 5]
+    hermes = answering(reply(200, json.dumps(rows)))
+    feeds = await hermes.feeds()
+    assert [(feed.id, feed.described) for feed in feeds] == [("01" * 32, True), ("02" * 32, False)]
+    assert feeds[1].hours_error
+    assert list(await hermes.symbols()) == ["Fine"]
+    with pytest.raises(DecodeError):
+        await answering(reply(200, json.dumps(rows[1:]))).feeds()
+
+
+async def test_asking_whether_it_is_ready_is_asked_once() -> None:
+    """503 is the answer to it: neither tried again nor paid from the budget of the prices."""
+    asked: list[str] = []
+
+    def handler(request: Request) -> Response:
+        asked.append(request.url)
+        return reply(503, b"{}")
+
+    hermes = HermesClient(URL, transport=ReplyTransport(handler), clock=FakeClock())
+    assert not (await hermes.ready()).ready
+    assert not await hermes.live()
+    assert asked == [f"{URL}/ready", f"{URL}/live"]
+
+
+def test_a_client_has_an_endpoint() -> None:
+    with pytest.raises(ValueError, match="at least one endpoint"):
+        HermesClient(())
 
 
 async def test_readiness_has_reasons() -> None:
@@ -289,6 +379,32 @@ async def test_a_stream_of_batches_with_refused_ids_set_apart() -> None:
     assert (stream.reconnects, stream.dropped, stream.planned_closes, stream.unplanned_closes) == (0, 0, 0, 0)
 
 
+async def test_a_feed_that_is_granted_later_joins_the_open_stream() -> None:
+    box = Box(refused_for=120 * S)
+    refusal = box.sandbox.inject(faults.Unentitled(box.ids[1]))
+    stream = box.hermes.stream(box.ids[:2])
+    seen: list[set[str]] = []
+
+    async def consume() -> None:
+        async for batch in stream:
+            seen.append(set(batch))
+
+    task = asyncio.ensure_future(consume())
+    await box.clock.advance(S)
+    refusal.clear()
+    for _ in range(125):
+        await box.clock.advance(S)
+    assert seen[0] == {box.ids[0]}
+    assert seen[-1] == set(box.ids[:2])
+    assert stream.errors == {}
+    assert (stream.planned_closes, stream.unplanned_closes) == (1, 0)
+    for _ in range(125):
+        await box.clock.advance(S)
+    assert stream.planned_closes == 1, "nothing is refused any more, so it may stay"
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+
+
 async def test_hundreds_of_feeds_take_several_streams() -> None:
     box = Box(feeds=250)
     stream = box.hermes.stream(box.ids)
@@ -309,6 +425,68 @@ async def test_hundreds_of_feeds_take_several_streams() -> None:
     assert box.sandbox.open_streams == 0
     with pytest.raises(ValueError, match="at least one"):
         box.hermes.stream([])
+
+
+async def test_what_a_slow_consumer_never_sees_is_counted_over_all_connections() -> None:
+    box = Box(feeds=250)
+    stream = box.hermes.stream(box.ids, policy=StreamPolicy(queue=4))
+    events = stream.events()
+    await anext(events)
+    for _ in range(8):
+        await box.clock.advance(S / 4)
+    assert box.sandbox.open_streams == 3
+    assert stream.dropped > 0
+    await events.aclose()
+    await box.clock.settle()
+    assert box.sandbox.open_streams == 0
+
+
+def streamed(*bodies: bytes, clock: FakeClock) -> HermesClient:
+    """A service whose stream says ``bodies`` and then nothing."""
+
+    async def chunks() -> AsyncGenerator[bytes, None]:
+        yield b"".join(sse.encode(body) for body in bodies)
+        await asyncio.Event().wait()
+
+    def handler(request: Request) -> Response:
+        if not request.stream:
+            return reply(200, encode_prices([update()], []), clock=clock)
+        response = reply(200, headers={"content-type": "text/event-stream"}, clock=clock)
+        response.chunks = chunks()
+        return response
+
+    return HermesClient(URL, transport=ReplyTransport(handler), clock=clock, retry=NO_RETRY)
+
+
+async def test_what_a_stream_was_not_asked_for_makes_nothing_grow() -> None:
+    clock = FakeClock()
+    strangers = [encode_prices([update(), update(f"{number:064x}")], []) for number in range(50)]
+    stream = streamed(*strangers, encode_prices([update("zz" * 32)], []), clock=clock).stream([ID])
+    async with aclosing(stream.events()) as events:
+        assert isinstance(await anext(events), StreamChange)
+        for _ in range(50):
+            batch = await anext(events)
+            assert isinstance(batch, Batch)
+            assert list(batch) == [ID]
+            assert batch.unexpected == 1
+        empty = await anext(events)
+        assert isinstance(empty, Batch)
+        assert len(empty) == 0
+    assert len(stream.accounting._seen) == 1
+    assert stream.undecodable == 0
+
+
+async def test_a_price_of_a_stream_that_does_not_decode_takes_no_other_with_it() -> None:
+    clock, other = FakeClock(), FeedId("ef" * 32)
+    body = encode_prices([update(), update(other)], [])
+    broken = b'"price":"x"'.join(body.rsplit(b'"price":"5"', 2))
+    stream = streamed(broken, clock=clock).stream([ID, other])
+    async with aclosing(stream.events()) as events:
+        await anext(events)
+        batch = await anext(events)
+    assert isinstance(batch, Batch)
+    assert list(batch.updates) == [ID]
+    assert isinstance(batch.errors[other], DecodeError)
 
 
 async def test_iterating_a_stream_yields_batches_alone() -> None:
@@ -373,6 +551,14 @@ async def test_the_nearest_symbols_are_looked_for_once_per_table(monkeypatch: py
     assert len(searched) == 2
 
 
+async def test_a_feed_whose_symbol_another_has_too_is_described() -> None:
+    rows = [Feed(FeedId(byte * 32), "", attributes={"symbol": "Same", "asset_type": byte}) for byte in ("01", "02")]
+    hermes = answering(reply(200, encode_feeds(rows)))
+    (target,) = await FeedBook(hermes, ["02" * 32], clock=FakeClock()).targets()
+    assert target.feed is not None
+    assert target.feed.asset_class == "02"
+
+
 async def test_a_table_that_hangs_holds_up_nothing_for_long() -> None:
     box = Box()
     box.sandbox.inject(faults.Hang(everywhere=True))
@@ -397,7 +583,8 @@ def test_the_blocking_client_has_the_same_signatures() -> None:
             continue
         twin = getattr(HermesClient, name)
         assert inspect.iscoroutinefunction(twin)
-        assert list(inspect.signature(method).parameters) == list(inspect.signature(twin).parameters)
+        # Names, kinds, defaults and annotations alike.
+        assert inspect.signature(method) == inspect.signature(twin), name
         assert get_type_hints(method) == get_type_hints(twin), name
     missing = {
         name
@@ -405,8 +592,10 @@ def test_the_blocking_client_has_the_same_signatures() -> None:
         if not name.startswith("_") and name != "aclose"
     } - set(vars(sync.HermesClient))
     assert missing == set()
-    ours = set(inspect.signature(sync.HermesClient.__init__).parameters)
-    assert ours < set(inspect.signature(HermesClient.__init__).parameters)
+    ours = inspect.signature(sync.HermesClient.__init__).parameters
+    theirs = inspect.signature(HermesClient.__init__).parameters
+    assert set(theirs) - set(ours) == {"observer", "clock", "refused_for"}
+    assert {name: theirs[name] for name in ours} == dict(ours)
 
 
 @pytest.fixture
@@ -426,6 +615,31 @@ def test_the_blocking_client_reads(url: str) -> None:
         assert hermes.stake_caps() is not None
         with pytest.raises(NotFound):
             hermes.at(Instant.from_seconds(5), [feed.id])
+
+
+def test_closing_the_blocking_client_leaves_no_other_thread_waiting(url: str) -> None:
+    async def hang(request: Request) -> Response:
+        asked.set()
+        await asyncio.Event().wait()
+        raise AssertionError
+
+    asked, ended = threading.Event(), threading.Event()
+    hermes = sync.HermesClient(url, transport=ReplyTransport(hang))
+
+    def call() -> None:
+        try:
+            hermes.live()
+        except BaseException:
+            ended.set()
+
+    thread = threading.Thread(target=call, daemon=True)
+    thread.start()
+    assert asked.wait(5)
+    hermes.close()
+    hermes.close()
+    assert ended.wait(5)
+    thread.join(5)
+    assert not any(one.name == "probekit sync" for one in threading.enumerate())
 
 
 async def test_the_blocking_client_works_under_a_running_loop(url: str) -> None:

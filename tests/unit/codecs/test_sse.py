@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import re
+import tracemalloc
 
 import pytest
 from hypothesis import given
@@ -97,3 +98,19 @@ def test_an_event_is_bounded() -> None:
     with pytest.raises(DecodeError, match="100 bytes"):
         splitter.feed(b"x" * 100)
     assert len(SseSplitter(max_event_bytes=100).feed(b"data:x\n\n" * 1000)) == 1000
+
+
+def test_a_server_that_drips_costs_what_it_sends() -> None:
+    """An object for each of its bytes would be forty times as much."""
+    splitter = SseSplitter()
+    splitter.feed(b"data:")
+    tracemalloc.start()
+    try:
+        for _ in range(200_000):
+            splitter.feed(b"x")
+        held = tracemalloc.get_traced_memory()[0]
+    finally:
+        tracemalloc.stop()
+    assert held < 1_000_000
+    (event,) = splitter.feed(b"\n\n")
+    assert event.data == b"x" * 200_000

@@ -199,5 +199,5 @@ async def test_on_a_socket() -> None:
 
 async def test_without_its_libraries(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(importlib.util, "find_spec", lambda _: None)
-    with pytest.raises(ConfigError, match="the router's server needs uvicorn and websockets"):
+    with pytest.raises(ConfigError, match="needs uvicorn and websockets: pip install"):
         server._uvicorn()

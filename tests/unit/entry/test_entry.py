@@ -218,6 +218,15 @@ def test_usage_and_configuration_errors_exit_3(arguments: list[str], words: str,
     assert shown.err.endswith("(error.type=config)\n")
 
 
+def test_authorities_that_are_not_there_stop_the_start(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SSL_CERT_FILE", "/nowhere.pem")
+    assert cli(["run", "hermes_freshness"]) == 3
+    shown = capsys.readouterr().err
+    assert shown.endswith("SSL_CERT_FILE is /nowhere.pem, which is no file that can be read (error.type=config)\n")
+
+
 @pytest.mark.parametrize("arguments", [["run", "--nope"], ["run"], ["run", "hermes_proof", "--nope"], ["verify"], ["price"]])
 def test_argparse_never_exits_with_critical(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as caught:

@@ -79,6 +79,15 @@ def test_urls_lose_what_looks_like_a_key(url: str, gone: str) -> None:
     assert "host" in shown
 
 
+@pytest.mark.parametrize("name", ["access_key", "Subscription-Key", "appkey", "account.key", "jwt", "bearer", "authorization"])
+def test_other_names_of_keys(name: str) -> None:
+    assert redact_url(f"https://host/?a=1&{name}=t0ken&b=2") == f"https://host/?a=1&{name}={MASK}&b=2"
+
+
+def test_a_password_with_an_at_sign_is_whole_when_it_is_masked() -> None:
+    assert redact_url("see https://u:p@ss@w0rd@host/x?y=a@b") == f"see https://{MASK}@host/x?y=a@b"
+
+
 def test_urls_keep_what_is_not_a_key() -> None:
     url = "https://hermes.pyth.network/v2/updates/price/latest?ids[]=" + "e6" * 32 + "&encoding=hex"
     assert redact_url(url) == url

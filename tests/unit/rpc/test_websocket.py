@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import http
+import logging
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import Any
@@ -61,6 +62,31 @@ async def test_a_header_may_be_a_secret() -> None:
             await socket.receive()
         await socket.aclose()
     assert seen == ["Bearer canary-8471"]
+
+
+async def test_a_key_is_in_no_log_and_in_no_frame_of_an_error(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.DEBUG)
+    headers = [("authorization", Secret("Bearer canary-8471", origin="test"))]
+    async with server(echo) as url:
+        socket = await open_at(f"{url}v2/canary0123456789abcdef", headers=headers)
+        await socket.send("canary-8471")
+        await socket.aclose()
+    try:
+        await open_at("ws://127.0.0.1:9/v2/canary0123456789abcdef", headers=headers)
+    except errors.ConnectError as refused:
+        assert refused.__cause__ is None
+        assert refused.__context__ is None
+    else:
+        raise AssertionError("nobody listens there")
+    ours = [record for record in caplog.records if record.name.startswith(("probekit", "websockets.client"))]
+    assert "canary" not in "".join(record.getMessage() for record in ours)
+
+
+@pytest.mark.parametrize("header", [("x", Secret("a\r\ny: b")), ("x\r\ny", "b")])
+async def test_a_header_that_http_does_not_carry_is_refused_unseen(header: Any) -> None:
+    async with server(echo) as url:
+        with pytest.raises(errors.ProtocolError):
+            await open_at(url, headers=[header])
 
 
 @pytest.mark.parametrize(("code", "planned"), [(1000, True), (1001, True), (1011, False)])

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import base64
 from pathlib import Path
+from urllib.parse import quote
 
+import msgspec
 import pytest
 
 from probekit.errors import (
@@ -76,13 +79,28 @@ async def test_secrets_never_reach_the_file(tmp_path: Path) -> None:
     await recorder.send(Request("GET", "http://one/s", stream=True))
     text = path.read_text()
     assert len(text.splitlines()) == 1
-    import base64
-
-    import msgspec
-
     body = base64.b64decode(msgspec.json.decode(text)["body_base64"])
     for part in (b"c4nary", b"p4ssword", b"t0ken", b"plain-header"):
         assert part not in text.encode() + body
+
+
+async def test_no_spelling_of_a_secret_reaches_the_file(tmp_path: Path) -> None:
+    value = "c4nary/key+with=odd&chars-0123456789"
+    secret, path = Secret(value), tmp_path / "tape.jsonl"
+    raw = value.encode()
+    spellings = [raw, quote(value, safe="").encode(), raw.hex().encode(), base64.b64encode(b"{" + raw + b"}")]
+    answers: list[Response | Exception] = [reply(200, b" ".join(spellings), {"retry-after": quote(value, safe="")})]
+    answers.append(ConnectError(f"could not reach {quote(value, safe='')}"))
+    recorder = Cassette(path, "record", clock=FakeClock(), engine=ReplyTransport(lambda _: answers.pop(0)))
+    request = Request("POST", f"http://one/{quote(value, safe='')}?a={value}", (("x", secret),), body=raw)
+    await recorder.send(request)
+    with pytest.raises(ConnectError):
+        await recorder.send(request)
+    lines = [msgspec.json.decode(line) for line in path.read_bytes().splitlines()]
+    written = path.read_bytes() + base64.b64decode(lines[0]["body_base64"])
+    for spelling in (*spellings[:3], base64.b64encode(b"{" + raw)[4:24], raw[5:20]):
+        assert spelling not in written
+    assert (await Cassette(path, "play", clock=FakeClock()).send(request)).status == 200
 
 
 def test_what_is_no_cassette(tmp_path: Path) -> None:

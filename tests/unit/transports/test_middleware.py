@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator, Callable
+from contextlib import aclosing
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any
@@ -93,7 +94,7 @@ def test_retry_after(value: str | None, seconds: int | None) -> None:
 async def test_the_words_of_a_refused_stream_are_read_and_its_connection_closed() -> None:
     closed: list[bool] = []
 
-    async def chunks() -> AsyncIterator[bytes]:
+    async def chunks() -> AsyncGenerator[bytes, None]:
         for _ in range(100):
             yield b"n" * 100
 
@@ -106,9 +107,46 @@ async def test_the_words_of_a_refused_stream_are_read_and_its_connection_closed(
         return response
 
     with pytest.raises(NotEntitled) as caught:
-        await RaiseForStatus(ReplyTransport(answer)).send(get())
+        await RaiseForStatus(ReplyTransport(answer), clock=FakeClock()).send(get())
     assert caught.value.body.startswith("nnn")
     assert closed == [True]
+
+
+def test_a_secret_that_an_excerpt_would_cut_is_not_begun() -> None:
+    secret = Secret("c4nary-0123456789-abcdefghij")
+    for limit in (1_024, 8_192):
+        body = "x" * (limit - 10) + secret.reveal() + "y" * 100
+        with pytest.raises(StatusError) as caught:
+            raise_for_status(reply(500, body))
+        assert "c4nary" not in caught.value.body
+
+
+async def test_a_refusal_whose_words_never_end_is_told_in_time() -> None:
+    """Of a stream: its deadline is for the headers, and the words come after them."""
+    clock = FakeClock()
+    closed: list[bool] = []
+
+    async def chunks(last: Exception | None) -> AsyncGenerator[bytes, None]:
+        yield b"no such"
+        if last is not None:
+            raise last
+        await asyncio.Event().wait()
+
+    async def close() -> None:
+        closed.append(True)
+
+    for last in (None, StreamClosed("broke", planned=False)):
+
+        def answer(request: Request, last: Exception | None = last) -> Response:
+            response = reply(503, clock=clock)
+            response.chunks, response.close = chunks(last), close
+            return response
+
+        work = RaiseForStatus(ReplyTransport(answer), clock=clock).send(replace(get(5, clock), stream=True))
+        with pytest.raises(ServerError) as caught:
+            await drive(clock, work, 10)
+        assert caught.value.body == "no such"
+    assert closed == [True, True]
 
 
 def failing(*answers: Response | Exception) -> tuple[ReplyTransport, list[int]]:
@@ -152,6 +190,43 @@ async def test_retry_never_waits_past_the_deadline() -> None:
     with pytest.raises(RateLimited):
         await drive(clock, retrying(inner, clock).send(get(10, clock)))
     assert clock.monotonic_ns() - began < NS_PER_S
+    assert attempts == [0]
+
+
+async def test_the_wait_that_was_found_to_fit_is_the_wait() -> None:
+    """The jitter is drawn once: a second, longer draw would run past the deadline."""
+    clock = FakeClock()
+    inner, attempts = failing(ConnectError("1"), reply(200, clock=clock))
+    draws = iter((1.0, 0.0, 0.0))
+    retry = Retry(inner, policy=RetryPolicy(first_wait=4 * S), clock=clock, jitter=lambda: next(draws))
+    began = clock.monotonic_ns()
+    await drive(clock, retry.send(get(3, clock)))
+    assert clock.monotonic_ns() - began <= int(2.2 * NS_PER_S)
+    assert attempts == [0, 1]
+
+
+async def test_a_server_that_asks_for_years_is_not_waited_for() -> None:
+    clock = FakeClock()
+    inner, attempts = failing(RateLimited("wait", retry_after_ns=999_999_999 * NS_PER_S), reply(200))
+    with pytest.raises(RateLimited):
+        await drive(clock, retrying(inner, clock).send(get()))
+    assert attempts == [0]
+
+
+async def test_a_cancelled_attempt_is_the_last() -> None:
+    clock = FakeClock()
+    attempts: list[int] = []
+
+    async def handler(request: Request) -> Response:
+        attempts.append(request.attempt)
+        await asyncio.Event().wait()
+        raise AssertionError
+
+    task = asyncio.ensure_future(retrying(ReplyTransport(handler), clock).send(get()))
+    await clock.settle()
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
     assert attempts == [0]
 
 
@@ -229,12 +304,31 @@ async def test_fallback_asks_the_next_and_comes_back_after_a_while() -> None:
         Fallback(inner, [], clock=clock)
 
 
+async def test_the_error_that_is_raised_tells_of_those_before() -> None:
+    left = iter((ConnectError("one is down"), TlsError("two has expired"), ServerError("three is busy", status=503)))
+    inner = ReplyTransport(lambda request: next(left))
+    with pytest.raises(ServerError) as caught:
+        await Fallback(inner, ["http://one", "http://two", "http://three"], clock=FakeClock()).send(get())
+    assert caught.value.attempts == ("one is down", "two has expired")
+
+
 async def test_fallback_raises_what_another_endpoint_would_not_mend() -> None:
     clock = FakeClock()
     inner, _ = failing(StatusError("gone", status=404))
     with pytest.raises(StatusError):
         await Fallback(inner, ["http://one", "http://two"], clock=clock).send(get())
     assert len(inner.requests) == 1
+
+
+async def test_an_endpoint_that_answers_is_not_set_back_for_its_answer() -> None:
+    """A 404 for an unknown id, a 403 for one id: every endpoint would say the same, and this one is well."""
+    for answer in (StatusError("gone", status=404), NotEntitled("no", subject="x")):
+        inner, _ = failing(answer, reply(200))
+        fallback = Fallback(inner, ["http://one", "http://two"], clock=FakeClock())
+        with pytest.raises(StatusError):
+            await fallback.send(get())
+        await fallback.send(get())
+        assert [origin(request.url) for request in inner.requests] == ["http://one", "http://one"]
 
 
 async def test_an_endpoint_that_hangs_leaves_time_for_the_others() -> None:
@@ -270,6 +364,24 @@ async def test_every_attempt_is_on_the_record() -> None:
     assert records[1].excerpt == "busy"
     assert "abcdef0123456789abcdef" not in records[0].url
     await stack.aclose()
+
+
+async def test_an_attempt_that_was_given_up_is_on_the_record_too() -> None:
+    clock = FakeClock()
+    records: list[RequestRecord] = []
+
+    async def hang(request: Request) -> Response:
+        await asyncio.Event().wait()
+        raise AssertionError
+
+    task = asyncio.ensure_future(build(ReplyTransport(hang), clock=clock, observer=records.append).send(get()))
+    await clock.settle()
+    await clock.advance(S)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    (record,) = records
+    assert (record.error_type, record.status, record.elapsed_ns) == ("cancelled", None, NS_PER_S)
 
 
 async def test_the_queue_drops_the_oldest_and_counts() -> None:
@@ -317,7 +429,7 @@ class Script:
             close=self._close,
         )
 
-    async def _play(self, steps: list[tuple[float, bytes | Exception]]) -> AsyncIterator[bytes]:
+    async def _play(self, steps: list[tuple[float, bytes | Exception]]) -> AsyncGenerator[bytes, None]:
         for seconds, step in steps:
             await self.clock.sleep_until_ns(self.clock.monotonic_ns() + int(seconds * NS_PER_S))
             if isinstance(step, Exception):
@@ -418,6 +530,79 @@ async def test_a_refusal_is_not_hammered() -> None:
     script = Script(clock, RateLimited("wait", retry_after_ns=15 * NS_PER_S))
     await gather(stream_of(script, clock), clock, 20)
     assert script.opened == 2
+
+
+async def test_a_goodbye_at_once_is_no_invitation_to_come_back_at_once() -> None:
+    clock = FakeClock()
+    goodbye = b"event:error\ndata:Connection timeout reached (24h)\n\n"
+    script = Script(clock, [(0, goodbye)])
+    stream = stream_of(script, clock)
+    await gather(stream, clock, 10)
+    assert script.opened < 12
+    assert stream.planned_closes >= 2
+
+
+@pytest.mark.parametrize("error", [RateLimited, ServerError])
+async def test_what_asks_to_wait_is_obeyed_within_reason(error: type[RateLimited | ServerError]) -> None:
+    for asked, opened in ((15, 2), (999_999_999, 1)):
+        clock = FakeClock()
+        script = Script(clock, error("wait", status=503, retry_after_ns=asked * NS_PER_S))
+        await gather(stream_of(script, clock), clock, 20)
+        assert script.opened == opened
+    clock = FakeClock()
+    script = Script(clock, error("wait", status=503, retry_after_ns=999_999_999 * NS_PER_S))
+    stream = stream_of(script, clock)
+    task = asyncio.ensure_future(anext(stream.items()))
+    await task
+    await clock.advance(timedelta(minutes=6))
+    assert script.opened == 2, "a stream is never given up for good"
+
+
+async def test_events_that_wait_are_bounded_by_their_size_too() -> None:
+    clock = FakeClock()
+    event = b"data:" + b"x" * 1_000 + b"\n\n"
+    script = Script(clock, [(0, event * 50), (3600, b"")])
+    stream = stream_of(script, clock, queue_bytes=5_000)
+    items = stream.items()
+    await anext(items)
+    await clock.settle()
+    seen = stream._queue
+    assert len(seen) <= 6
+    assert stream.dropped >= 40
+    await items.aclose()
+
+
+async def test_the_kind_of_a_stream_is_read_in_any_case() -> None:
+    clock = FakeClock()
+
+    def answer(request: Request) -> Response:
+        response = reply(200, headers={"content-type": "Text/Event-Stream;charset=utf-8"}, clock=clock)
+        response.chunks = Script(clock)._play([(0, b"data:1\n\n"), (3600, b"")])
+        return response
+
+    assert await gather(stream_of(answer, clock), clock, 2) == ["open", "1"]
+
+
+async def test_a_stream_that_is_left_at_any_turn_leaves_nothing() -> None:
+    before = asyncio.all_tasks()
+    for count in range(40):
+        clock = FakeClock()
+        script = Script(clock, [(0, b"data:1\n\n"), (0, b"data:2\n\n"), (0, StreamClosed("broke", planned=False))])
+        stream = stream_of(script, clock)
+
+        async def consume(stream: EventStream = stream) -> None:
+            async with aclosing(stream.items()) as items:
+                async for _ in items:
+                    pass
+
+        task = asyncio.ensure_future(consume())
+        for _ in range(count):
+            await asyncio.sleep(0)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        assert asyncio.all_tasks() == before
+        assert script.closed == script.opened
 
 
 async def test_a_slow_consumer_loses_the_oldest_counted() -> None:
