@@ -98,6 +98,7 @@ class EvmStreams:
             connector=self._connector,
             clock=self._clock,
             policy=self._policy,
+            unfit=pool.unfit,
         )
         last: Block | None = None
         told = _Told()

@@ -111,6 +111,7 @@ class SolanaStreams:
             clock=self._clock,
             policy=self._policy,
             prove=pool.prove,
+            unfit=pool.unfit,
         )
 
     async def slots(self) -> AsyncGenerator[StreamItem[SlotInfo], None]:

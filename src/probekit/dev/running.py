@@ -30,7 +30,13 @@ _QUIET: Final = _QuietBreaks()
 
 @contextlib.asynccontextmanager
 async def running(
-    app: Any, listeners: Sequence[socket], *, what: str, end: Callable[[Any], object], needs: str = "dev", **options: Any
+    app: Any,
+    listeners: Sequence[socket],
+    *,
+    what: str,
+    end: Callable[[Any], object],
+    extras: Sequence[str] = ("dev",),
+    **options: Any,
 ) -> AsyncIterator[Any]:
     """Serve an ASGI application on listening sockets, which are closed at the end; yields uvicorn's state of connections.
 
@@ -38,7 +44,7 @@ async def running(
     ``ConfigError`` when uvicorn (and websockets, unless ``ws="none"``) is not installed, or does not start.
     """
     try:
-        uvicorn = _uvicorn(what, needs, options.get("ws") != "none")
+        uvicorn = _uvicorn(what, extras, options.get("ws") != "none")
         config = uvicorn.Config(
             app,
             http="h11",
@@ -86,7 +92,7 @@ def hang_up(state: Any, client: Any) -> None:
             connection.transport.close()
 
 
-def _uvicorn(what: str, needs: str, sockets: bool) -> Any:
+def _uvicorn(what: str, extras: Sequence[str], sockets: bool) -> Any:
     # websockets is what uvicorn's WebSocket side stands on.
     names = ("uvicorn", "websockets") if sockets else ("uvicorn",)
     try:
@@ -94,5 +100,5 @@ def _uvicorn(what: str, needs: str, sockets: bool) -> Any:
             raise ModuleNotFoundError
         import uvicorn
     except (ModuleNotFoundError, ValueError):
-        raise missing_extra(f"the {what} server needs {' and '.join(names)}", *needs.split(",")) from None
+        raise missing_extra(f"the {what} server needs {' and '.join(names)}", *extras) from None
     return uvicorn

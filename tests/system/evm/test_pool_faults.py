@@ -307,9 +307,9 @@ SILENCE_S = 2.0
 
 
 @asynccontextmanager
-async def heads(rig: Rig) -> AsyncIterator[list[Any]]:
+async def heads(rig: Rig, silence_s: float = SILENCE_S) -> AsyncIterator[list[Any]]:
     """What a stream of heads tells, once it is connected."""
-    streams = EvmStreams(rig.client, silence=timedelta(seconds=SILENCE_S))
+    streams = EvmStreams(rig.client, silence=timedelta(seconds=silence_s))
     items, seen = streams.heads(), []
 
     async def collect() -> None:
@@ -378,6 +378,23 @@ async def test_sockets_of_another_chain_are_never_read(nothing_is_left: None) ->
             await until(lambda: _numbered(seen, 31), "a head")
             assert [item.error.error_type for item in seen if isinstance(item, Lost)] == ["wrong_chain"]
             assert {item.endpoint for item in seen if isinstance(item, Head)} == {"good"}
+
+
+async def test_a_socket_that_lags_is_left_for_one_that_does_not(nothing_is_left: None) -> None:
+    async with rig_of("bad", "good", refresh=timedelta(seconds=1)) as rig, heads(rig, silence_s=60) as seen:
+        rig["bad"].inject(faults.Lag(blocks=20))
+        await until(lambda: _mined_and_held(rig, seen), "the other endpoint, within a look and the time between two", 15)
+        (lost, *_) = await _held(seen, Lost)
+        assert (lost.endpoint, lost.error.error_type) == ("bad", "stream_closed")
+        assert "20 behind the best" in lost.error.message
+        numbers = [item.block.number for item in seen if isinstance(item, Head)]
+        assert set(range(numbers[0], max(numbers) + 1)) == set(numbers)
+
+
+async def _mined_and_held(rig: Rig, seen: list[Any]) -> bool:
+    await rig.mine(1)
+    await asyncio.sleep(0.2)
+    return any(isinstance(item, Head) and item.endpoint == "good" for item in seen)
 
 
 async def test_a_lagging_socket_tells_old_heads(nothing_is_left: None) -> None:

@@ -372,7 +372,6 @@ async def test_a_socket_that_is_closed_is_replaced_at_once(fault: AnyRpcFault) -
         await step(rig, 1)
         rig["bad"].inject(fault)
         if isinstance(fault, faults.RefusedSocket):
-            rig.chain.sockets[0].out.put_nowait(b'{"id":7,"method":"x"}')
             with rig["bad"].inject(faults.ClosedSocket()).during():
                 await step(rig, 0)
         await step(rig, 0, 0.1)
@@ -406,6 +405,20 @@ async def test_a_socket_of_another_chain_is_never_used() -> None:
             await step(rig, 2)
             assert numbers(seen) == numbers(seen, "good") == [101, 102]
             assert [item.error.error_type for item in seen if isinstance(item, Lost)] == ["wrong_chain"]
+
+
+async def test_a_socket_that_lags_is_left_for_one_that_does_not() -> None:
+    rig = Rig(refresh=timedelta(seconds=10))
+    async with heads(rig) as seen:
+        await step(rig, 1)
+        rig["bad"].inject(faults.Lag(blocks=20))
+        for _ in range(4):
+            await step(rig, 1, 5)
+        (lost,) = [item for item in seen if isinstance(item, Lost)]
+        assert lost.error.message == "bad is left for another: head 83 is 20 behind the best, limit 8"
+        await step(rig, 1)
+        assert numbers(seen) == [101, 102, 103, 104, 105, 106]
+        assert numbers(seen, "good")[-1] == 106
 
 
 async def test_a_lagging_socket_tells_old_heads() -> None:

@@ -100,7 +100,7 @@ async def test_a_taken_port_and_a_missing_server_are_one_sentence(monkeypatch: p
             async with serve(proxy, port=served.port):
                 pass
     monkeypatch.setitem(sys.modules, "uvicorn", None)
-    with pytest.raises(ConfigError, match="the proxy server needs uvicorn and websockets: pip install"):
+    with pytest.raises(ConfigError, match="the proxy server needs uvicorn and websockets"):
         async with serve(proxy):
             pass
 

@@ -86,6 +86,50 @@ def test_an_error_rate_opens_the_breaker() -> None:
     assert state(subject, 0) is EndpointState.UNREACHABLE
 
 
+def test_a_trial_that_fails_opens_it_again_whatever_is_remembered() -> None:
+    subject = health()
+    for index in range(10):
+        if index % 2:
+            subject.failed(errors.ServerError("x", status=502), 0)
+        else:
+            subject.answered(1, 0)
+    assert subject.track().rests(0)
+    subject.failed(errors.ServerError("x", status=502), 90 * S)
+    assert subject.track().rests(99 * S)
+    assert not subject.track().rests(100 * S)
+
+
+@pytest.mark.parametrize(
+    ("error", "resting"),
+    [
+        (errors.ConnectError("refused"), ""),
+        (errors.ResolveError("no address"), ""),
+        (errors.TlsError("expired"), ""),
+        (errors.DeadlineExceeded("late", phase="connect"), ""),
+        (errors.DeadlineExceeded("late", phase="first_byte"), "logs"),
+        (errors.ServerError("x", status=502), "logs"),
+        (errors.DecodeError("html", raw=b"<"), "logs"),
+    ],
+)
+def test_who_cannot_be_reached_cannot_be_reached_for_anything(error: errors.ProbekitError, resting: str) -> None:
+    subject = health()
+    for _ in range(3):
+        subject.failed(error, 0, "logs")
+    standing = subject.standing({}, 0)
+    assert standing.state is (EndpointState.ALIVE if resting else EndpointState.UNREACHABLE)
+    assert [kind for kind, _ in standing.resting] == ([resting] if resting else [])
+
+
+def test_failures_of_long_ago_are_forgotten() -> None:
+    subject = health(consecutive=100)
+    for _ in range(4):
+        subject.failed(errors.ServerError("x", status=502), 0)
+    assert subject.track().error_percent(60 * S) == 100
+    assert subject.track().error_percent(61 * S) == 0
+    subject.track().overtaken(0)
+    assert not subject.track().slow(0)
+
+
 @pytest.mark.parametrize(
     "answer",
     [errors.RpcError("x", code=-32602), errors.Reverted("x", code=3), errors.NotServed("x", code=-32601), errors.NotFound("x")],

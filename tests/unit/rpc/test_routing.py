@@ -42,14 +42,15 @@ async def warm(net: Net) -> tuple[str, str]:
     return first, next(name for name in net.nodes if name != first)
 
 
-def only(method: str, fault: Callable[[Request], Response | Exception], net: Net, name: str) -> None:
-    """Give a node a fault for one method."""
+def only(method: str, fault: Callable[[Request], Response | Exception], net: Net, name: str, *, after_ns: int = 0) -> None:
+    """Give a node a fault for one method, after a while."""
 
     async def answer(request: Request) -> Response | Exception:
         asked = json.loads(request.body or b"")
         if not isinstance(asked, list) and asked["method"] == method:
             net[name].requests += 1
             net[name].seen.append(method)
+            await net.clock.sleep_until_ns(net.clock.monotonic_ns() + after_ns)
             return fault(request)
         return await sound(request)
 
@@ -158,8 +159,9 @@ async def test_failing_at_one_kind_of_call_rests_that_kind_alone() -> None:
     assert reads(net, "a") == 1
 
 
-async def test_half_open_is_for_one_trial_at_a_time() -> None:
-    net = Net("a", "b", policy=PoolPolicy(refresh=HOUR, rounds=1, hedge=False))
+async def test_a_breaker_that_is_open_longer_than_its_failures_are_remembered() -> None:
+    health = HealthPolicy(open_for=timedelta(minutes=3))
+    net = Net("a", "b", policy=PoolPolicy(refresh=HOUR, rounds=1), health=health)
     for name in "ab":
         net[name].results["eth_getLogs"] = []
     await net.run(net.pool.refresh())
@@ -167,14 +169,30 @@ async def test_half_open_is_for_one_trial_at_a_time() -> None:
     for _ in range(3):
         await net.run(net.pool.quorum(LOGS, agree=1))
     asked = reads(net, "a", "eth_getLogs")
+    await net.clock.advance(timedelta(minutes=2))
+    assert await logs(net) == []
+    assert reads(net, "a", "eth_getLogs") == asked
+    await net.clock.advance(timedelta(minutes=2))
+    assert await logs(net) == []
+    assert reads(net, "a", "eth_getLogs") == asked + 1
+
+
+async def test_half_open_is_for_one_trial_at_a_time() -> None:
+    net = Net("a", "b", policy=PoolPolicy(refresh=HOUR, rounds=1, hedge=False))
+    for name in "ab":
+        net[name].results["eth_getLogs"] = []
+    await net.run(net.pool.refresh())
+    only("eth_getLogs", lambda _: reply(502, b"", clock=net.clock), net, "a", after_ns=NS_PER_S // 10)
+    for _ in range(3):
+        await net.run(net.pool.quorum(LOGS, agree=1))
+    asked = reads(net, "a", "eth_getLogs")
     await net.clock.advance(timedelta(seconds=61))
-    net["a"].delay_ns = NS_PER_S // 10
     several = asyncio.gather(*(net.pool.call(LOGS.method, LOGS.params) for _ in range(5)))
     assert [result_of(item) for item in await net.run(several)] == [[]] * 5
     assert reads(net, "a", "eth_getLogs") == asked + 1
 
 
-async def test_not_here_is_not_asked_of_one_whose_breaker_is_open() -> None:
+async def test_a_method_that_a_live_node_lacks_is_not_asked_of_one_whose_breaker_is_open() -> None:
     net = Net("a", "b", policy=PoolPolicy(refresh=HOUR))
     await net.run(net.pool.refresh())
     net["b"].fault = refused
@@ -197,6 +215,17 @@ async def test_a_node_that_says_not_here_says_more_than_one_that_cannot_be_reach
     with pytest.raises(errors.NotServed) as caught:
         await net.run(net.pool.call("eth_nonsense"))
     assert {line.partition(":")[0] for line in caught.value.attempts} == {"a", "b"}
+
+
+async def test_not_here_from_one_does_not_keep_another_from_a_second_round() -> None:
+    net = Net("a", "b", policy=PoolPolicy(refresh=HOUR))
+    await net.run(net.pool.refresh())
+    net["a"].errors["eth_gasPrice"] = error(-32000, "header not found")
+    net["b"].fault = refused
+    task = asyncio.ensure_future(net.pool.call("eth_gasPrice"))
+    await net.clock.settle()
+    net["b"].fault = None
+    assert result_of(await net.run(task)) == "0x7"
 
 
 async def test_time_that_was_too_short_for_anybody_opens_no_breaker() -> None:
@@ -238,6 +267,33 @@ async def test_of_two_that_are_alive_the_one_nearer_to_the_head_is_first() -> No
     standings = await net.run(net.pool.refresh())
     assert {standing.state for standing in standings.values()} == {EndpointState.ALIVE}
     assert await first_asked(net) == "b"
+
+
+async def test_on_a_fast_chain_one_that_answers_a_look_later_does_not_lag_meanwhile() -> None:
+    net = Net("a", "b")
+    for head in (100, 140):
+        net["a"].head(head)
+        net["b"].head(head)
+        await net.run(net.pool.refresh())
+        await net.clock.advance(timedelta(seconds=10))
+    net["a"].head(180)
+    net["b"].head(180)
+    net["b"].delay_ns = 3 * NS_PER_S
+    looking = asyncio.ensure_future(net.pool.refresh())
+    for _ in range(4):
+        await net.clock.advance(timedelta(seconds=1))
+        assert {standing.state for standing in net.pool.standings().values()} == {EndpointState.ALIVE}
+    await looking
+    # One that does not answer looks any more is compared with the newest head.
+    net["b"].hangs = True
+    for head in (220, 260, 300):
+        await net.clock.advance(timedelta(seconds=10))
+        net["a"].head(head)
+        await net.run(net.pool.refresh())
+    assert [(change.endpoint, change.after) for change in net.changes] == [
+        ("b", EndpointState.LAGGING),
+        ("b", EndpointState.UNREACHABLE),
+    ]
 
 
 async def test_of_two_that_are_alive_the_one_that_fails_less_is_first() -> None:
@@ -439,6 +495,25 @@ async def test_an_answer_that_was_under_way_when_the_chain_was_found_wrong_is_no
     net["a"].results["eth_chainId"], net["a"].delay_ns = "0x5", 0
     await net.run(net.pool.refresh())
     assert result_of(await net.run(task)) == "0x7"
+
+
+async def test_an_endpoint_that_hangs_at_its_proof_leaves_time_for_a_send_elsewhere() -> None:
+    net = Net("a", "b")
+    net["a"].hangs = True
+    net["b"].results["eth_sendRawTransaction"] = "0xhash"
+    assert result_of(await net.run(net.pool.send("eth_sendRawTransaction", ["0x02"]))) == "0xhash"
+    assert net.took_s <= 10 / 3 + 0.1
+
+
+async def test_a_word_about_the_chain_that_is_never_new_enough_is_asked_once_for_each_call() -> None:
+    net = Net("a", policy=PoolPolicy(proof=timedelta(0), refresh=timedelta(0)))
+    net["a"].results["eth_sendRawTransaction"] = "0xhash"
+    for _ in range(2):
+        await net.clock.advance(timedelta(milliseconds=1))
+        await price(net)
+    await net.clock.advance(timedelta(milliseconds=1))
+    await net.run(net.pool.send("eth_sendRawTransaction", ["0x02"]))
+    assert reads(net, "a", "eth_chainId") == 3
 
 
 async def test_a_send_wants_a_newer_word_about_the_chain_than_a_read() -> None:

@@ -31,6 +31,7 @@ class Rig:
     """A feed over fake nodes; everything it gives is in ``seen``."""
 
     def __init__(self, *names: str, subscriptions: Sequence[Subscription] = (HEADS,), queue: int = 1024) -> None:
+        self.unfit: dict[str, str] = {}
         self.clock = FakeClock()
         self.connector = FakeConnector(names)
         self.feed = SubscriptionFeed(
@@ -41,6 +42,7 @@ class Rig:
             connector=self.connector,
             clock=self.clock,
             policy=SubscriptionPolicy(queue=queue),
+            unfit=lambda endpoint: self.unfit.get(endpoint.name, ""),
             jitter=lambda: 0.0,
         )
         self.seen: list[SubscriptionItem] = []
@@ -195,6 +197,31 @@ async def test_junk_is_counted_and_harms_nothing(junk: bytes) -> None:
         await rig.tick()
         assert rig.kinds() == ["connected a", "notice a 7"]
         assert rig.feed.malformed == 1
+
+
+async def test_one_that_lags_is_not_listened_to_while_another_is_fit() -> None:
+    rig = Rig("a", "b")
+    rig.unfit["a"] = "it is 20 behind"
+    async with rig:
+        assert rig.kinds() == ["connected b"]
+        rig.unfit = {"b": "it is 20 behind"}
+        await rig.tick(5.1)
+        assert rig.kinds() == ["connected b", "lost b", "connected a"]
+        lost = rig.seen[1]
+        assert isinstance(lost, Lost)
+        assert lost.error.message == "b is left for another: it is 20 behind"
+        rig.unfit["a"] = "it is 30 behind"
+        await rig.tick(20)
+        assert rig.kinds()[-1] == "connected a"
+
+
+async def test_one_that_lags_is_better_than_one_that_is_down() -> None:
+    rig = Rig("a", "b")
+    rig.unfit["a"] = "it is 20 behind"
+    rig["b"].down = True
+    async with rig:
+        await rig.tick(3)
+        assert "connected a" in rig.kinds()
 
 
 async def test_notices_of_other_subscriptions_are_not_ours() -> None:

@@ -152,13 +152,15 @@ async def test_nobody_listens() -> None:
 
 
 @asynccontextmanager
-async def raw_server(answer: bytes | None) -> AsyncIterator[str]:
+async def raw_server(answer: bytes | None, asked: asyncio.Event | None = None) -> AsyncIterator[str]:
     """A server that is none: writes ``answer`` after the request, or nothing. Ends when its one connection has."""
     ended = asyncio.Event()
+    asked = asked or asyncio.Event()
 
     async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
             await reader.readuntil(b"\r\n\r\n")
+            asked.set()
             if answer is None:
                 await reader.read()
             else:
@@ -179,6 +181,30 @@ async def test_a_server_that_never_answers_is_a_deadline() -> None:
     async with raw_server(None) as url:
         with pytest.raises(errors.DeadlineExceeded):
             await open_at(url, timeout_ns=NS_PER_S // 20)
+
+
+async def test_giving_up_while_it_opens_leaves_nothing() -> None:
+    asked = asyncio.Event()
+    async with raw_server(None, asked) as url:
+        opening = asyncio.ensure_future(open_at(url))
+        await asked.wait()
+        opening.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await opening
+
+
+async def test_a_peer_that_does_not_answer_the_close_is_left_in_time() -> None:
+    hold = asyncio.Event()
+
+    async def deaf(connection: ServerConnection) -> None:
+        connection.transport.pause_reading()
+        await hold.wait()
+
+    async with server(deaf, close_timeout=0.1) as url:
+        socket = await open_at(url)
+        async with asyncio.timeout(5):
+            await socket.aclose()
+        hold.set()
 
 
 async def test_an_http_server_is_no_socket() -> None:

@@ -9,7 +9,8 @@
             with proxy.inject(faults.Hang(methods=("eth_getLogs",))).during(): ...
             assert proxy.forwarded["eth_sendRawTransaction"] == 1
 
-What is not at fault passes through as it is. The names are in their modules: :mod:`~probekit.dev.rpc_proxy.faults`,
+What is not at fault passes through as it is. Before a Solana node the faults of gateways and sockets are the same; another view
+of the chain (lag, chain id, fork) is Ethereum's. The names are in their modules: :mod:`~probekit.dev.rpc_proxy.faults`,
 :mod:`~probekit.dev.rpc_proxy.proxy`, :mod:`~probekit.dev.rpc_proxy.server` (on a socket) and
 :mod:`~probekit.dev.rpc_proxy.transport` (in process, on any clock).
 """

@@ -97,6 +97,6 @@ async def serve(proxy: RpcProxy, *, host: str = "127.0.0.1", port: int = 0) -> A
         "ws_per_message_deflate": False,
         "ws_ping_interval": None,
     }
-    async with running(app, [listener], what="proxy", end=app.end, needs="dev,ws", **options) as state:
+    async with running(app, [listener], what="proxy", end=app.end, extras=("dev", "ws"), **options) as state:
         app.state = state
         yield Served(host, listener.getsockname()[1])

@@ -68,7 +68,8 @@ class _Session:
                 continue
             batch = isinstance(asked, list)
             items: list[Item] = asked if batch else [asked]
-            if not batch and items[0].get("method") in ("eth_subscribe", "eth_unsubscribe"):
+            # eth_subscribe, eth_unsubscribe, slotSubscribe, slotUnsubscribe and their kin.
+            if not batch and str(items[0].get("method")).endswith("ubscribe"):
                 await self._forward(items[0])
                 continue
             answers = await self._proxy.socket_answers(items)
@@ -79,7 +80,8 @@ class _Session:
         method, params = str(item["method"]), item.get("params") or [""]
         self._proxy.requests.update([method])
         self._proxy.forwarded.update([method])
-        self._asked[item.get("id")] = str(params[0]) if method == "eth_subscribe" else ""
+        if method == "eth_subscribe":
+            self._asked[item.get("id")] = str(params[0])
         await self._upstream.send(msgspec.json.encode(item).decode())
 
     async def tell(self) -> int:
@@ -89,7 +91,7 @@ class _Session:
                 message = msgspec.json.decode(await self._upstream.receive())
             except ProbekitError:
                 return _NODE_LOST
-            if message.get("method") != "eth_subscription":
+            if "method" not in message:
                 if (topic := self._asked.pop(message.get("id"), "")) and "result" in message:
                     self._topics[str(message["result"])] = topic
                 await self._tell(message)
@@ -97,9 +99,12 @@ class _Session:
                 await self._notify(message)
 
     async def _notify(self, message: Item) -> None:
-        params = message["params"]
+        params = message.get("params")
+        if not isinstance(params, dict) or "result" not in params:
+            await self._tell(message)
+            return
         lag = self._proxy.on(faults.Lag)
-        if lag is not None and self._topics.get(str(params["subscription"])) == "newHeads":
+        if lag is not None and self._topics.get(str(params.get("subscription"))) == "newHeads":
             self._late.append(params["result"])
             if len(self._late) <= lag.blocks:
                 return

@@ -170,7 +170,7 @@ async def serve(node: Node, *, host: str = "127.0.0.1", port: int = 0) -> AsyncI
         "ws_per_message_deflate": False,
         "ws_ping_interval": None,
     }
-    async with running(app, listeners, what="node", end=drop, needs="dev,solana", **options) as state:
+    async with running(app, listeners, what="node", end=drop, extras=("dev", "solana"), **options) as state:
         yield Served(host, listeners[0].getsockname()[1], state, app)
 
 

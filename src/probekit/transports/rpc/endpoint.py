@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Final
 
@@ -29,6 +29,8 @@ class Endpoint:
     requests_per_second: float | None = None
     burst: int = 10
     max_batch: int = 100
+    label: str = field(init=False, compare=False)
+    """``name``, or the URL without any key."""
 
     def __post_init__(self) -> None:
         if not self.url.startswith(("http://", "https://")):
@@ -41,11 +43,7 @@ class Endpoint:
             raise ValueError("max_batch and burst are at least 1")
         if self.requests_per_second is not None and self.requests_per_second <= 0:
             raise ValueError("requests_per_second is above zero, or None for no limit")
-
-    @property
-    def label(self) -> str:
-        """``name``, or the URL without any key."""
-        return self.name or redact_url(self.url)
+        object.__setattr__(self, "label", self.name or redact_url(self.url))
 
     def reveal_url(self) -> str:
         """The URL with its key, for the wire alone."""

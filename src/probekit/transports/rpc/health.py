@@ -54,6 +54,8 @@ class Health:
     identity_seen_ns: int = 0
     wrong_chain: str = ""
     head: int | None = None
+    head_before: int | None = None
+    """The head told at the look before the last."""
     head_seen_ns: int = 0
     head_moved_ns: int = 0
     syncing: str = ""
@@ -117,7 +119,7 @@ class Health:
         """The node told its head. A head that goes back is kept as told: a reorganisation, or a balancer in between."""
         if head != self.head:
             self.head_moved_ns = now_ns
-        self.head, self.head_seen_ns = head, now_ns
+        self.head_before, self.head, self.head_seen_ns = self.head, head, now_ns
 
     def identity_seen(self, found: str, expected: str, now_ns: int) -> None:
         """The node told which chain it serves. Another's is never forgotten."""

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import copy
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
+from typing import Final
 
 from probekit.clock import Clock, reap, within
-from probekit.errors import ConfigError, DeadlineExceeded, ProbekitError, WrongChain
+from probekit.errors import ConfigError, DeadlineExceeded, ProbekitError, SendRefused, WrongChain
 from probekit.model.rpc import EndpointState
 from probekit.transports.rpc.endpoint import RANK, Endpoint, HealthPolicy, Standing
 from probekit.transports.rpc.exchange import Exchange
@@ -18,7 +20,9 @@ from probekit.transports.rpc.health import PLAIN, Heads, Health
 from probekit.transports.rpc.limiter import ExtraBudget, TokenBucket
 from probekit.transports.rpc.record import ChangeObserver, StateChange, Traffic
 from probekit.transports.rpc.wire import Call, Outcome
-from probekit.units import to_ns
+from probekit.units import NS_PER_S, to_ns
+
+_SAME_LOOK_NS: Final = NS_PER_S
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,8 +130,8 @@ class Members:
 
     def standings(self) -> dict[str, Standing]:
         """Each endpoint's state with its reason, by label, in the order given."""
-        now_ns, heads = self.clock.monotonic_ns(), self._heads()
-        return {member.label: member.health.standing(heads, now_ns) for member in self._members}
+        now_ns = self.clock.monotonic_ns()
+        return {member.label: member.health.standing(self._heads(member), now_ns) for member in self._members}
 
     def tell_changes(self) -> None:
         """Tell ``on_change`` of states that are not what it was told last."""
@@ -138,8 +142,21 @@ class Members:
                 if self._on_change is not None:
                     self._on_change(change)
 
-    def _heads(self) -> Heads:
-        return {member.label: member.health.head for member in self if member.health.head is not None}
+    def _heads(self, subject: Member) -> Heads:
+        """The heads that ``subject`` is to be compared with: those told at about the time when it told its own.
+
+        On a chain of many blocks a second, one that has not answered the running look yet would lag behind those that have: it
+        is compared with what they told before, which is newer than its own once it has missed a look.
+        """
+        seen_ns = subject.health.head_seen_ns
+        heads: Heads = {}
+        for member in self:
+            health = member.health
+            later = health.head_seen_ns > seen_ns + _SAME_LOOK_NS
+            head = health.head_before if later and health.head_before is not None else health.head
+            if head is not None:
+                heads[member.label] = head
+        return heads
 
     def refresh_if_due(self) -> None:
         """Start a look at all endpoints beside the call, where there is a choice to make."""
@@ -205,14 +222,16 @@ class Members:
         One asks, the others wait for its answer.
         """
         health = member.health
-        believed_ns = to_ns(self.policy.proof if newer is None else newer)
+        began_ns, believed_ns = self.clock.monotonic_ns(), to_ns(self.policy.proof if newer is None else newer)
         while not health.wrong_chain and (
-            health.identity is None or self.clock.monotonic_ns() - health.identity_seen_ns >= believed_ns
+            health.identity is None
+            or (health.identity_seen_ns < began_ns and began_ns - health.identity_seen_ns >= believed_ns)
         ):
             if member.proving is None:
                 await self._ask_identity(member, deadline_ns, traffic)
             elif error := await self._told_by_another(member, member.proving, deadline_ns):
-                raise error
+                # Each caller writes its own attempts into its own error.
+                raise copy.copy(error)
         if health.wrong_chain:
             self.tell_changes()
             found = health.wrong_chain.removeprefix("serves chain ").partition(",")[0]
@@ -285,6 +304,8 @@ class Members:
     async def sent(self, member: Member, call: Call, deadline_ns: int, traffic: Traffic) -> Outcome:
         """The outcome of exactly one request with one call; health steps. Nothing is proven or waited for here."""
         health, started_ns = member.health, self.clock.monotonic_ns()
+        if started_ns >= deadline_ns:
+            raise SendRefused(f"{member.label}: no time is left to send; nothing was sent")
         try:
             outcomes = await self.exchange.ask(health.endpoint, [call], deadline_ns, traffic)
         except ProbekitError as error:
@@ -329,11 +350,11 @@ class Members:
         members = list(self)
         if len(members) < 2:
             return members
-        now_ns, heads = self.clock.monotonic_ns(), self._heads()
+        now_ns = self.clock.monotonic_ns()
         kind, cost = self.family.kind(calls), self._cost(calls)
 
         def place(member: Member) -> tuple[int, bool, int, bool, int, bool, int]:
-            health = member.health
+            health, heads = member.health, self._heads(member)
             track = health.track(kind)
             state = health.standing(heads, now_ns).state
             below = floor is not None and health.head is not None and health.head < floor
@@ -367,8 +388,8 @@ class Members:
 
     def may_hedge(self, member: Member, calls: Sequence[Call], floor: int | None) -> bool:
         """Whether an answer of ``member`` is as good as another's: one that lags would win by an old answer."""
-        health = member.health
-        if health.standing(self._heads(), self.clock.monotonic_ns()).state is not EndpointState.ALIVE:
+        health, now_ns = member.health, self.clock.monotonic_ns()
+        if health.standing(self._heads(member), now_ns).state is not EndpointState.ALIVE:
             return False
         if self.rests(member, calls) or (floor is not None and health.head is not None and health.head < floor):
             return False

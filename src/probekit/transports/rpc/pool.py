@@ -12,12 +12,13 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from datetime import timedelta
-from typing import Any, Self
+from typing import Any, Final, Self
 
 import msgspec
 
 from probekit.clock import SYSTEM_CLOCK, Clock
 from probekit.errors import ProbekitError, SendRefused
+from probekit.model.rpc import EndpointState
 from probekit.transports.base import Engine, Limits, Observer
 from probekit.transports.rpc.endpoint import Endpoint, HealthPolicy, Standing
 from probekit.transports.rpc.exchange import Exchange
@@ -31,6 +32,7 @@ from probekit.transports.rpc.wire import Call, Outcome, raised
 from probekit.units import to_ns
 
 _DUE_NS: ContextVar[int | None] = ContextVar("probekit_rpc_due_ns", default=None)
+_UNFIT: Final = (EndpointState.LAGGING, EndpointState.OUT_OF_SYNC, EndpointState.WRONG_CHAIN)
 
 
 class EndpointPool:
@@ -221,11 +223,11 @@ class EndpointPool:
 
     async def _proven(self, story: Story, call: Call, deadline_ns: int) -> Member:
         problems = []
-        ranked = self.members.ranked([call])
-        for number, member in enumerate(ranked):
-            # An equal part for each that is left, and for the send: one that hangs must not take the time of all.
+        members = self.members.ranked([call])
+        for place, member in enumerate(members):
+            # An equal part of the time for each proof and for the send: one that hangs leaves time for the others.
             now_ns = self.clock.monotonic_ns()
-            part_ns = now_ns + max(0, deadline_ns - now_ns) // (len(ranked) - number + 1)
+            part_ns = now_ns + max(0, deadline_ns - now_ns) // (len(members) - place + 1)
             try:
                 await self._prove_for_send(story, member, call, part_ns)
             except ProbekitError as error:
@@ -274,6 +276,14 @@ class EndpointPool:
         Raises ``WrongChain``, or what asking it ended in; ``ValueError`` for an endpoint of another pool.
         """
         await self.members.prove(self.members.of(endpoint), self._deadline_ns(timeout), Traffic())
+
+    def unfit(self, endpoint: Endpoint) -> str:
+        """Why streams should leave ``endpoint`` for another: it lags, is out of sync or of another chain. Empty when it may be
+        listened to; heads are read every ``refresh`` for it.
+        """
+        self.members.refresh_if_due()
+        standing = self.standings()[endpoint.label]
+        return standing.reason if standing.state in _UNFIT else ""
 
     def standings(self) -> dict[str, Standing]:
         """Each endpoint's state with its reason, by label, in the order given."""

@@ -27,6 +27,9 @@ from probekit.transports.rpc.wire import Call, ErrorObject
 from probekit.transports.socket import Connector, Socket
 from probekit.units import NS_PER_S, Instant, format_ns, to_ns
 
+_LOOK_NS: Final = 5 * NS_PER_S
+"""How often an open connection's endpoint is looked at, whether it is still fit."""
+
 
 @dataclass(frozen=True, slots=True)
 class Subscription:
@@ -109,6 +112,7 @@ class SubscriptionFeed:
 
     Which chain a socket serves is asked over it, by the family's identity call. Where sockets do not answer that (Solana's
     serve subscriptions alone), ``prove`` is asked before each connection: it returns, or raises why the endpoint is not used.
+    ``unfit`` says why an endpoint should not be listened to (it lags), or nothing: such a one is left while another is fit.
 
     Counters: ``connections``, ``silences`` (watchdog), ``malformed`` (messages that are none) and :attr:`dropped`.
     """
@@ -124,6 +128,7 @@ class SubscriptionFeed:
         clock: Clock,
         policy: SubscriptionPolicy | None = None,
         prove: Callable[[Endpoint], Awaitable[None]] | None = None,
+        unfit: Callable[[Endpoint], str] | None = None,
         jitter: Callable[[], float] = random.random,
     ) -> None:
         if identity is None and prove is None:
@@ -137,6 +142,7 @@ class SubscriptionFeed:
         self._family, self._identity = family, identity
         self._connector = connector
         self._prove = prove
+        self._unfit = unfit or (lambda _: "")
         self._clock = clock
         self._policy = policy or SubscriptionPolicy()
         self._jitter = jitter
@@ -165,6 +171,9 @@ class SubscriptionFeed:
     async def _keep_open(self) -> None:
         turn = failures = 0
         while True:
+            if failures < len(self._endpoints):
+                # Once all that are fit have failed, one that lags is better than none.
+                turn = next((at for at in range(turn, turn + len(self._endpoints)) if not self._why_left(at)), turn)
             endpoint = self._endpoints[turn % len(self._endpoints)]
             before = self._last_notice
             try:
@@ -187,6 +196,12 @@ class SubscriptionFeed:
             else:
                 wait_ns = NS_PER_S // 20
             await self._clock.sleep_until_ns(self._clock.monotonic_ns() + wait_ns)
+
+    def _why_left(self, turn: int) -> str:
+        """Why the endpoint of that turn is not to be listened to; empty where no other is any better."""
+        endpoint = self._endpoints[turn % len(self._endpoints)]
+        why = self._unfit(endpoint)
+        return why if why and any(not self._unfit(other) for other in self._endpoints if other is not endpoint) else ""
 
     async def _connection(self, endpoint: Endpoint) -> None:
         """One connection until it ends. Raises what ended it."""
@@ -287,13 +302,14 @@ class SubscriptionFeed:
             for subscription in self._subscriptions
             if subscription.silence is not None
         ]
-        if not limits:
-            await asyncio.get_running_loop().create_future()
         while True:
             now_ns = self._clock.monotonic_ns()
+            if why := self._why_left(self._endpoints.index(endpoint)):
+                raise StreamClosed(f"{endpoint.label} is left for another: {why}", planned=False)
             for name, silence_ns in limits:
                 if now_ns - self._told_ns[name] >= silence_ns:
                     self.silences += 1
                     text = f"{endpoint.label}: the subscription {name} has told nothing for {format_ns(silence_ns)}"
                     raise DeadlineExceeded(text, phase="transfer")
-            await self._clock.sleep_until_ns(min(self._told_ns[name] + silence_ns for name, silence_ns in limits))
+            silent_ns = [self._told_ns[name] + silence_ns for name, silence_ns in limits]
+            await self._clock.sleep_until_ns(min([now_ns + _LOOK_NS, *silent_ns]))

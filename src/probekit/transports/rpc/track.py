@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left, insort
 from collections import deque
 from dataclasses import dataclass, field
+from typing import Final
 
 from probekit.transports.rpc.endpoint import HealthPolicy
 from probekit.units import NS_PER_S, to_ns
+
+_LATENCIES: Final = 128
 
 
 @dataclass(slots=True)
@@ -27,7 +31,9 @@ class Track:
     _overtaken_ns: int = 0
     _recent: deque[tuple[int, bool]] = field(init=False)
     """When the latest calls ended, and whether with an answer."""
-    _latencies: deque[int] = field(default_factory=lambda: deque(maxlen=128))
+    _latencies: deque[int] = field(default_factory=deque)
+    _ascending: list[int] = field(default_factory=list)
+    """The latencies in order of size: percentiles are read at every call."""
 
     def __post_init__(self) -> None:
         self._recent = deque(maxlen=self.policy.window)
@@ -37,11 +43,17 @@ class Track:
     def answered(self, elapsed_ns: int | None, now_ns: int) -> None:
         """An answer came, of whatever content; ``None`` where its time is not known."""
         if elapsed_ns is not None:
-            self._latencies.append(elapsed_ns)
+            self._timed(elapsed_ns)
         self._recent.append((now_ns, True))
         self._row = self._opened = self._overtaken = 0
         self.open_until_ns = 0
         self.last_error = ""
+
+    def _timed(self, elapsed_ns: int) -> None:
+        if len(self._latencies) == _LATENCIES:
+            del self._ascending[bisect_left(self._ascending, self._latencies.popleft())]
+        self._latencies.append(elapsed_ns)
+        insort(self._ascending, elapsed_ns)
 
     def failed(self, why: str, now_ns: int) -> None:
         """No usable answer came."""
@@ -97,4 +109,4 @@ class Track:
         count = len(self._latencies)
         if count < least:
             return None
-        return sorted(self._latencies)[min(count - 1, count * percent // 100)]
+        return self._ascending[min(count - 1, count * percent // 100)]

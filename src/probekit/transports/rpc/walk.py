@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from probekit.transports.rpc.members import Member, Members
 
 _MAX_ATTEMPTS_SHOWN: Final = 20
+_NO_SUCH_METHOD: Final = -32601
 
 
 class Walk:
@@ -38,6 +39,8 @@ class Walk:
         self._attempts: list[Attempt] = []
         self._told: list[str] = []
         self._rounds = 0
+        self._passing = False
+        """An error of this round may be another time's answer, also where one that says more has taken its place."""
         self._finished = False
 
     async def run(self) -> list[Outcome]:
@@ -87,6 +90,7 @@ class Walk:
 
     async def _round(self) -> None:
         self._rounds += 1
+        self._passing = False
         limited_ns = self._members.limited_until_ns(self._calls)
         if self._clock.monotonic_ns() < limited_ns < self._deadline_ns:
             # Nobody else is left to ask, and the time that they named fits.
@@ -99,18 +103,20 @@ class Walk:
             return
         while members and self._pending and self._clock.monotonic_ns() < self._deadline_ns:
             member = members.pop(0)
-            if self._answered() and self._members.rests(member, self._calls):
-                break
+            if self._unsupported() and self._members.rests(member, self._calls):
+                continue
             await self._step(member, members)
 
-    def _answered(self) -> bool:
-        """Whether all that is open was answered by "not here": one whose breaker is open is not tried for that."""
-        return all(isinstance(self._outcomes[index], NotServed) for index in self._pending)
+    def _unsupported(self) -> bool:
+        """Whether all that is open are methods that a live node does not have: no breaker is tried for those, or a caller who
+        asks for one would wait for whoever hangs.
+        """
+        errors = [self._outcomes[index] for index in self._pending]
+        return all(isinstance(error, NotServed) and error.code == _NO_SUCH_METHOD for error in errors)
 
     def _again(self) -> bool:
         """Whether another round may help: something is open that may be asked again, its wait fits, and so does its load."""
-        errors = [self._outcomes[index] for index in self._pending]
-        if not any(isinstance(error, ProbekitError) and error.retry_same for error in errors):
+        if not self._pending or not self._passing:
             return False
         policy = self._members.policy
         due_ns = max(self._clock.monotonic_ns() + to_ns(policy.round_wait), self._members.limited_until_ns(self._calls))
@@ -207,6 +213,7 @@ class Walk:
     def _take(self, asked: list[int], outcomes: list[Outcome], *, more: bool = False) -> None:
         """Keep what says most of each call. ``more``: another is out that may have what this one answers ``null`` for."""
         for index, outcome in zip(asked, outcomes, strict=bool(outcomes)):
+            self._passing |= isinstance(outcome, ProbekitError) and outcome.retry_same
             if _says_more(outcome, self._outcomes[index]):
                 self._outcomes[index] = outcome
         self._pending = [
