@@ -94,7 +94,8 @@ def _track_engines() -> None:
 def _used(send: Any) -> Any:
     @functools.wraps(send)
     async def wrapped(self: Any, request: Any) -> Any:
-        _open_engines[id(self)] = self
+        if getattr(self, "_given", None) is None:  # A client of the caller's is the caller's to close.
+            _open_engines[id(self)] = self
         return await send(self, request)
 
     return wrapped
