@@ -13,7 +13,8 @@ from probekit.units import Instant
 
 T = TypeVar("T")
 
-TargetKind = Literal["feed", "endpoint", "account", "contract", "service"]
+TargetKind = Literal["feed", "endpoint", "account", "contract", "service", "probe"]
+"""``probe`` is the probe itself, where it failed before it knew what to watch."""
 
 
 class Target(msgspec.Struct, frozen=True):

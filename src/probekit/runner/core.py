@@ -12,7 +12,7 @@ from typing import Generic, Literal
 
 from probekit.clock import Clock, within
 from probekit.errors import DeadlineExceeded, ErrorType, ProbekitError
-from probekit.model import ProbeRun, RequestRecord, Vantage
+from probekit.model import ProbeRun, RequestRecord, Target, Vantage
 from probekit.probe import Context, EngineFactory, O, Probe
 from probekit.runner.evaluate import Evaluator
 from probekit.runner.recorder import ProbeInfo, Recorder, Recorders
@@ -124,12 +124,12 @@ class Runner(Generic[O]):
             await within(self.clock, began_ns + self.deadline_ns, self._poll_body())
         except TimeoutError:
             spent = format_ns(self.clock.monotonic_ns() - began_ns)
-            self._fail(DeadlineExceeded(f"no answer within the run's deadline, {spent}"))
+            self.fail(DeadlineExceeded(f"no answer within the run's deadline, {spent}"))
         except ProbekitError as error:
-            self._fail(error)
+            self.fail(error)
         except Exception as error:
             _log.exception("the probe %s failed", self.probe.name)
-            self._fail(error)
+            self.fail(error)
             failed = "probe_error"
         self.evaluator.fail_missing(self.clock.now(), "the answer left it out")
         return failed
@@ -139,7 +139,10 @@ class Runner(Generic[O]):
         self.evaluator.begin()
         await self.observe()
 
-    def _fail(self, error: Exception) -> None:
+    def fail(self, error: Exception) -> None:
+        """Give what was not observed the verdict of ``error``; the probe itself, where no target is known yet."""
+        if not self.evaluator.targets:
+            self.evaluator.stand_in(Target(self.probe.name, "probe"))
         self.evaluator.fail_unseen(error, self.clock.now())
 
     async def close_run(

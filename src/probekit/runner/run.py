@@ -74,10 +74,10 @@ async def _watch_until_seen(runner: Runner[O]) -> ErrorType | None:
     except TimeoutError:
         pass
     except ProbekitError as error:
-        runner.evaluator.fail_unseen(error, clock.now())
+        runner.fail(error)
     except Exception as error:
         _log.exception("the probe %s failed", runner.probe.name)
-        runner.evaluator.fail_unseen(error, clock.now())
+        runner.fail(error)
         failed = "probe_error"
     finally:
         await stream.stop()
@@ -188,11 +188,11 @@ async def _keep_targets(runner: Runner[O], stream: ObservationStream[O]) -> None
             if await runner.refresh_targets():
                 await stream.restart()
         except ProbekitError as error:
-            runner.evaluator.fail_unseen(error, clock.now())
+            runner.fail(error)
         except Exception as error:
             _log.exception("the targets of %s failed", runner.probe.name)
             stream.defect = "probe_error"
-            runner.evaluator.fail_unseen(error, clock.now())
+            runner.fail(error)
         await clock.sleep_until_ns(clock.monotonic_ns() + max(runner.interval_ns, NS_PER_S))
 
 

@@ -184,7 +184,7 @@ def test_once_in_text_json_junit_and_on_file(
 
 
 def test_a_loop_of_some_runs(url: str, capsys: pytest.CaptureFixture[str]) -> None:
-    assert run("hermes_latency", "--loop", "--runs", "2", "--interval", "50ms", "--set", f"endpoint={url}") == 0
+    assert run("hermes_latency", "--loop", "--runs", "2", "--interval", "500ms", "--set", f"endpoint={url}") == 0
     assert capsys.readouterr().out.count("hermes_latency: OK") == 2
 
 

@@ -580,3 +580,34 @@ class _Engine:
 def test_options_refuse_unknown_fields() -> None:
     with pytest.raises(msgspec.ValidationError):
         msgspec.convert({"nope": 1}, Opts)
+
+
+@pytest.mark.parametrize(
+    ("error", "status", "reason"),
+    [(ConnectError("refused"), Status.CRITICAL, "connect"), (RuntimeError("oops"), Status.UNKNOWN, "probe_error")],
+)
+async def test_a_probe_that_cannot_learn_its_targets_says_why(error: Exception, status: Status, reason: str) -> None:
+    clock, known = FakeClock(), [False]
+
+    async def late(ctx: Context[Opts]) -> Sequence[Target]:
+        if not known[0]:
+            raise error
+        return await targets(ctx)
+
+    async def observe(ctx: Context[Opts], watched: Sequence[Target]) -> AsyncIterator[AnyObservation]:
+        for target in watched:
+            yield sample(ctx.clock, target.id)
+
+    run = await run_once(poll(observe, targets=late), Opts(), settings=SETTINGS, clock=clock)
+    (result,) = run.results
+    assert (result.target, result.status, result.verdicts[0].reason) == (Target("p", "probe"), status, reason)
+
+    runs = watch(poll(observe, targets=late), Opts(), settings=SETTINGS, clock=clock)
+    first = asyncio.ensure_future(anext(runs))
+    await clock.advance(S)
+    assert [result.target.id for result in (await first).results] == ["p"]
+    known[0] = True
+    second = asyncio.ensure_future(anext(runs))
+    await clock.advance(20 * S)
+    assert {result.target.id: result.status for result in (await second).results} == {"a": Status.OK, "b": Status.OK}
+    await runs.aclose()
