@@ -40,6 +40,17 @@ def both(batch: Any) -> bool:
     return list(batch.updates) == [FIRST, SECOND] and not batch.errors
 
 
+def second_broken(batch: Any) -> bool:
+    """The neighbour is there, and what is broken is its own error in its own place."""
+    return list(batch.updates) == [FIRST] and [type(batch.errors[SECOND])] == [DecodeError]
+
+
+def with_a_bad_row(body: bytes) -> Any:
+    rows = json.loads(body)
+    rows[2]["attributes"] = 7
+    return rows
+
+
 def all_missing(batch: Any) -> bool:
     return [type(one) for one in batch.errors.values()] == [Missing] * 2
 
@@ -55,7 +66,7 @@ TABLE = Table(
             lambda c: c.latest([FIRST, SECOND]),
             both,
             empty=Case({"/v2/updates": NO_PRICES}, all_missing),
-            malformed=Case({"/v2/updates": without_a_price}, DecodeError),
+            malformed=Case({"/v2/updates": without_a_price}, second_broken),
             tells=lambda batch: errors_in(batch.errors),
         ),
         Row(
@@ -63,7 +74,7 @@ TABLE = Table(
             lambda c: c.at(CLOCK.now(), [FIRST, SECOND]),
             both,
             empty=Case({"/v2/updates": NO_PRICES}, all_missing),
-            malformed=Case({"/v2/updates": without_a_price}, DecodeError),
+            malformed=Case({"/v2/updates": without_a_price}, second_broken),
             tells=lambda batch: errors_in(batch.errors),
         ),
         Row(
@@ -85,15 +96,17 @@ TABLE = Table(
             lambda c: c.feeds(),
             lambda feeds: len(feeds) == 3,
             empty=Case({"/v2/price_feeds": []}, ()),
-            # What one bad row does to the others is asked in tests/unit/clients/test_hermes.py.
-            malformed=Case({"/v2/price_feeds": [7, 7]}, DecodeError),
+            malformed=Case(
+                {"/v2/price_feeds": with_a_bad_row}, lambda feeds: [feed.described for feed in feeds] == [True, True, False]
+            ),
         ),
         Row(
             "symbols",
             lambda c: c.symbols(),
             lambda table: SYMBOL in table and len(table) == 3,
             empty=Case({"/v2/price_feeds": []}, {}),
-            malformed=Case({"/v2/price_feeds": [7, 7]}, DecodeError),
+            # A feed that is not described has no symbol; it is told by feeds().
+            malformed=Case({"/v2/price_feeds": with_a_bad_row}, lambda table: SYMBOL in table and len(table) == 2),
         ),
         Row(
             "live",
