@@ -15,6 +15,7 @@ from probekit.clock import SYSTEM_CLOCK, Clock
 from probekit.errors import ConfigError
 from probekit.model import Failure, Observation, Target, Vantage, VantageHealth
 from probekit.transports.base import Engine, Observer
+from probekit.transports.rpc.record import CallObserver, ChangeObserver
 from probekit.units import Bps
 
 EngineKind = Literal["client", "measuring"]
@@ -74,8 +75,8 @@ def _ignore_record(_: object) -> None:
 class Context(Generic[O]):
     """What a probe is given: its options, the clock, the vantage, engines, and a place for long-lived clients.
 
-    ``observer`` is told of every attempt on the wire; hand it to the clients. ``options`` never change during a
-    context's life.
+    ``observer`` is told of every attempt on the wire, ``on_call`` of every JSON-RPC call of a pool, ``on_change`` of its
+    endpoints' states; hand them to the clients, under these names. ``options`` never change during a context's life.
     """
 
     def __init__(
@@ -85,6 +86,8 @@ class Context(Generic[O]):
         clock: Clock = SYSTEM_CLOCK,
         vantage: Vantage | None = None,
         observer: Observer = _ignore_record,
+        on_call: CallObserver = _ignore_record,
+        on_change: ChangeObserver = _ignore_record,
         engines: EngineFactory | None = None,
         health: Callable[[], VantageHealth] = VantageHealth,
     ) -> None:
@@ -92,6 +95,8 @@ class Context(Generic[O]):
         self.clock = clock
         self.vantage = vantage or Vantage(host="localhost")
         self.observer = observer
+        self.on_call = on_call
+        self.on_change = on_change
         self._engines = engines or (lambda kind: default_engine(kind, clock=clock))
         self._health = health
         self._held: dict[str, object] = {}

@@ -10,11 +10,8 @@ from typing import Any
 
 import pytest
 
-from probekit.clients.pythnet import DEPLOYMENTS
+from probekit.clients import evm
 from probekit.clients.solana import SolanaClient
-from probekit.codecs.pythnet import encode_mapping, encode_price, encode_product
-from probekit.codecs.solana.addresses import PRO
-from probekit.codecs.solana.receiver import encode_price_update
 from probekit.dev.network import SandboxNetwork
 from probekit.dev.sandbox import Sandbox
 from probekit.dev.server import serve
@@ -23,11 +20,12 @@ from probekit.dev.svm.node import Node
 from probekit.dev.svm.server import serve as serve_solana
 from probekit.manifest import load_probe
 from probekit.manifest.discovery import find_probe
-from probekit.model import FeedId, PriceMessage, Status
-from probekit.model.pubkey import Pubkey
-from probekit.model.pythnet import MappingAccount, PriceAccount, PriceInfo, ProductAccount, Quote
-from probekit.model.receiver import FULL, PriceUpdateAccount
+from probekit.model import Status, TrustRoot
 from probekit.runner import run_once
+from probekit.trust import MAINNET
+from tests.docs.blocks import Block, of_kind, printed_as_said
+from tests.docs.chains import GUARDIAN_NAMES, NAMES, NOW, put_accounts, serve_guardian
+from tests.unit.clients.contracts import RECEIVER, EvmNode, Receiver
 
 ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
@@ -55,34 +53,38 @@ async def test_examples_run_against_the_sandbox(code: str, capsys: pytest.Captur
     assert capsys.readouterr().out
 
 
-@pytest.mark.parametrize("code", examples("solana"))
-async def test_examples_run_against_the_local_solana_node(code: str, capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.parametrize("block", of_kind("solana"), ids=str)
+async def test_examples_run_against_the_local_solana_node(block: Block, capsys: pytest.CaptureFixture[str]) -> None:
     ledger = Ledger()
-    product, price_key = Pubkey(bytes([1]) * 32), Pubkey(bytes([2]) * 32)
-    feed_id = FeedId(bytes(price_key))
-    program, mapping = DEPLOYMENTS["pythnet"].program, DEPLOYMENTS["pythnet"].mapping
-    listed = {mapping: encode_mapping(MappingAccount((product,)))}
-    listed[product] = encode_product(ProductAccount({"symbol": "Crypto.BTC/USD"}, price_key))
-    quote = Quote.of(bytes([3]) * 32, PriceInfo(700, 5, 1, 0, 1))
-    price = PriceAccount(expo=-2, num_components=1, product_key=bytes(product), agg_price=700, agg_conf=5, quotes=(quote,))
-    listed[price_key] = encode_price(price)
-    for key, data in listed.items():
-        ledger.set_account(key, data, owner=program, since_genesis=True)
-    push_feed = PRO.push_feed(feed_id)
-    update = PriceUpdateAccount(push_feed, FULL, PriceMessage(feed_id, 700, 5, -2, 100, 99, 700, 5), 7)
-    ledger.set_account(push_feed, encode_price_update(update), owner=PRO.receiver, since_genesis=True)
-    wallet = Pubkey(bytes([4]) * 32)
-    ledger.set_account(wallet, lamports=1_500_000_000, since_genesis=True)
+    put_accounts(ledger)
     async with serve_solana(Node(ledger)) as served, SolanaClient(served.http) as solana:
-        names = {
-            "url": served.http,
-            "genesis_hash": await solana.genesis_hash(),
-            "wallet": wallet,
-            "nobody": Pubkey(bytes([5]) * 32),
-            "feed_id": feed_id,
-        }
-        await eval(compile(code, "example", "exec", flags=ast.PyCF_ALLOW_TOP_LEVEL_AWAIT), names)
-    assert capsys.readouterr().out
+        names = NAMES | {"url": served.http, "genesis_hash": await solana.genesis_hash()}
+        await eval(compile(block.code, str(block), "exec", flags=ast.PyCF_ALLOW_TOP_LEVEL_AWAIT), names)
+    printed = capsys.readouterr().out
+    assert printed
+    printed_as_said(block, printed)
+
+
+@pytest.mark.parametrize("block", of_kind("guardians"), ids=str)
+async def test_examples_run_against_a_guardian(block: Block, capsys: pytest.CaptureFixture[str]) -> None:
+    async with serve_guardian() as guardian_url:
+        names = {"guardian_url": guardian_url, "another_url": "http://127.0.0.1:1", "now": NOW, **GUARDIAN_NAMES}
+        await eval(compile(block.code, str(block), "exec", flags=ast.PyCF_ALLOW_TOP_LEVEL_AWAIT), names)
+    printed_as_said(block, capsys.readouterr().out)
+
+
+@pytest.mark.parametrize("block", of_kind("evm_receiver"), ids=str)
+async def test_examples_run_against_a_receiver_on_an_evm_node(
+    block: Block, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    held = MAINNET.newest(TrustRoot.PRO)
+    assert held is not None
+    node = EvmNode()
+    node.contracts[RECEIVER] = Receiver(held.index, held.signers, held.quorum)
+    monkeypatch.setattr(evm, "EvmClient", lambda url, *, chain_id: node.client)
+    names = {"url": "http://node.test/", "chain_id": node.chain_id, "address": RECEIVER, "vaa": b"a VAA"}
+    await eval(compile(block.code, str(block), "exec", flags=ast.PyCF_ALLOW_TOP_LEVEL_AWAIT), names)
+    printed_as_said(block, capsys.readouterr().out)
 
 
 @pytest.mark.parametrize("code", examples("probe"))
@@ -99,7 +101,6 @@ async def test_example_probes_run(code: str, tmp_path: Path) -> None:
 
 def test_there_are_examples_of_both_kinds() -> None:
     assert examples("sandbox")
-    assert examples("solana")
     assert examples("probe")
 
 

@@ -41,7 +41,10 @@ from tests.docs.blocks import BLOCKS, PAGES, PICTURES, ROOT, Block, blocks_of, o
 from tests.support.sandbox import FIRST, Lab, load, others_ok, verdict
 
 # `evm` runs on a real node, in tests/system/evm/test_pages.py.
-KINDS = {"sandbox", "solana", "pro", "evm", "probe", "public", "script", "shell", "server", "manifest", "collector", "json"}
+KINDS = {
+    "sandbox", "solana", "pro", "guardians", "evm", "evm_receiver", "probe", "public", "script", "shell", "server",
+    "manifest", "collector", "json",
+}  # fmt: skip
 SHELL_PAGES = sorted({block.page for block in of_kind("shell")})
 BTC = "e62df6c8b4a85fe1a67db44dc12de5db330f7ac66b72dc658afedf0f4a415b43"
 

@@ -43,7 +43,7 @@ from probekit.units import to_ns
 if TYPE_CHECKING:
     from web3 import AsyncWeb3
 
-__all__ = ["BlockTag", "EvmClient", "Landing", "Reads", "Token"]
+__all__ = ["BlockTag", "EvmClient", "Heads", "Landing", "Reads", "Token"]
 
 T = TypeVar("T")
 
@@ -63,6 +63,19 @@ class Landing(msgspec.Struct, frozen=True):
     receipt: Receipt
     confirmations: int
     reorganised: int = 0
+
+
+class Heads(msgspec.Struct, frozen=True):
+    """Three ends of a chain at one time. A node or chain without the notion has an error there: ``RpcError``, ``NotFound``."""
+
+    latest: Block
+    safe: Block | ProbekitError
+    finalized: Block | ProbekitError
+
+    @property
+    def finality_lag(self) -> int | None:
+        """Blocks from the finalised to the newest; ``None`` where none is told."""
+        return None if isinstance(self.finalized, ProbekitError) else self.latest.number - self.finalized.number
 
 
 class EvmClient:
@@ -147,6 +160,15 @@ class EvmClient:
             raise found
         return found
 
+    async def heads(self) -> Heads:
+        """The newest block, and how far the chain is safe and final, in one request. Raises what reading the newest does."""
+        tags: tuple[BlockTag, ...] = ("latest", "safe", "finalized")
+        outcomes = await self.pool.batch([Call("eth_getBlockByNumber", [tag, False]) for tag in tags])
+        latest, safe, finalized = (self._block_of(tag, outcome) for tag, outcome in zip(tags, outcomes, strict=True))
+        if isinstance(latest, ProbekitError):
+            raise latest
+        return Heads(latest, safe, finalized)
+
     async def blocks(self, numbers: Sequence[int]) -> list[Block | ProbekitError]:
         """Many blocks in one request, without their transactions: each the block, or why there is none."""
         calls = [Call("eth_getBlockByNumber", [_tag(number), False]) for number in numbers]
@@ -226,9 +248,10 @@ class EvmClient:
         params: list[Any] = [transaction, _tag(at)]
         if balances:
             params.append({str(Address(account)): {"balance": hex(wei)} for account, wei in balances.items()})
-        found = await self._read(codec.data, "eth_call", params)
-        if not found and not await self.code(to, at):
-            raise NotFound(f"no contract at {to} on {self.pool.chain}", subject=to)
+        with self.pool.one_deadline():
+            found = await self._read(codec.data, "eth_call", params)
+            if not found and not await self.code(to, at):
+                raise NotFound(f"no contract at {to} on {self.pool.chain}", subject=to)
         return found
 
     async def read(
@@ -264,15 +287,16 @@ class EvmClient:
         take state overrides. Raises ``Reverted``, ``NotFound``, and the node's own refusal of a sender who cannot pay.
         """
         to, call, value = prepared.to, prepared.call, prepared.value_wei
-        try:
-            return await self.read(to, call, at, value=value, sender=sender, gas=gas)
-        except RpcError as refusal:
-            if sender is not None or not value or type(refusal) is not RpcError:
-                raise
+        with self.pool.one_deadline():
             try:
-                return await self.read(to, call, at, value=value, sender=_PAYER, balances={_PAYER: _PLENTY_WEI}, gas=gas)
-            except RpcError as second:
-                raise refusal if type(second) is RpcError else second from None
+                return await self.read(to, call, at, value=value, sender=sender, gas=gas)
+            except RpcError as refusal:
+                if sender is not None or not value or type(refusal) is not RpcError:
+                    raise
+                try:
+                    return await self.read(to, call, at, value=value, sender=_PAYER, balances={_PAYER: _PLENTY_WEI}, gas=gas)
+                except RpcError as second:
+                    raise refusal if type(second) is RpcError else second from None
 
     async def multicall(self, calls: Sequence[tuple[str, ContractCall[T]]], at: BlockTag | Block = "latest") -> Reads[T]:
         """Many reads at one block, (contract, call) pairs: each its value or its own error, in order.
@@ -280,9 +304,10 @@ class EvmClient:
         Takes one request for the block, none when ``at`` is one that was read before, and one for each 500 reads. Without
         Multicall3 the reads go in JSON-RPC batches; :attr:`Reads.route` says which it was. Raises what reading the block does.
         """
-        block = at if isinstance(at, Block) else await self.block(at)
         rows = [(Address(to), call) for to, call in calls]
-        return await self._multicall.read(rows, block, remember=at == "latest")
+        with self.pool.one_deadline():
+            block = at if isinstance(at, Block) else await self.block(at)
+            return await self._multicall.read(rows, block, remember=at == "latest")
 
     async def token_balance(self, token: str, owner: str, at: BlockTag = "latest") -> int:
         """Base units of an ERC-20 token that an account holds. Raises ``NotFound`` where there is no contract."""
@@ -314,26 +339,29 @@ class EvmClient:
         to_block: int,
         address: str | Sequence[str] | None = None,
         topics: Sequence[bytes | Sequence[bytes] | None] = (),
+        timeout: timedelta = timedelta(minutes=1),
     ) -> list[Log | DecodeError]:
         """The events of a range of blocks, both ends included, in order. A range that a provider finds too large, or whose
-        answer is above the pool's limit, is halved as often as it takes. An event that does not decode is its own error.
+        answer is above the pool's limit, is halved as often as it takes, all within ``timeout``. An event that does not decode
+        is its own error.
         """
         query: dict[str, Any] = {"topics": [_topic(topic) for topic in topics]}
         if address is not None:
             query["address"] = Address(address) if isinstance(address, str) else [Address(one) for one in address]
         found: list[Log | DecodeError] = []
         first, size = from_block, to_block - from_block + 1
-        while first <= to_block:
-            last = min(first + size - 1, to_block)
-            try:
-                asked = query | {"fromBlock": hex(first), "toBlock": hex(last)}
-                found += await self._read(codec.decode_logs, "eth_getLogs", [asked])
-            except (RangeTooLarge, BodyTooLarge):
-                if last == first:
-                    raise
-                size = (last - first + 1) // 2
-                continue
-            first = last + 1
+        with self.pool.one_deadline(timeout):
+            while first <= to_block:
+                last = min(first + size - 1, to_block)
+                try:
+                    asked = query | {"fromBlock": hex(first), "toBlock": hex(last)}
+                    found += await self._read(codec.decode_logs, "eth_getLogs", [asked])
+                except (RangeTooLarge, BodyTooLarge):
+                    if last == first:
+                        raise
+                    size = (last - first + 1) // 2
+                    continue
+                first = last + 1
         return found
 
     # -- transactions --------------------------------------------------------------------------------------------------------

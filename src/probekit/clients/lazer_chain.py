@@ -84,10 +84,11 @@ class LazerVerifierClient:
 
         Without ``fee_wei`` the fee is asked for. It looks at neither age nor repetition.
         """
-        value_wei = await self.fee(at) if fee_wei is None else fee_wei
-        prepared = PreparedCall(self.address, verifier.verify_update(update), value_wei)
-        # Any contract's: it finds somebody who can pay.
-        return await PythEvmClient(self.evm, self.address).simulate(prepared, sender=sender, at=at)
+        with self.evm.pool.one_deadline():
+            value_wei = await self.fee(at) if fee_wei is None else fee_wei
+            prepared = PreparedCall(self.address, verifier.verify_update(update), value_wei)
+            # Any contract's: it finds somebody who can pay.
+            return await PythEvmClient(self.evm, self.address).simulate(prepared, sender=sender, at=at)
 
 
 async def lazer_storage(solana: SolanaClient, program: Pubkey | str = LAZER_PROGRAM) -> LazerStorage:

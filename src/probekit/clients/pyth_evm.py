@@ -19,17 +19,17 @@ from probekit.codecs.evm import eip1967, pyth, pyth_events, registry
 from probekit.codecs.evm.contract import ContractCall, PreparedCall
 from probekit.codecs.evm.pyth import Feed
 from probekit.codecs.evm.registry import ContractKind, DeployedContract, Deployment
-from probekit.errors import DecodeError, NotFound, ProbekitError
+from probekit.errors import DecodeError, ProbekitError
 from probekit.model import FeedId, TrustRoot
 from probekit.model.evm import Address, Block, Log
 from probekit.model.pyth_evm import (
-    Absence,
     ContractState,
     OnChainPrice,
     OnChainPriceFeed,
     OnChainTwap,
     ParsedUpdates,
     PythEvmState,
+    ReceiverState,
 )
 from probekit.model.pyth_evm_events import Logged, PriceFeedUpdated, PythEvent
 from probekit.trust import MAINNET, Trust
@@ -151,37 +151,42 @@ class PythEvmClient:
         quorum. What an implementation lacks is in ``unanswered``. Raises ``NotFound`` where nothing is answered, so that it is
         no Pyth contract, or the error of the endpoint.
         """
-        block = at if isinstance(at, Block) else await self.evm.block(at)
+        with self.evm.pool.one_deadline():
+            return await self._state(at if isinstance(at, Block) else await self.evm.block(at))
+
+    async def _state(self, block: Block) -> PythEvmState:
         rows = [(str(self.address), call) for call in pyth.STATE_CALLS.values()]
         reads, implementation = await asyncio.gather(self.evm.multicall(rows, block), self._implementation(block.number))
         found, unanswered = pyth.sorted_out({"implementation": implementation} if implementation is not None else {})
         contract = pyth.contract_state(dict(zip(pyth.STATE_CALLS, reads.results, strict=True)))
         if len(contract.unanswered) == len(pyth.STATE_CALLS):
-            self._refuse_unanswered(contract, reads.results)
-        receiver = None
-        if contract.wormhole is not None:
-            receiver = await EvmReceiverClient(self.evm, contract.wormhole, trust=self._trust).state(block)
+            pyth.refuse_unanswered(
+                reads.results, contract.unanswered, f"Pyth contract at {self.address} on {self.evm.pool.chain}"
+            )
+        more, left_out = pyth.sorted_out(
+            {} if contract.wormhole is None else {"receiver": await self._receiver_state(contract.wormhole, block)}
+        )
         return PythEvmState(
             address=self.address,
             block=block,
             contract=contract,
             implementation=found.get("implementation"),
-            receiver=receiver,
+            receiver=more.get("receiver"),
             emitter_roots=self._emitter_roots(contract),
-            unanswered=unanswered,
+            unanswered=unanswered + left_out,
         )
+
+    async def _receiver_state(self, address: Address, block: Block) -> ReceiverState | ProbekitError:
+        try:
+            return await EvmReceiverClient(self.evm, address, trust=self._trust).state(block)
+        except ProbekitError as error:
+            return error
 
     async def _implementation(self, at: int) -> Address | ProbekitError | None:
         try:
             return eip1967.decode_slot(await self.evm.storage(self.address, eip1967.IMPLEMENTATION_SLOT, at))
         except ProbekitError as error:
             return error
-
-    def _refuse_unanswered(self, contract: ContractState, outcomes: Sequence[object]) -> None:
-        for outcome, unanswered in zip(outcomes, contract.unanswered, strict=True):
-            if unanswered.absence is Absence.FAILED and isinstance(outcome, ProbekitError):
-                raise outcome
-        raise NotFound(f"no Pyth contract at {self.address} on {self.evm.pool.chain}", subject=str(self.address))
 
     def _emitter_roots(self, contract: ContractState) -> tuple[TrustRoot, ...]:
         roots = [self._trust.root_of(source.chain_id, source.emitter) for source in contract.data_sources or ()]
@@ -238,8 +243,9 @@ class PythEvmClient:
         """Try :meth:`build_update` at a block; what was tried, when the contract would take it. Raises ``Reverted`` when not:
         InvalidWormholeVaa, InvalidUpdateDataSource, InsufficientFee and the like.
         """
-        prepared = await self.build_update(updates, if_older_than=if_older_than, fee_wei=fee_wei, at=at)
-        await self.simulate(prepared, sender=sender, at=at)
+        with self.evm.pool.one_deadline():
+            prepared = await self.build_update(updates, if_older_than=if_older_than, fee_wei=fee_wei, at=at)
+            await self.simulate(prepared, sender=sender, at=at)
         return prepared
 
     async def parse_update(
@@ -308,8 +314,9 @@ class PythEvmClient:
         sender: str | None,
         at: BlockTag,
     ) -> T:
-        value_wei = await fee(updates, at) if fee_wei is None else fee_wei
-        return await self.simulate(PreparedCall(self.address, call, value_wei), sender=sender, at=at)
+        with self.evm.pool.one_deadline():
+            value_wei = await fee(updates, at) if fee_wei is None else fee_wei
+            return await self.simulate(PreparedCall(self.address, call, value_wei), sender=sender, at=at)
 
     async def simulate(self, prepared: PreparedCall[T], *, sender: str | None = None, at: BlockTag = "latest") -> T:
         """:meth:`~probekit.clients.evm.EvmClient.simulate`."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from datetime import timedelta
 from typing import Final, Generic, TypeVar
 
 import msgspec
@@ -36,6 +37,7 @@ D = TypeVar("D")
 _AT_ONCE: Final = 500
 """Accounts in one HTTP request: 500 price accounts are 8 MB of base64."""
 _CONCURRENT: Final = 2
+REFRESH_TIMEOUT: Final = timedelta(seconds=30)
 _MAX_PAGES: Final = 64
 _MAX_PRICES_OF_A_PRODUCT: Final = 8
 
@@ -112,29 +114,44 @@ class PythnetState(msgspec.Struct, Generic[P], frozen=True):
 class PythnetClient:
     """Reads one deployment through ``solana``, a client of its cluster, which stays the caller's to close.
 
-    :meth:`refresh` reads everything. After it :meth:`refresh_prices` reads the price accounts alone, which is what changes.
+    :meth:`refresh` reads everything. After it :meth:`refresh_since` reads what may have changed, new feeds included, and
+    :meth:`refresh_prices` the price accounts alone.
     """
 
     def __init__(self, solana: SolanaClient, deployment: Deployment = DEPLOYMENTS["pythnet"]) -> None:
         self.solana = solana
         self.deployment = deployment
 
-    async def refresh(self) -> PythnetState[PriceAccount]:
-        """Every product and price account with every quote.
+    async def refresh(self, *, timeout: timedelta = REFRESH_TIMEOUT) -> PythnetState[PriceAccount]:
+        """Every product and price account with every quote. What is not read within ``timeout`` has that error.
 
         Raises what the cluster's client raises, when the list of products cannot be read at all.
         """
-        return await self._refresh(decode_price)
+        return await self._refresh(decode_price, timeout)
 
-    async def refresh_columns(self) -> PythnetState[PriceColumns]:
+    async def refresh_columns(self, *, timeout: timedelta = REFRESH_TIMEOUT) -> PythnetState[PriceColumns]:
         """The same with quotes in columns: no object for each quote, half the time."""
-        return await self._refresh(decode_columns)
+        return await self._refresh(decode_columns, timeout)
 
-    async def refresh_heads(self) -> PythnetState[PriceHead]:
+    async def refresh_heads(self, *, timeout: timedelta = REFRESH_TIMEOUT) -> PythnetState[PriceHead]:
         """The same without quotes."""
-        return await self._refresh(decode_price_head)
+        return await self._refresh(decode_price_head, timeout)
 
-    async def refresh_prices(self, state: PythnetState[P], feed_ids: Iterable[str] | None = None) -> PythnetState[P]:
+    async def refresh_since(self, state: PythnetState[P], *, timeout: timedelta = REFRESH_TIMEOUT) -> PythnetState[P]:
+        """The network as it is now, out of what is known of it: the list and every price account are read, decoded as they are
+        in ``state``, and of products only those that are new or had no price. What is no longer listed is left out.
+
+        A feed that cannot be read keeps its last account and has an error beside it, and so do those of a part of the list
+        that cannot be read. Raises ``ValueError`` for a state without feeds.
+        """
+        some = next(iter(state.feeds.values()), None)
+        if some is None:
+            raise ValueError("a state without feeds says nothing of how to read them: refresh")
+        return await self._refresh(_decoder(some.price), timeout, state)
+
+    async def refresh_prices(
+        self, state: PythnetState[P], feed_ids: Iterable[str] | None = None, *, timeout: timedelta = REFRESH_TIMEOUT
+    ) -> PythnetState[P]:
         """The price accounts of ``state`` again (of ``feed_ids``, where given), decoded as they are there. Products and the
         list of feeds stay as they are; a feed that cannot be read keeps its last account and has an error beside it.
         """
@@ -145,7 +162,9 @@ class PythnetClient:
         feeds = dict(state.feeds)
         errors = {key: error for key, error in state.errors.items() if FeedId(bytes(key)) not in feeds}
         keys = [Pubkey(bytes(feed_id)) for feed_id in wanted]
-        for feed_id, item in zip(wanted, await self._accounts(keys), strict=True):
+        with self.solana.pool.one_deadline(timeout):
+            items = await self._accounts(keys)
+        for feed_id, item in zip(wanted, items, strict=True):
             before = feeds[feed_id]
             decode = _decoder(before.price)
             found = self._decoded(item, Pubkey(bytes(feed_id)), decode, errors)
@@ -174,14 +193,26 @@ class PythnetClient:
 
     # -- the walk ------------------------------------------------------------------------------------------------------------
 
-    async def _refresh(self, decode: Callable[[bytes], P]) -> PythnetState[P]:
+    async def _refresh(
+        self, decode: Callable[[bytes], P], timeout: timedelta, before: PythnetState[P] | None = None
+    ) -> PythnetState[P]:
+        nothing: PythnetState[P] = PythnetState({}, {}, {})
+        with self.solana.pool.one_deadline(timeout):
+            return await self._walk(decode, before or nothing)
+
+    async def _walk(self, decode: Callable[[bytes], P], before: PythnetState[P]) -> PythnetState[P]:
         errors: dict[Pubkey, ProbekitError] = {}
-        product_keys = await self._product_keys(errors)
-        products: dict[Pubkey, ProductAccount] = {}
-        for key, item in zip(product_keys, await self._accounts(product_keys), strict=True):
+        listed: list[Pubkey] = await self._product_keys(errors)
+        if errors:
+            # A page is missing: what it listed before is listed still, for all that is known.
+            listed = list(dict.fromkeys((*listed, *before.products)))
+        known = {key: product for key, product in before.products.items() if product.first_price is not None}
+        read = [key for key in listed if key not in known]
+        for key, item in zip(read, await self._accounts(read), strict=True):
             product = self._decoded(item, key, decode_product, errors)
             if product is not None:
-                products[key] = product[0]
+                known[key] = product[0]
+        products = {key: known[key] for key in listed if key in known}
         feeds: dict[FeedId, FeedAccount[P]] = {}
         wanted = [(key, product.first_price) for key, product in products.items() if product.first_price is not None]
         # One round reads them all: a product has one price account in practice, and a chain of them is followed.
@@ -189,6 +220,9 @@ class PythnetClient:
             wanted = await self._round(wanted, products, decode, feeds, errors)
             if not wanted:
                 break
+        for feed_id, feed in before.feeds.items():
+            if feed_id not in feeds and feed.product_key in products:
+                feeds[feed_id] = feed
         unlisted = tuple(key for key, product in products.items() if product.first_price is None)
         return PythnetState(products, feeds, errors, unlisted)
 

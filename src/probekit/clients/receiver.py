@@ -12,7 +12,13 @@ from datetime import timedelta
 from probekit.clients.solana import SolanaClient
 from probekit.clock import SYSTEM_CLOCK, Clock
 from probekit.codecs.solana.addresses import CORE, GENERATIONS, PRO, SPONSORED_SHARD, Programs
-from probekit.codecs.solana.receiver import decode_config, decode_price_update, push_feed_read
+from probekit.codecs.solana.receiver import (
+    PRICE_UPDATE_DISCRIMINATOR,
+    decode_config,
+    decode_price_update,
+    push_feed_read,
+    read_push_feed,
+)
 from probekit.codecs.solana.wormhole import decode_bridge_config, decode_guardian_set
 from probekit.errors import DecodeError, NotFound, ProbekitError
 from probekit.model import FeedId
@@ -22,6 +28,7 @@ from probekit.model.receiver import (
     BridgeConfig,
     FeedMigration,
     GuardianSetAccount,
+    PostedFeeds,
     PriceUpdateAccount,
     ProgramGeneration,
     PushFeedAccount,
@@ -71,6 +78,28 @@ class ReceiverClient:
         if isinstance(found, ProbekitError):
             raise found
         return found
+
+    async def posted_feeds(
+        self, *, generation: ProgramGeneration = ProgramGeneration.PRO, shard_id: int = SPONSORED_SHARD
+    ) -> PostedFeeds:
+        """Every push feed that anybody posts to a shard, found on the cluster: in shard 0 those that Pyth sponsors, and others
+        that somebody keeps there. One request, of a kind that many public endpoints switch off: then ``NotServed``.
+        """
+        programs = GENERATIONS[generation]
+        found = await self.solana.program_accounts(programs.receiver, memcmp=[(0, PRICE_UPDATE_DISCRIMINATOR)])
+        feeds: dict[FeedId, PushFeedAccount] = {}
+        errors: list[DecodeError] = []
+        for item in found.items:
+            if not isinstance(item, Account):
+                errors += [item] if item is not None else []
+                continue
+            try:
+                feed_id = decode_price_update(item.data).feed_id
+                if item.key == programs.push_feed(feed_id, shard_id):
+                    feeds[feed_id] = read_push_feed(item, feed_id, shard_id=shard_id)
+            except DecodeError as error:
+                errors.append(error)
+        return PostedFeeds(generation, shard_id, found.slot, feeds, tuple(errors))
 
     async def migrations(
         self,
@@ -131,9 +160,10 @@ class ReceiverClient:
         ``NotFound``, ``DecodeError`` (also for a set under the address of another).
         """
         programs = GENERATIONS[generation]
-        if index is None:
-            index = (await self.bridge_config(generation)).guardian_set_index
-        found = await self._owned(programs.guardian_set(index), programs.wormhole, f"guardian set {index}")
+        with self.solana.pool.one_deadline():
+            if index is None:
+                index = (await self.bridge_config(generation)).guardian_set_index
+            found = await self._owned(programs.guardian_set(index), programs.wormhole, f"guardian set {index}")
         decoded = decode_guardian_set(found.data)
         if decoded.index != index:
             raise DecodeError(f"the account of guardian set {index} holds set {decoded.index}", raw=found.data)

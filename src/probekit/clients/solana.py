@@ -6,17 +6,26 @@ Methods and shapes: Solana RPC reference. Accounts come in base64 with the slot 
 from __future__ import annotations
 
 import base64
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import AsyncGenerator, Callable, Iterable, Sequence
 from datetime import timedelta
 from typing import Any, Final, Literal, Self, TypeVar
 
 import msgspec
 
 from probekit.clock import SYSTEM_CLOCK, Clock
-from probekit.codecs.solana import fees
+from probekit.codecs.solana import fees, token
 from probekit.codecs.solana import rpc as codec
 from probekit.codecs.solana.token import decode_mint, decode_token_account
-from probekit.errors import DeadlineExceeded, DecodeError, NotFound, ProbekitError, RpcError, SendRefused
+from probekit.errors import (
+    DeadlineExceeded,
+    DecodeError,
+    Missing,
+    NotFound,
+    NotServed,
+    ProbekitError,
+    RpcError,
+    SendRefused,
+)
 from probekit.model.fees import PriorityFees
 from probekit.model.pubkey import Pubkey, base58
 from probekit.model.solana import (
@@ -32,11 +41,13 @@ from probekit.model.solana import (
     Simulation,
     TokenAccount,
     TokenAmount,
+    TokenHolding,
 )
 from probekit.transports.base import Engine, Observer
 from probekit.transports.rpc import SVM, Call, Endpoint, EndpointPool, HealthPolicy, PoolPolicy, Standing
 from probekit.transports.rpc.family import result_of
 from probekit.transports.rpc.record import CallObserver, ChangeObserver
+from probekit.transports.rpc.wire import raised
 from probekit.units import to_ns
 
 __all__ = ["GENESIS", "Confirmation", "SolanaClient"]
@@ -53,6 +64,10 @@ GENESIS: Final = {
 MAX_ACCOUNTS: Final = 100
 """Addresses in one ``getMultipleAccounts``: the limit of agave's RPC."""
 MAX_STATUSES: Final = 256
+_REMEMBERED_BLOCKS: Final = 100
+"""After a transaction's last block, how long every node surely remembers it: of 300 slots, 150 blocks are its own, and some
+slots have none. What landed before that is in an archive only, which not every node has.
+"""
 
 
 class Confirmation(msgspec.Struct, frozen=True):
@@ -192,12 +207,11 @@ class SolanaClient:
         calls = [Call("getMultipleAccounts", [[str(key) for key in part], config]) for part in parts]
         found: list[Account | ProbekitError | None] = []
         for part, outcome in zip(parts, await self.pool.batch(calls, floor=min_slot), strict=True):
-            if isinstance(outcome, ProbekitError):
-                found += [outcome] * len(part)
-                continue
             try:
+                if isinstance(outcome, ProbekitError):
+                    raise outcome
                 found += codec.decode_accounts(result_of(outcome), part).items
-            except DecodeError as error:
+            except ProbekitError as error:
                 found += [error] * len(part)
         return found
 
@@ -241,11 +255,34 @@ class SolanaClient:
         """What a token account holds, with its mint's decimals: the account and its mint are read from the chain, by two calls,
         not from the node's own rendering. Raises ``NotFound``, ``DecodeError``.
         """
-        held = await self.token_account(address, commitment=commitment)
-        mint = await self.account(held.mint, commitment=commitment)
+        with self.pool.one_deadline():
+            held = await self.token_account(address, commitment=commitment)
+            mint = await self.account(held.mint, commitment=commitment)
         if mint is None:
             raise NotFound(f"{address} names the mint {held.mint}, which does not exist", subject=str(held.mint))
         return TokenAmount(held.amount, decode_mint(mint.data).decimals)
+
+    async def token_holdings(
+        self, owner: Pubkey | str, *, mint: Pubkey | str | None = None, commitment: Commitment | None = None
+    ) -> list[TokenHolding | ProbekitError]:
+        """Every token account of a wallet, of SPL Token and of Token-2022, with its mint's decimals; only those of ``mint``,
+        where given. Accounts and mints are read from the chain, in two requests, not from the node's own rendering.
+
+        An account that does not decode is its own error; so is one whose mint cannot be read. Raises when a list is not
+        answered at all: a part of it would look like the whole.
+        """
+        key, config = Pubkey(owner), self._config(commitment)
+        wanted = [{"mint": str(Pubkey(mint))}] if mint is not None else [{"programId": str(one)} for one in token.PROGRAMS]
+        calls = [Call("getTokenAccountsByOwner", [str(key), one, config]) for one in wanted]
+        with self.pool.one_deadline():
+            found: list[Account | DecodeError | None] = []
+            for outcome in await self.pool.batch(calls):
+                if isinstance(outcome, ProbekitError):
+                    raise outcome
+                found += codec.decode_token_accounts(result_of(outcome)).items
+            mints = token.mints_of(found)
+            answers = dict(zip(mints, await self.accounts(mints, commitment=commitment), strict=True))
+        return [token.holding_of(item, answers) for item in found]
 
     # -- transactions --------------------------------------------------------------------------------------------------------
 
@@ -275,14 +312,18 @@ class SolanaClient:
         """Send a signed transaction, once; its signature in base58.
 
         Before that it is simulated, and refused when it fails or takes more than ``cap_lamports`` from ``payer`` in all (fees,
-        rent and transfers). Raises ``SendRefused``, also when no endpoint proves the chain. After any other error nobody knows
-        whether it landed: :meth:`confirm` finds out.
+        rent and transfers). Raises ``SendRefused`` where nothing was sent, for whatever reason: also when no endpoint proves
+        the chain, or tells what it takes. After any other error nobody knows whether it landed: :meth:`confirm` finds out.
         """
         if self.pool.identity is None:
             raise SendRefused("no genesis hash is configured: nothing is sent to a chain that cannot be proven")
         key = Pubkey(payer)
-        before = await self.balance(key)
-        simulated = await self.simulate(raw, accounts=[key])
+        try:
+            with self.pool.one_deadline():
+                before = await self.balance(key)
+                simulated = await self.simulate(raw, accounts=[key])
+        except ProbekitError as error:
+            raise SendRefused(f"nothing was sent: what it takes could not be found out: {error.message}") from error
         if not simulated.succeeded:
             last = f": {simulated.logs[-1][:200]}" if simulated.logs else ""
             raise SendRefused(f"the simulation fails with {simulated.error}{last}")
@@ -314,10 +355,12 @@ class SolanaClient:
         calls = [Call("getSignatureStatuses", [list(part), {"searchTransactionHistory": history}]) for part in parts]
         found: list[SignatureStatus | ProbekitError | None] = []
         for part, outcome in zip(parts, await self.pool.batch(calls), strict=True):
-            if isinstance(outcome, ProbekitError):
-                found += [outcome] * len(part)
-            else:
+            try:
+                if isinstance(outcome, ProbekitError):
+                    raise outcome
                 found += codec.decode_signature_statuses(result_of(outcome), part)
+            except ProbekitError as error:
+                found += [error] * len(part)
         return found
 
     async def confirm(
@@ -332,26 +375,49 @@ class SolanaClient:
         """Wait until a transaction is as final as ``commitment``, has failed, or never can land any more.
 
         The end is the chain's own: its finalised block height passing ``last_valid_block_height``, not a number of seconds.
-        Raises ``DeadlineExceeded`` when ``timeout`` passes before anything is certain (a chain that stands still).
+        While no endpoint answers, or the one that does is behind, the wait goes on. Raises ``DeadlineExceeded`` when
+        ``timeout`` passes before anything is certain (a chain that stands still), and at once what asking again does not mend.
         """
-        wanted = commitment or self.commitment
-        due_ns = self._clock.monotonic_ns() + to_ns(timeout)
-        while True:
-            # Height before status: a transaction that landed at the last height is then seen by the status that follows.
-            height = await self.block_height(Commitment.FINALIZED)
-            (status,) = await self.statuses([signature])
-            if isinstance(status, ProbekitError):
-                raise status
-            if status is not None and not status.succeeded and status.reached(Commitment.CONFIRMED):
-                return Confirmation(signature, "failed", status, height)
-            if status is not None and status.succeeded and status.reached(wanted):
-                return Confirmation(signature, "landed", status, height)
-            if status is None and height > last_valid_block_height:
-                return Confirmation(signature, "expired", None, height)
-            wake_ns = self._clock.monotonic_ns() + to_ns(poll)
-            if wake_ns >= due_ns:
-                raise DeadlineExceeded(f"{signature} is neither final nor expired at block height {height}")
-            await self._clock.sleep_until_ns(wake_ns)
+        with self.pool.one_deadline(timeout) as due_ns:
+            while True:
+                failure = "it is neither final nor expired"
+                try:
+                    found = await self._outcome(signature, last_valid_block_height, commitment or self.commitment)
+                except ProbekitError as error:
+                    if not (error.retry_same or isinstance(error, NotServed | Missing)):
+                        raise
+                    found, failure = None, error.message
+                if found is not None:
+                    return found
+                wake_ns = self._clock.monotonic_ns() + to_ns(poll)
+                if wake_ns >= due_ns:
+                    raise DeadlineExceeded(f"{signature}: {failure}")
+                await self._clock.sleep_until_ns(wake_ns)
+
+    async def _outcome(self, signature: str, last_valid_block_height: int, wanted: Commitment) -> Confirmation | None:
+        """How it ended, if it has. Height before status: what landed at the last height is seen by the status that follows."""
+        at = self._at(Commitment.FINALIZED)
+        told = await self.pool.batch([Call("getBlockHeight", at), Call("getSlot", at)])
+        height, slot = (codec.decode_count(result_of(raised(outcome))) for outcome in told)
+        status, known_to = await self._status(signature, slot)
+        passed = height > last_valid_block_height
+        if status is None and height > last_valid_block_height + _REMEMBERED_BLOCKS:
+            status, known_to = await self._status(signature, slot, history=True)
+        if status is None:
+            # One endpoint's height says nothing of what another has not seen yet.
+            return Confirmation(signature, "expired", None, height) if passed and known_to >= slot else None
+        if not status.succeeded and status.reached(Commitment.CONFIRMED):
+            return Confirmation(signature, "failed", status, height)
+        return Confirmation(signature, "landed", status, height) if status.succeeded and status.reached(wanted) else None
+
+    async def _status(self, signature: str, floor: int, *, history: bool = False) -> tuple[SignatureStatus | None, int]:
+        """Where a transaction stands, and the slot up to which the answering node knows."""
+        params = [[signature], {"searchTransactionHistory": history}]
+        result = result_of(await self.pool.call("getSignatureStatuses", params, floor=floor))
+        (status,) = codec.decode_signature_statuses(result, [signature])
+        if isinstance(status, DecodeError):
+            raise status
+        return status, result["context"]["slot"]
 
     async def signatures_for(
         self,
@@ -371,6 +437,30 @@ class SolanaClient:
         if until is not None:
             config["until"] = until
         return await self._read(codec.decode_signatures, "getSignaturesForAddress", [str(Pubkey(address)), config])
+
+    async def signature_pages(
+        self,
+        address: Pubkey | str,
+        *,
+        before: str | None = None,
+        until: str | None = None,
+        page: int = 1000,
+        commitment: Commitment | None = None,
+    ) -> AsyncGenerator[tuple[SignatureInfo | DecodeError, ...], None]:
+        """The same for as far back as the node knows, page by page, newest first. Each page is a call with a deadline of its
+        own; leave the loop to stop. Raises ``DecodeError`` where there is nothing to go on from: a whole page on which no row
+        reads, or that came before.
+        """
+        while rows := await self.signatures_for(address, limit=page, before=before, until=until, commitment=commitment):
+            readable = [row for row in rows if not isinstance(row, DecodeError)]
+            if before is not None and readable and readable[-1].signature == before:
+                raise DecodeError(f"the node goes on answering with the signatures of {address} up to {before}", raw=before)
+            yield rows
+            if len(rows) < page:
+                return
+            if not readable:
+                raise DecodeError(f"no signature of {address} on a page of {len(rows)} reads", raw=str(rows[-1])[:200])
+            before = readable[-1].signature
 
     # -- the wire ------------------------------------------------------------------------------------------------------------
 

@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING, Any, Final, Self
 from probekit.clock import SYSTEM_CLOCK, Clock
 from probekit.codecs.evm import wormhole as receiver_codec
 from probekit.codecs.evm.contract import ContractCall
-from probekit.codecs.evm.pyth import sorted_out
+from probekit.codecs.evm.pyth import refuse_unanswered, sorted_out
 from probekit.codecs.guardian_api import decode_guardian_set, decode_heartbeats, decode_signed_vaa
 from probekit.codecs.vaa import Vaa, decode
-from probekit.errors import DecodeError, NotFound, ParsedMismatch, ProbekitError, StatusError
+from probekit.errors import DecodeError, NotFound, ParsedMismatch, ProbekitError, StatusError, TransportError
 from probekit.model import TrustRoot
 from probekit.model.evm import Address, Block
 from probekit.model.pyth_evm import GuardianSetInfo, QuorumRule, ReceiverState, Unanswered, VaaJudgement
@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 
 __all__ = ["EvmReceiverClient", "WormholeClient"]
 
+_HTTP_NOT_FOUND: Final = 404
 _MOST_SIGNATURES: Final = 19
 """What Wormhole's set has; with either rule, less is enough."""
 
@@ -67,9 +68,9 @@ class WormholeClient:
             from probekit.transports.httpx import HttpxTransport
 
             transport = self._owned = HttpxTransport(clock=clock)
-        self._transport = build(
-            transport, clock=clock, observer=observer, retry=retry or RetryPolicy(), endpoints=self.endpoints
-        )
+        policy = retry or RetryPolicy()
+        self._transport = build(transport, clock=clock, observer=observer, retry=policy, endpoints=self.endpoints)
+        self._direct = build(transport, clock=clock, observer=observer, retry=policy)
 
     async def __aenter__(self) -> Self:
         return self
@@ -91,32 +92,47 @@ class WormholeClient:
         return decode_guardian_set(await self._get("/v1/guardianset/current"))
 
     async def signed_vaa(self, chain: int, emitter: bytes, sequence: int) -> Vaa:
-        """The VAA of one message, with enough signatures; verify it with :mod:`probekit.trust`.
+        """The VAA of one message, with enough signatures; :mod:`probekit.trust` checks them, which this does not.
 
-        Raises ``NotFound`` while it has no quorum yet (or is too old for this node), ``ParsedMismatch`` for the VAA of another
-        message, ``ValueError`` for an emitter that is not 32 bytes.
+        Raises ``NotFound`` while it has no quorum yet (or is too old for these nodes): one that does not have it says nothing
+        for the others, which are asked too. ``ParsedMismatch`` for the VAA of another message, ``ValueError`` for an emitter
+        that is not 32 bytes.
         """
         if len(emitter) != 32:
             raise ValueError(f"an emitter has 32 bytes, not {len(emitter)}")
-        try:
-            body = await self._get(f"/v1/signed_vaa/{chain}/{emitter.hex()}/{sequence}")
-        except StatusError as error:
-            if error.status == 404:
-                subject = f"{chain}/{emitter.hex()}/{sequence}"
-                raise NotFound(f"no signed VAA of {subject} at {self._base}: not yet, or no longer", subject=subject) from None
-            raise
-        vaa = decode(decode_signed_vaa(body))
+        subject = f"{chain}/{emitter.hex()}/{sequence}"
+        vaa = decode(decode_signed_vaa(await self._get_of_any(f"/v1/signed_vaa/{subject}", subject)))
         found = (vaa.emitter_chain, vaa.emitter_address, vaa.sequence)
         if found != (chain, emitter, sequence):
-            text = f"asked for {chain}/{emitter.hex()}/{sequence}, got {found[0]}/{found[1].hex()}/{found[2]}"
-            raise ParsedMismatch(text)
+            raise ParsedMismatch(f"asked for {subject}, got {found[0]}/{found[1].hex()}/{found[2]}")
         return vaa
 
     async def _get(self, path: str) -> bytes:
-        deadline_ns = self._clock.monotonic_ns() + self._timeout_ns
+        due_ns = self._clock.monotonic_ns() + self._timeout_ns
+        return (await self._transport.send(self._request(self._base + path, due_ns))).body
+
+    async def _get_of_any(self, path: str, subject: str) -> bytes:
+        """From the first node that has it. Raises ``NotFound`` when one that answered has not, else the last error."""
+        due_ns = self._clock.monotonic_ns() + self._timeout_ns
+        failure: TransportError | None = None
+        missing: list[str] = []
+        for number, endpoint in enumerate(self.endpoints):
+            now_ns = self._clock.monotonic_ns()
+            part_ns = now_ns + max(0, due_ns - now_ns) // (len(self.endpoints) - number)
+            try:
+                return (await self._direct.send(self._request(endpoint.rstrip("/") + path, part_ns))).body
+            except TransportError as error:
+                if isinstance(error, StatusError) and error.status == _HTTP_NOT_FOUND:
+                    missing.append(endpoint)
+                else:
+                    failure = error
+        if missing or failure is None:
+            raise NotFound(f"no signed VAA of {subject} at {', '.join(missing)}: not yet, or no longer", subject=subject)
+        raise failure
+
+    def _request(self, url: str, deadline_ns: int) -> Request:
         headers = (("accept", "application/json"),)
-        request = Request("GET", self._base + path, headers=headers, deadline_ns=deadline_ns, limits=self._limits)
-        return (await self._transport.send(request)).body
+        return Request("GET", url, headers=headers, deadline_ns=deadline_ns, limits=self._limits)
 
 
 class EvmReceiverClient:
@@ -137,9 +153,10 @@ class EvmReceiverClient:
 
     async def guardian_set(self, index: int | None = None, at: BlockTag = "latest") -> GuardianSetInfo:
         """A set by index; without one, the set in force. Raises ``NotFound`` for a set that the receiver does not hold."""
-        if index is None:
-            index = await self.set_index(at)
-        found = await self.evm.read(self.address, receiver_codec.get_guardian_set(index), at)
+        with self.evm.pool.one_deadline():
+            if index is None:
+                index = await self.set_index(at)
+            found = await self.evm.read(self.address, receiver_codec.get_guardian_set(index), at)
         if not found.exists:
             raise NotFound(f"{self.address} on {self.evm.pool.chain} has no guardian set {index}", subject=str(index))
         return found
@@ -155,15 +172,18 @@ class EvmReceiverClient:
 
         Two requests after the block's. No variable of the contract holds the quorum: it shows in how the receiver judges
         messages under ever more signatures, since their number is looked at before they are. What is not answered is in
-        ``unanswered``.
+        ``unanswered``. Raises ``NotFound`` where nothing is answered, so that it is no receiver, or the error of the endpoint.
         """
         calls = receiver_codec.RECEIVER_CALLS
-        reads = await self.evm.multicall([(self.address, call) for call in calls.values()], at)
-        values, unanswered = sorted_out(dict(zip(calls, reads.results, strict=True)))
-        if "set_index" in values:
-            more, left_out = await self._set_and_quorum(values["set_index"], reads.block)
-        else:
-            more, left_out = sorted_out({"guardian_set": None, "quorum": None})
+        with self.evm.pool.one_deadline():
+            reads = await self.evm.multicall([(self.address, call) for call in calls.values()], at)
+            values, unanswered = sorted_out(dict(zip(calls, reads.results, strict=True)))
+            if not values:
+                refuse_unanswered(reads.results, unanswered, f"Wormhole receiver at {self.address} on {self.evm.pool.chain}")
+            if "set_index" in values:
+                more, left_out = await self._set_and_quorum(values["set_index"], reads.block)
+            else:
+                more, left_out = sorted_out({"guardian_set": None, "quorum": None})
         return ReceiverState(self.address, **values, **more, unanswered=unanswered + left_out)
 
     async def _set_and_quorum(self, index: int, block: Block) -> tuple[dict[str, Any], tuple[Unanswered, ...]]:

@@ -109,7 +109,7 @@ def decode_receipt(value: Any) -> Receipt | None:
         sender=_address(fields.get("from"), "a receipt's sender"),
         to=None if to is None else _address(to, "a receipt's recipient"),
         contract_address=None if made is None else _address(made, "a receipt's contract"),
-        logs=tuple(decode_log(item) for item in logs),
+        logs=decode_logs(logs),
         extra={name: item for name, item in fields.items() if name not in known},
     )
 

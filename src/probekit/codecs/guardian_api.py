@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+from collections.abc import Iterable
 from typing import Final, TypeVar
 
 import msgspec
@@ -38,7 +39,7 @@ class _RawHeartbeat(msgspec.Struct, rename="camel"):
     boot_timestamp: int = 0
     version: str = ""
     guardian_addr: str = ""
-    networks: list[_Network] = []
+    networks: list[msgspec.Raw] = []
     features: list[str] = []
 
 
@@ -98,10 +99,7 @@ def decode_signed_vaa(body: bytes) -> bytes:
 def _heartbeat(body: bytes) -> Heartbeat:
     entry = _decoded(body, _Entry, "a heartbeat")
     raw = entry.raw_heartbeat
-    numbers = [raw.counter, raw.timestamp, raw.boot_timestamp]
-    numbers += [one for network in raw.networks for one in (network.id, network.height, network.error_count)]
-    if not all(-_INT64 <= number < _INT64 * 2 for number in numbers):
-        raise DecodeError("a heartbeat with a number beyond 64 bits", raw=body)
+    _bounded((raw.counter, raw.timestamp, raw.boot_timestamp), body)
     return Heartbeat(
         guardian=_address(entry.verified_guardian_addr or raw.guardian_addr, body),
         node_name=raw.node_name[:200],
@@ -109,19 +107,24 @@ def _heartbeat(body: bytes) -> Heartbeat:
         sent_at=Instant(raw.timestamp),
         booted_at=Instant(raw.boot_timestamp),
         version=raw.version[:200],
-        networks=tuple(
-            ChainHeartbeat(
-                network.id,
-                network.height,
-                network.safe_height,
-                network.finalized_height,
-                network.error_count,
-                network.contract_address[:200],
-            )
-            for network in raw.networks
-        ),
+        networks=tuple(_network(bytes(network)) for network in raw.networks),
         features=tuple(raw.features),
     )
+
+
+def _network(body: bytes) -> ChainHeartbeat | DecodeError:
+    try:
+        one = _decoded(body, _Network, "a chain of a heartbeat")
+        numbers = (one.id, one.height, one.safe_height, one.finalized_height, one.error_count)
+        _bounded(numbers, body)
+    except DecodeError as error:
+        return error
+    return ChainHeartbeat(*numbers, one.contract_address[:200])
+
+
+def _bounded(numbers: Iterable[int], body: bytes) -> None:
+    if not all(-_INT64 <= number < _INT64 * 2 for number in numbers):
+        raise DecodeError("a heartbeat with a number beyond 64 bits", raw=body)
 
 
 def _address(text: str, body: bytes) -> bytes:

@@ -11,6 +11,7 @@ from typing import Final
 import msgspec
 from sha3 import keccak_256
 
+from probekit.errors import DecodeError
 from probekit.units import Instant
 
 _ADDRESS: Final = re.compile(r"0x[0-9a-fA-F]{40}")
@@ -96,7 +97,8 @@ class Receipt(msgspec.Struct, frozen=True):
     sender: Address
     to: Address | None
     contract_address: Address | None
-    logs: tuple[Log, ...]
+    logs: tuple[Log | DecodeError, ...]
+    """One that does not decode is its own error."""
     extra: dict[str, object] = {}
 
     @property

@@ -304,8 +304,8 @@ class PythEvmState(msgspec.Struct, frozen=True):
     """All that a Pyth contract says of itself at one block.
 
     ``implementation`` stands behind the proxy, ``None`` for a contract that is none. ``receiver`` is ``None`` where the
-    contract names none. ``emitter_roots`` are the trust roots of its data sources, of those that are known. ``unanswered`` is
-    for the implementation; the two parts have their own.
+    contract names none, or what it names answers nothing. ``emitter_roots`` are the trust roots of its data sources, of those
+    that are known. ``unanswered`` is for these two as a whole; each part has its own.
     """
 
     address: Address

@@ -111,6 +111,18 @@ class PushFeedAccount(msgspec.Struct, frozen=True, gc=False):
     update: PriceUpdateAccount
 
 
+class PostedFeeds(msgspec.Struct, frozen=True):
+    """The push feeds found in one shard at ``slot``. ``errors`` are accounts of the program that do not decode; updates of
+    other shards, and those that live for a transaction only, are left out.
+    """
+
+    generation: ProgramGeneration
+    shard_id: int
+    slot: int
+    feeds: dict[FeedId, PushFeedAccount]
+    errors: tuple[DecodeError, ...] = ()
+
+
 class TwapUpdateAccount(msgspec.Struct, frozen=True, gc=False):
     """The content of a ``TwapUpdate`` account: a time-weighted average over ``start_time`` to ``end_time`` (Unix seconds)."""
 

@@ -10,6 +10,7 @@ import msgspec
 
 from probekit.errors import ErrorType
 from probekit.model.observation import RequestRecord, Target
+from probekit.model.rpc import CallRecord, StateChange
 from probekit.model.vantage import Vantage, VantageHealth
 from probekit.model.verdict import Status, Verdict, worst
 from probekit.units import Instant
@@ -63,6 +64,12 @@ class ProbeRun(msgspec.Struct, frozen=True, kw_only=True):
     requests: tuple[RequestRecord, ...] = ()
     requests_dropped: int = 0
     """Requests beyond the record's bound: counted, not kept."""
+    calls: tuple[CallRecord, ...] = ()
+    """JSON-RPC calls to pools of endpoints, each with its attempts."""
+    calls_dropped: int = 0
+    """Calls beyond the record's bound: counted, not kept."""
+    endpoint_changes: tuple[StateChange, ...] = ()
+    """Endpoints of pools that went from one state to another."""
     results: tuple[TargetResult, ...] = ()
     error_type: ErrorType | None = None
     """Set when the run as a whole failed (its own defect, its vantage), beside the verdicts that say so."""

@@ -278,3 +278,18 @@ class TokenMint(msgspec.Struct, frozen=True):
     def amount(self, base_units: int) -> TokenAmount:
         """That many base units of this token."""
         return TokenAmount(base_units, self.decimals)
+
+
+class TokenHolding(msgspec.Struct, frozen=True):
+    """One token account of a wallet, at ``key``, with its mint. ``program`` tells SPL Token from Token-2022."""
+
+    key: Pubkey
+    program: Pubkey
+    account: TokenAccount
+    mint: TokenMint
+    slot: int
+
+    @property
+    def amount(self) -> TokenAmount:
+        """What it holds, in whole tokens and exactly."""
+        return self.mint.amount(self.account.amount)

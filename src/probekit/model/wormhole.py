@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
+from probekit.errors import DecodeError
 from probekit.units import Instant
 
 
@@ -29,12 +30,14 @@ class Heartbeat(msgspec.Struct, frozen=True):
     sent_at: Instant
     booted_at: Instant
     version: str
-    networks: tuple[ChainHeartbeat, ...]
+    networks: tuple[ChainHeartbeat | DecodeError, ...]
+    """One that does not decode is its own error."""
     features: tuple[str, ...] = ()
 
     def network(self, chain: int) -> ChainHeartbeat | None:
         """What it says of a chain, ``None`` where it says nothing."""
-        return next((network for network in self.networks if network.chain == chain), None)
+        readable = (network for network in self.networks if isinstance(network, ChainHeartbeat))
+        return next((network for network in readable if network.chain == chain), None)
 
 
 class GuardianSet(msgspec.Struct, frozen=True):

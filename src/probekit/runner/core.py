@@ -16,7 +16,7 @@ from probekit.model import ProbeRun, RequestRecord, Target, Vantage
 from probekit.probe import Context, EngineFactory, O, Probe
 from probekit.runner.evaluate import Evaluator
 from probekit.runner.recorder import ProbeInfo, Recorder, Recorders
-from probekit.runner.requests import RequestLog
+from probekit.runner.requests import CallLog, RequestLog
 from probekit.runner.vantage import SelfCheck
 from probekit.units import Instant, format_ns, to_ns
 
@@ -59,6 +59,7 @@ class Runner(Generic[O]):
         self.interval_ns = to_ns(settings.interval or probe.interval)
         self.deadline_ns = min(to_ns(settings.deadline or probe.deadline or probe.interval), self.interval_ns)
         self.requests = RequestLog()
+        self.calls = CallLog()
         self.self_check = SelfCheck(clock, connectivity=settings.connectivity, max_loop_lag=settings.max_loop_lag)
         self.evaluator: Evaluator[O] = Evaluator(probe.checks, options)
         self.recorders = Recorders(recorders)
@@ -67,6 +68,8 @@ class Runner(Generic[O]):
             clock=clock,
             vantage=settings.vantage,
             observer=self._saw_request,
+            on_call=self.calls.add,
+            on_change=self.calls.add_change,
             engines=engines,
             health=self.self_check.health,
         )
@@ -155,6 +158,7 @@ class Runner(Generic[O]):
         """Freeze what is known into a run and hand it to the recorders."""
         elapsed_ns = self.clock.monotonic_ns() - started_ns
         requests, dropped = self.requests.take()
+        calls, calls_dropped, changes = self.calls.take()
         results = self.evaluator.results(self.requests.latest, None)
         if self.self_check.cut_off or any(
             _points_at_the_network(verdict.error_type) for result in results for verdict in result.verdicts
@@ -180,6 +184,9 @@ class Runner(Generic[O]):
             health=health,
             requests=requests,
             requests_dropped=dropped,
+            calls=calls,
+            calls_dropped=calls_dropped,
+            endpoint_changes=changes,
             results=results,
             error_type=error_type,
             skipped_ticks=skipped_ticks,

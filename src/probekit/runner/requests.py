@@ -1,13 +1,17 @@
-"""The requests of the run that is open: bounded, newest per host at hand for evidence."""
+"""The requests and calls of the run that is open: bounded, newest request per host at hand for evidence."""
 
 from __future__ import annotations
 
+from collections import deque
 from typing import Final
 from urllib.parse import urlsplit
 
 from probekit.model import RequestRecord
+from probekit.model.rpc import CallRecord, StateChange
 
 MAX_REQUESTS: Final = 256
+MAX_CALLS: Final = 256
+MAX_CHANGES: Final = 256
 
 
 class RequestLog:
@@ -33,3 +37,28 @@ class RequestLog:
         taken, dropped = tuple(self._records), self._dropped
         self._records, self._dropped = [], 0
         return taken, dropped
+
+
+class CallLog:
+    """Collects what pools tell until :meth:`take`. Of changes the newest are kept: they say how things stand."""
+
+    def __init__(self) -> None:
+        self._calls: list[CallRecord] = []
+        self._dropped = 0
+        self._changes: deque[StateChange] = deque(maxlen=MAX_CHANGES)
+
+    def add(self, record: CallRecord) -> None:
+        if len(self._calls) < MAX_CALLS:
+            self._calls.append(record)
+        else:
+            self._dropped += 1
+
+    def add_change(self, change: StateChange) -> None:
+        self._changes.append(change)
+
+    def take(self) -> tuple[tuple[CallRecord, ...], int, tuple[StateChange, ...]]:
+        """The open run's calls, how many more there were, and the changes of endpoints; starts the next."""
+        taken, dropped, changes = tuple(self._calls), self._dropped, tuple(self._changes)
+        self._calls, self._dropped = [], 0
+        self._changes.clear()
+        return taken, dropped, changes

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from typing import Final
 from urllib.parse import urlsplit
 
@@ -10,13 +9,13 @@ from probekit.model import Measure, ProbeRun, RequestRecord, Status, TargetResul
 from probekit.model.verdict import MeasureName
 from probekit.runner import Planned, ProbeInfo
 from probekit.telemetry import names
+from probekit.telemetry.calls import CallMeter, rpc_method
 from probekit.telemetry.histograms import Histogram
 from probekit.telemetry.slots import Counter, Gauge, Key, Slots, State
 from probekit.units import NS_PER_S
 
 PHASES: Final = ("queue", "resolve", "connect", "tls", "first_byte", "transfer")
 _METHODS: Final = frozenset(("GET", "HEAD", "POST", "PUT", "DELETE", "CONNECT", "OPTIONS", "TRACE", "PATCH"))
-_RPC_METHOD: Final = re.compile(r"[a-zA-Z][a-zA-Z0-9_]{0,63}")
 _DIGEST: Final = 16
 _ORIGINS: Final = 4_096
 _STATUSES: Final = tuple(Status)
@@ -43,9 +42,7 @@ def method_of(record: RequestRecord) -> str:
 
 def rpc_method_of(record: RequestRecord) -> str | None:
     """``rpc.method``: a name as methods have them, else ``_OTHER``; none for what is no JSON-RPC."""
-    if not record.rpc_method:
-        return None
-    return record.rpc_method if _RPC_METHOD.fullmatch(record.rpc_method) else "_OTHER"
+    return rpc_method(record.rpc_method) if record.rpc_method else None
 
 
 def origin_of(url: str) -> tuple[str, int]:
@@ -185,6 +182,7 @@ class RunMeter:
         self._origins: dict[str, tuple[str, int]] = {}
         self._http: dict[tuple[object, ...], Histogram] = {}
         self._phases: dict[tuple[str, str, str], Histogram] = {}
+        self._calls = CallMeter(slots)
 
     def start(self, info: ProbeInfo) -> None:
         """Make every series that can be foreseen, at zero; expire those of targets that are gone."""
@@ -242,6 +240,7 @@ class RunMeter:
                 probe.verdicts(verdict.check)[verdict.status].add()
         for number, record in enumerate(run.requests, 1):
             self._request(record, number, exemplar)
+        self._calls.record(run, exemplar)
 
     def _request(self, record: RequestRecord, number: int, exemplar: tuple[int, str] | None) -> None:
         url = record.url

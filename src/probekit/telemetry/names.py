@@ -107,6 +107,44 @@ PHASE_DURATION: Final = MetricName(
     ("phase", "server.address", "probekit.engine"),
     SHORT_SECONDS,
 )
+RPC_DURATION: Final = MetricName(
+    "rpc.client.call.duration",
+    "histogram",
+    "s",
+    "Time of one JSON-RPC call or batch of a pool, with all its attempts; the count by error.type is that of calls",
+    ("rpc.system.name", "rpc.method", "probekit.chain", "error.type"),
+    SECONDS,
+    "semconv release candidate",
+)
+RPC_ATTEMPT_DURATION: Final = MetricName(
+    "probekit.rpc.attempt.duration",
+    "histogram",
+    "s",
+    "Time of one attempt of a call at one endpoint, a batch with its parts; the count by error.type is that of attempts",
+    ("probekit.chain", "probekit.endpoint", "error.type"),
+    SECONDS,
+)
+RPC_HEDGES: Final = MetricName(
+    "probekit.rpc.hedges",
+    "counter",
+    "{attempt}",
+    "Attempts at an endpoint that began because another was slow",
+    ("probekit.chain", "probekit.endpoint"),
+)
+RPC_FAILED_ITEMS: Final = MetricName(
+    "probekit.rpc.failed_items", "counter", "{item}", "Items of batches that ended in an error", ("probekit.chain",)
+)
+_ENDPOINT: Final = ("probe", "probekit.chain", "probekit.endpoint", "probekit.rpc.state", "vantage.region")
+RPC_ENDPOINT_STATE: Final = MetricName(
+    "probekit.rpc.endpoint.state",
+    "gauge",
+    "1",
+    "What a probe's pool thinks of an endpoint: 1 for the present state, 0 for the others",
+    _ENDPOINT,
+)
+RPC_ENDPOINT_CHANGES: Final = MetricName(
+    "probekit.rpc.endpoint.changes", "counter", "{change}", "Changes of an endpoint's state, by the state it came to", _ENDPOINT
+)
 EXPORTED: Final = MetricName(
     "probekit.telemetry.exported", "counter", "{item}", "Spans, log records and metric points the receiver accepted", _SIGNAL
 )
@@ -185,6 +223,12 @@ METRICS: Final[tuple[MetricName, ...]] = (
     *MEASURES.values(),
     HTTP_DURATION,
     PHASE_DURATION,
+    RPC_DURATION,
+    RPC_ATTEMPT_DURATION,
+    RPC_HEDGES,
+    RPC_FAILED_ITEMS,
+    RPC_ENDPOINT_STATE,
+    RPC_ENDPOINT_CHANGES,
     CLOCK_ERROR,
     LOOP_LAG,
     INFO,
@@ -260,6 +304,7 @@ ATTRIBUTES: Final[tuple[AttributeName, ...]] = (
     _ours("probekit.run.closed_by", "string", "tick, change or end"),
     _ours("probekit.run.lateness", "double", "seconds from the scheduled to the actual start"),
     _ours("probekit.run.requests_dropped", "int", "attempts beyond the run's bound: counted, without a span"),
+    _ours("probekit.run.calls_dropped", "int", "JSON-RPC calls beyond the run's bound: counted, not measured"),
     _ours("probekit.target.label", "string", "the target's name for people"),
     _ours("probekit.reason", "string", "literal token of the verdict, such as stale"),
     _ours("probekit.value", "string", "what was measured, exactly, in probekit.unit"),
@@ -267,6 +312,8 @@ ATTRIBUTES: Final[tuple[AttributeName, ...]] = (
     _ours("probekit.unit", "string", "ns, bps, slots or count"),
     _ours("probekit.evidence", "string", "what on-call asks for, as JSON; redacted, at most 64 kB"),
     _ours("probekit.endpoint", "string", "label of the endpoint that a pool asked; never a URL with a key"),
+    _ours("probekit.chain", "string", "name of the chain that a pool's endpoints serve"),
+    _ours("probekit.rpc.state", "string", "alive, lagging, limited, out_of_sync, unreachable or wrong_chain"),
     _ours("probekit.engine", "string", "httpx or curl"),
     _ours("probekit.connection.reused", "boolean", "whether the attempt went over a connection opened before"),
     _ours("probekit.phase.queue", "double", "seconds waiting for the engine, before anything was attempted"),

@@ -45,7 +45,7 @@ def metrics_page() -> str:
             "`otel.metric.overflow=true` and counted by `probekit.telemetry.overflow`. Folded counters and histograms add up;",
             "of a folded gauge or state only the last value is left.",
             "",
-            "**Exemplars.** Histograms of runs, requests and `probekit.latency` carry the newest trace per bucket",
+            "**Exemplars.** Histograms of runs, requests, calls and `probekit.latency` carry the newest trace per bucket",
             "(`OTEL_METRICS_EXEMPLAR_FILTER`).",
             "",
             "### Histogram edges (s)",

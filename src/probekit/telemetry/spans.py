@@ -65,6 +65,8 @@ def spans_of(run: ProbeRun, resource: Resource) -> list[ReadableSpan]:
     }
     if run.requests_dropped:
         attributes["probekit.run.requests_dropped"] = run.requests_dropped
+    if run.calls_dropped:
+        attributes["probekit.run.calls_dropped"] = run.calls_dropped
     failed = run.status in (Status.CRITICAL, Status.UNKNOWN)
     if failed and (error_type := run.error_type or _error_type_of_worst(run)) is not None:
         attributes["error.type"] = error_type

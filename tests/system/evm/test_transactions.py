@@ -115,6 +115,7 @@ async def test_a_contract_is_made_and_its_event_is_in_the_receipt(chain: Chain) 
     assert receipt.to is None
     assert receipt.contract_address is not None
     (log,) = receipt.logs
+    assert not isinstance(log, errors.DecodeError)
     assert (log.address, int.from_bytes(log.data, "big")) == (receipt.contract_address, 7)
     assert (await chain.client.token(receipt.contract_address)).decimals == 6
 

@@ -19,15 +19,16 @@ from probekit import errors
 from probekit.clients.receiver import ReceiverClient
 from probekit.clients.solana import SolanaClient
 from probekit.clients.solana_stream import Seen, SolanaStreams
-from probekit.codecs.solana.addresses import PRO
+from probekit.codecs.solana.addresses import PRO, TOKEN_2022_PROGRAM, TOKEN_PROGRAM
 from probekit.codecs.solana.receiver import encode_price_update
+from probekit.codecs.solana.token import encode_mint, encode_token_account
 from probekit.dev.svm.ledger import Ledger
 from probekit.dev.svm.node import Node
 from probekit.dev.svm.server import serve, ticking
 from probekit.model import FeedId, PriceMessage
 from probekit.model.pubkey import Pubkey
 from probekit.model.receiver import FULL, PriceUpdateAccount
-from probekit.model.solana import Commitment
+from probekit.model.solana import Commitment, TokenAccount, TokenExtension, TokenMint
 from probekit.transports.rpc import Endpoint, EndpointState, HealthPolicy
 
 pytestmark = [pytest.mark.system, pytest.mark.svm]
@@ -143,8 +144,43 @@ async def test_hundreds_of_feeds_of_the_receiver(cluster: Cluster) -> None:
         update = PriceUpdateAccount(address, FULL, PriceMessage(feed_id, 700, 5, -2, 100, 99, 700, 5), 7)
         cluster.ledger.set_account(address, encode_price_update(update), owner=PRO.receiver)
     cluster.ledger.advance_slot(40)
-    found = await ReceiverClient(cluster.client).push_feeds(feeds)
+    receiver = ReceiverClient(cluster.client)
+    found = await receiver.push_feeds(feeds)
     assert [item is not None for item in found.values()] == [True] * 240 + [False] * 10
+    posted = await receiver.posted_feeds()
+    assert (set(posted.feeds), posted.errors) == (set(feeds[:240]), ())
+
+
+async def test_what_a_wallet_holds_of_both_token_programs(cluster: Cluster) -> None:
+    wallet, plain, extended = (Pubkey(bytes(Keypair().pubkey())) for _ in range(3))
+    mint, mint_2022 = (Pubkey(bytes(Keypair().pubkey())) for _ in range(2))
+    extension = TokenExtension(7, b"")
+    put = cluster.ledger.set_account
+    put(mint, encode_mint(TokenMint(1_000, 2)), owner=TOKEN_PROGRAM)
+    put(mint_2022, encode_mint(TokenMint(1_000, 6, extensions=(TokenExtension(3, bytes(32)),))), owner=TOKEN_2022_PROGRAM)
+    put(plain, encode_token_account(TokenAccount(mint, wallet, 150)), owner=TOKEN_PROGRAM)
+    put(extended, encode_token_account(TokenAccount(mint_2022, wallet, 7, extensions=(extension,))), owner=TOKEN_2022_PROGRAM)
+    cluster.ledger.advance_slot(40)
+    held = await cluster.client.token_holdings(wallet)
+    shown = {one.key: str(one.amount) for one in held if not isinstance(one, errors.ProbekitError)}
+    assert shown == {plain: "1.50", extended: "0.000007"}
+    (only,) = await cluster.client.token_holdings(wallet, mint=mint)
+    assert not isinstance(only, errors.ProbekitError)
+    assert only.program == TOKEN_PROGRAM
+
+
+async def test_signatures_page_by_page(cluster: Cluster) -> None:
+    client, payer = cluster.client, Pubkey(bytes(cluster.payer.pubkey()))
+    to = Pubkey(bytes(Keypair().pubkey()))
+    sent = []
+    for number in range(5):
+        raw, last_valid = await signed(cluster, SOL // 10 + number, to)
+        sent.append(await client.send(raw, payer=payer, cap_lamports=SOL))
+        await client.confirm(sent[-1], last_valid_block_height=last_valid, poll=timedelta(milliseconds=50))
+    pages = [page async for page in client.signature_pages(to, page=2)]
+    assert [len(page) for page in pages] == [2, 2, 1]
+    read = [row.signature for page in pages for row in page if not isinstance(row, errors.DecodeError)]
+    assert read == sent[::-1]
 
 
 async def test_an_account_is_followed_over_a_lost_socket(cluster: Cluster) -> None:

@@ -179,6 +179,14 @@ async def test_the_whole_state_in_five_requests(chain: Chain) -> None:
     assert state.unanswered == contract.unanswered == receiver.unanswered == ()
 
 
+async def test_a_receiver_that_answers_nothing_costs_the_contract_nothing(chain: Chain) -> None:
+    del chain.node.contracts[RECEIVER]
+    state = await chain.pyth.state()
+    assert (state.receiver, state.trust_root, state.contract.version) == (None, None, "1.4.5")
+    assert [(one.name, one.absence) for one in state.unanswered] == [("receiver", Absence.MISSING)]
+    assert "no Wormhole receiver at" in state.unanswered[0].reason
+
+
 async def test_a_contract_of_the_core_root(chain: Chain) -> None:
     assert CORE_SET is not None
     chain.contract.has("validDataSources()", ["(uint16,bytes32)[]"], lambda _: [[(1, b"o" * 32), (26, CORE_EMITTER.address)]])

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from probekit import errors
-from probekit.clients.pythnet import DEPLOYMENTS, PythnetClient
+from probekit.clients.pythnet import DEPLOYMENTS, PythnetClient, PythnetState
 from probekit.codecs.pythnet import encode_mapping, encode_permissions, encode_price, encode_product
 from probekit.codecs.solana.pda import find_program_address
 from probekit.model import FeedId
@@ -140,6 +140,35 @@ async def test_the_prices_alone_again() -> None:
     assert (mended.feeds[network.feed(2)].price.agg_price, mended.errors) == (5, {})
     with pytest.raises(errors.NotFound):
         await network.client.refresh_prices(state, ["ff" * 32])
+
+
+async def test_what_changed_since() -> None:
+    network, grown = Network(6), Network(8)
+    state = await network.client.refresh()
+    # Two more products, one of them unlisted so far; the third is gone from the list.
+    soon = grown.products[7]
+    network.cluster.accounts |= grown.cluster.accounts
+    network.put(soon, encode_product(ProductAccount({"symbol": "Soon"})))
+    network.put(key(3, 0), encode_mapping(MappingAccount((*grown.products[3:8],))))
+    network.put(DEPLOYMENT.mapping, encode_mapping(MappingAccount(tuple(network.products[:2]), key(3, 0))))
+    network.price(0, 4242)
+    network.put(network.prices[1], b"broken")
+    asked = len(network.cluster.requests)
+    now = await network.client.refresh_since(state)
+    assert [feed.symbol for feed in now.feeds.values()] == [f"Crypto.C{number}/USD" for number in (0, 3, 4, 5, 6, 1)]
+    assert now.feeds[network.feed(0)].price.agg_price == 4242
+    assert now.feeds[network.feed(1)] == state.feeds[network.feed(1)]
+    assert (list(now.errors), now.unlisted) == ([network.prices[1]], (soon,))
+    # Two pages of the list, the two new products, the prices.
+    assert len(network.cluster.requests) == asked + 4
+    network.put(soon, encode_product(ProductAccount({"symbol": "Soon"}, grown.prices[7])))
+    assert (await network.client.refresh_since(now)).by_symbol("Soon").feed_id == FeedId(bytes(grown.prices[7]))
+    network.put(key(3, 0), b"broken")
+    kept = await network.client.refresh_since(now)
+    assert set(kept.feeds) >= set(now.feeds), "a page that does not read unlists nothing"
+    assert key(3, 0) in kept.errors
+    with pytest.raises(ValueError, match="without feeds"):
+        await network.client.refresh_since(PythnetState({}, {}, {}))
 
 
 async def test_a_chain_of_prices_is_followed_and_a_loop_ends() -> None:

@@ -11,9 +11,10 @@ from probekit import errors
 from probekit.clients.receiver import ReceiverClient
 from probekit.codecs.solana.addresses import CORE, PRO, SYSTEM_PROGRAM, Programs
 from probekit.codecs.solana.receiver import encode_config, encode_price_update
+from probekit.codecs.solana.rpc import encode_account
 from probekit.codecs.solana.wormhole import encode_bridge_config, encode_guardian_set
 from probekit.model import FeedId, PriceMessage
-from probekit.model.pubkey import Pubkey
+from probekit.model.pubkey import Pubkey, base58
 from probekit.model.receiver import (
     FULL,
     BridgeConfig,
@@ -85,6 +86,25 @@ async def test_one_feed(chain: Chain) -> None:
 async def test_an_address_that_only_received_lamports_is_nobodys_price(chain: Chain) -> None:
     chain.put(PRO.push_feed(FEEDS[0]), SYSTEM_PROGRAM, b"")
     assert await chain.client.push_feeds(FEEDS[:1]) == {FEEDS[0]: None}
+
+
+async def test_the_feeds_that_somebody_posts_are_found_by_shard(chain: Chain) -> None:
+    sponsored = [chain.post(PRO, feed_id) for feed_id in FEEDS[:3]]
+    elsewhere = chain.post(PRO, FEEDS[3], shard_id=7)
+    passing, broken = Pubkey(bytes([77]) * 32), Pubkey(bytes([78]) * 32)
+    chain.put(passing, PRO.receiver, chain.cluster.accounts[str(sponsored[0])].data)
+    chain.put(broken, PRO.receiver, chain.cluster.accounts[str(sponsored[0])].data[:50])
+    keys = [*sponsored, elsewhere, passing, broken]
+    chain.cluster.methods["getProgramAccounts"] = lambda _: chain.cluster.contextual(
+        [{"pubkey": str(key), "account": encode_account(chain.cluster.accounts[str(key)])} for key in keys]
+    )
+    found = await chain.client.posted_feeds()
+    assert (list(found.feeds), found.slot, len(found.errors)) == (FEEDS[:3], 100, 1)
+    assert list((await chain.client.posted_feeds(shard_id=7)).feeds) == [FEEDS[3]]
+    assert (await chain.client.posted_feeds(generation=ProgramGeneration.CORE)).feeds == {}
+    program, config = chain.cluster.asked("getProgramAccounts")[0]
+    assert program == str(PRO.receiver)
+    assert config["filters"] == [{"memcmp": {"offset": 0, "bytes": base58(bytes.fromhex("22f123639d7ef4cd"))}}]
 
 
 async def test_the_migration_of_feeds_is_read_in_one_go(chain: Chain) -> None:

@@ -10,10 +10,11 @@ import pytest
 
 from probekit import errors
 from probekit.clients.solana import GENESIS, SolanaClient
+from probekit.codecs.solana.addresses import TOKEN_2022_PROGRAM, TOKEN_PROGRAM
 from probekit.codecs.solana.rpc import encode_account
 from probekit.codecs.solana.token import encode_mint, encode_token_account
 from probekit.model.pubkey import Pubkey, base58
-from probekit.model.solana import Account, Commitment, TokenAccount, TokenMint
+from probekit.model.solana import Account, Commitment, TokenAccount, TokenHolding, TokenMint
 from tests.unit.clients.cluster import KEYS, OWNER, RAW, SIGNATURE, Cluster, account
 
 
@@ -159,9 +160,9 @@ async def test_a_simulation_that_leaves_out_the_fee_does_not_slip_under_the_cap(
 
 async def test_nothing_is_sent_to_a_chain_that_is_not_configured_or_is_another(cluster: Cluster) -> None:
     payer = prepare_send(cluster)
-    for genesis_hash, error in ((None, errors.SendRefused), (GENESIS["mainnet-beta"], errors.WrongChain)):
+    for genesis_hash in (None, GENESIS["mainnet-beta"]):
         client = SolanaClient("http://node.test/", genesis_hash=genesis_hash, transport=cluster.transport, clock=cluster.clock)
-        with pytest.raises(error):
+        with pytest.raises(errors.SendRefused):
             await client.send(RAW, payer=payer, cap_lamports=10_000)
     assert cluster.asked("sendTransaction") == []
 
@@ -210,6 +211,41 @@ async def test_a_transaction_expires_by_block_height_not_by_time(cluster: Cluste
     assert (found.outcome, found.block_height) == ("expired", 101)
 
 
+async def test_a_node_that_has_not_seen_it_yet_does_not_make_it_expire(cluster: Cluster) -> None:
+    cluster.methods["getBlockHeight"] = lambda _: 5_000
+    cluster.methods["getSlot"] = lambda _: 100
+    slots = iter([90, 90, 95, 95, 100, 100])
+    cluster.methods["getSignatureStatuses"] = lambda _: {"context": {"slot": next(slots)}, "value": [None]}
+    assert (await confirm(cluster)).outcome == "expired"
+    assert next(slots, None) is None
+    statuses(cluster, status("finalized"))
+    cluster.methods["getBlockHeight"] = lambda _: errors.RpcError("internal error", code=-32603)
+    with pytest.raises(errors.DeadlineExceeded, match="internal error"):
+        await confirm(cluster, timeout=timedelta(seconds=20))
+
+
+async def test_a_node_without_an_archive_tells_an_expiry_that_it_remembers_and_no_other(cluster: Cluster) -> None:
+    def recent(params: list[Any]) -> Any:
+        if params[1]["searchTransactionHistory"]:
+            return errors.RpcError("Transaction history is not available from this node", code=-32011)
+        return cluster.contextual([None])
+
+    cluster.methods["getSignatureStatuses"] = recent
+    cluster.methods["getBlockHeight"] = lambda _: 200
+    assert (await confirm(cluster)).outcome == "expired"
+    cluster.methods["getBlockHeight"] = lambda _: 201
+    with pytest.raises(errors.DeadlineExceeded, match="history is not available"):
+        await confirm(cluster, timeout=timedelta(seconds=20))
+
+
+async def test_what_landed_long_ago_is_found_in_the_archive(cluster: Cluster) -> None:
+    cluster.methods["getBlockHeight"] = lambda _: 5_000
+    cluster.methods["getSignatureStatuses"] = lambda params: cluster.contextual(
+        [status("finalized") if params[1]["searchTransactionHistory"] else None]
+    )
+    assert (await confirm(cluster)).outcome == "landed"
+
+
 async def test_a_chain_that_stands_still_is_a_deadline(cluster: Cluster) -> None:
     statuses(cluster, None)
     with pytest.raises(errors.DeadlineExceeded, match="neither final nor expired"):
@@ -227,6 +263,94 @@ async def test_signatures(cluster: Cluster) -> None:
     assert isinstance(second, errors.DecodeError)
     (params,) = cluster.asked("getSignaturesForAddress")
     assert params[1] == {"limit": 10, "commitment": "confirmed", "before": "b", "until": "u"}
+
+
+async def test_signatures_page_by_page(cluster: Cluster) -> None:
+    rows = [{"signature": base58(bytes([number + 1]) * 64), "slot": 90 - number, "err": None} for number in range(7)]
+
+    def page(params: list[Any]) -> Any:
+        names = [row["signature"] for row in rows]
+        first = names.index(params[1]["before"]) + 1 if "before" in params[1] else 0
+        last = names.index(params[1]["until"]) if "until" in params[1] else len(rows)
+        return rows[first : min(last, first + params[1]["limit"])]
+
+    cluster.methods["getSignaturesForAddress"] = page
+    pages = [rows async for rows in cluster.client.signature_pages(KEYS[0], page=3)]
+    assert [len(rows) for rows in pages] == [3, 3, 1]
+    until = str(rows[5]["signature"])
+    assert [len(rows) async for rows in cluster.client.signature_pages(KEYS[0], page=3, until=until)] == [3, 2]
+    assert [len(rows) async for rows in cluster.client.signature_pages(KEYS[0], page=7)] == [7]
+
+
+@pytest.mark.parametrize("again", [[{"signature": SIGNATURE, "slot": 5, "err": None}] * 2, [{"slot": 4}, {"slot": 3}]])
+async def test_pages_that_lead_nowhere_end_in_an_error(cluster: Cluster, again: Any) -> None:
+    cluster.methods["getSignaturesForAddress"] = lambda _: again
+    seen: list[Any] = []
+
+    async def walk() -> None:
+        async for rows in cluster.client.signature_pages(KEYS[0], page=2):
+            seen.append(rows)
+
+    with pytest.raises(errors.DecodeError):
+        await walk()
+    assert len(seen) == 1
+
+
+async def test_holdings_each_for_itself(cluster: Cluster) -> None:
+    wallet, mint, gone, alien, odd = KEYS[:5]
+    cluster.add(
+        Account(mint, TOKEN_PROGRAM, 1, encode_mint(TokenMint(9, 2)), False, 100),
+        Account(odd, TOKEN_2022_PROGRAM, 1, encode_mint(TokenMint(9, 2)), False, 100),
+        Account(alien, TOKEN_PROGRAM, 1, b"no mint", False, 100),
+    )
+    held = [
+        Account(KEYS[10 + number], TOKEN_PROGRAM, 1, encode_token_account(TokenAccount(key, wallet, 5)), False, 100)
+        for number, key in enumerate((mint, gone, alien, odd))
+    ]
+    held.append(Account(KEYS[20], OWNER, 1, held[0].data, False, 100))
+    held.append(Account(KEYS[21], TOKEN_PROGRAM, 1, b"short", False, 100))
+
+    def listed(params: list[Any]) -> Any:
+        ours = params[1].get("programId") != str(TOKEN_2022_PROGRAM)
+        rows = [{"pubkey": str(one.key), "account": encode_account(one)} for one in held] if ours else []
+        return cluster.contextual(rows)
+
+    cluster.methods["getTokenAccountsByOwner"] = listed
+    found = await cluster.client.token_holdings(wallet)
+    assert [type(one) for one in found] == [
+        TokenHolding,
+        errors.NotFound,
+        errors.DecodeError,
+        errors.DecodeError,
+        errors.DecodeError,
+        errors.DecodeError,
+    ]
+    assert isinstance(found[0], TokenHolding)
+    assert (str(found[0].amount), found[0].program, found[0].slot) == ("0.05", TOKEN_PROGRAM, 100)
+    assert len(cluster.requests) == 3  # the chain's identity, both lists, the mints
+    assert [params[1] for params in cluster.asked("getTokenAccountsByOwner")] == [
+        {"programId": str(TOKEN_PROGRAM)},
+        {"programId": str(TOKEN_2022_PROGRAM)},
+    ]
+    await cluster.client.token_holdings(wallet, mint=mint)
+    assert cluster.asked("getTokenAccountsByOwner")[-1][1] == {"mint": str(mint)}
+
+    def half(params: list[Any]) -> Any:
+        if params[1].get("programId") == str(TOKEN_2022_PROGRAM):
+            return errors.RpcError("unrecognized Token program id", code=-32602)
+        return listed(params)
+
+    cluster.methods["getTokenAccountsByOwner"] = half
+    with pytest.raises(errors.RpcError):
+        await cluster.client.token_holdings(wallet)
+
+
+async def test_statuses_of_a_part_that_does_not_read_lose_no_other(cluster: Cluster) -> None:
+    cluster.methods["getSignatureStatuses"] = lambda params: (
+        7 if len(params[0]) < 256 else cluster.contextual([status("finalized")] * len(params[0]))
+    )
+    found = await cluster.client.statuses([SIGNATURE] * 300)
+    assert [isinstance(one, errors.DecodeError) for one in found] == [False] * 256 + [True] * 44
 
 
 @pytest.mark.parametrize("junk", [None, 7, "x", [], {}, {"context": {"slot": -1}, "value": None}, {"value": []}])

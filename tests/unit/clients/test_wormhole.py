@@ -79,6 +79,36 @@ async def test_heartbeats_each_for_itself() -> None:
     assert transport.requests[0].url == "https://guardian.test/v1/heartbeats"
 
 
+async def test_a_chain_of_a_heartbeat_that_does_not_read_loses_no_other() -> None:
+    networks = [{"id": 2, "height": "7"}, {"id": "?"}, {"id": 26, "height": str(2**70)}, {"id": 1, "height": 9}]
+    entry: dict[str, Any] = {**ENTRY}
+    entry["rawHeartbeat"] = {**entry["rawHeartbeat"], "networks": networks}
+    made, _ = client({"entries": [entry]})
+    (beat,) = await made.heartbeats()
+    assert isinstance(beat, Heartbeat)
+    assert [isinstance(one, errors.DecodeError) for one in beat.networks] == [False, True, True, False]
+    found = beat.network(1)
+    assert found is not None
+    assert (found.height, beat.network(26)) == (9, None)
+
+
+async def test_one_node_without_a_vaa_does_not_speak_for_the_others() -> None:
+    clock = FakeClock()
+    body = json.dumps({"vaaBytes": base64.b64encode(encode(VAA)).decode()})
+    answers = {"one": reply(404, "{}", clock=clock), "two": reply(500, "", clock=clock), "three": reply(200, body, clock=clock)}
+    transport = ReplyTransport(lambda request: answers[request.url.partition("//")[2].partition(".")[0]])
+    urls = [f"https://{name}.test" for name in answers]
+    made = WormholeClient(urls, transport=transport, clock=clock, retry=NO_RETRY)
+    assert await made.signed_vaa(1, EMITTER, 77) == VAA
+    assert len(transport.requests) == 3
+    answers["three"] = reply(404, "{}", clock=clock)
+    with pytest.raises(errors.NotFound, match=r"at https://one\.test, https://three\.test"):
+        await made.signed_vaa(1, EMITTER, 77)
+    answers["one"] = answers["three"] = reply(503, "", clock=clock)
+    with pytest.raises(errors.ServerError):
+        await made.signed_vaa(1, EMITTER, 77)
+
+
 async def test_the_set_in_force() -> None:
     made, _ = client(SET)
     assert await made.guardian_set() == GuardianSet(4, (b"\x58" * 20, b"\x59" * 20))

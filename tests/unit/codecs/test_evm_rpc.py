@@ -57,7 +57,13 @@ def test_a_receipt_with_its_logs() -> None:
     receipt = codec.decode_receipt(RECEIPT)
     assert receipt is not None
     assert (receipt.succeeded, receipt.fee, receipt.to, receipt.contract_address) == (True, 21_000 * 7, None, TO)
-    assert receipt.logs[0].data == b"\x01\x02"
+    (log,) = receipt.logs
+    assert not isinstance(log, DecodeError)
+    assert log.data == b"\x01\x02"
+    broken = codec.decode_receipt({**RECEIPT, "logs": [{**LOG, "data": 7}, LOG]})
+    assert broken is not None
+    assert isinstance(broken.logs[0], DecodeError)
+    assert broken.logs[1] == log
     assert receipt.extra == {"l1Fee": "0x9"}
     assert codec.decode_receipt(None) is None
 

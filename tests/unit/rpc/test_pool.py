@@ -464,3 +464,41 @@ async def test_solana_is_the_same_pool() -> None:
     assert standings["a"].state is EndpointState.OUT_OF_SYNC
     assert "42 slots" in standings["a"].reason
     assert standings["b"].state is EndpointState.ALIVE
+
+
+async def test_a_pool_of_one_tells_that_its_endpoint_is_back() -> None:
+    net = Net("a")
+    net["a"].fault = refused
+    for _ in range(3):
+        with pytest.raises(errors.ConnectError):
+            await net.run(net.pool.call("eth_gasPrice"))
+    assert [(change.chain, change.after) for change in net.changes] == [("testnet", EndpointState.UNREACHABLE)]
+    net["a"].fault = None
+    await net.run(net.pool.call("eth_gasPrice"))
+    assert [change.after for change in net.changes] == [EndpointState.UNREACHABLE, EndpointState.ALIVE]
+
+
+async def test_calls_that_share_a_deadline_take_no_longer_together() -> None:
+    net = Net("a", policy=PoolPolicy(timeout=timedelta(seconds=4), rounds=1))
+    await net.run(net.pool.call("eth_gasPrice"))
+    net["a"].delay_ns = 3_000_000_000
+
+    async def two() -> Any:
+        with net.pool.one_deadline():
+            await net.pool.call("eth_gasPrice")
+            net["a"].hangs = True
+            with net.pool.one_deadline(timedelta(minutes=1)):  # An inner one cannot extend it.
+                await net.pool.call("eth_gasPrice")
+
+    with pytest.raises(errors.DeadlineExceeded):
+        await net.run(two())
+    assert net.took_s == pytest.approx(4, abs=0.02)
+    net["a"].hangs = False
+    with net.pool.one_deadline(timedelta(seconds=1)):
+        shared = asyncio.ensure_future(net.pool.call("eth_gasPrice"))
+    net["a"].hangs = True
+    with pytest.raises(errors.DeadlineExceeded):
+        await net.run(shared)
+    assert net.took_s == pytest.approx(1, abs=0.02), "tasks started within share it"
+    net["a"].hangs, net["a"].delay_ns = False, 0
+    await net.run(net.pool.call("eth_gasPrice"))

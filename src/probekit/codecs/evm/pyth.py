@@ -13,11 +13,11 @@ pyth-crosschain ``target_chains/ethereum/sdk/solidity/{IPyth,AbstractPyth,PythSt
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Final
+from typing import Any, Final, NoReturn
 
 from probekit.codecs.evm.contract import ContractCall, Function
 from probekit.codecs.keccak import keccak256
-from probekit.errors import DecodeError, ProbekitError, Reverted
+from probekit.errors import DecodeError, NotFound, ProbekitError, Reverted
 from probekit.model.evm import Address
 from probekit.model.feed import FeedId
 from probekit.model.pyth_evm import (
@@ -353,9 +353,17 @@ def sorted_out(outcomes: Mapping[str, object]) -> tuple[dict[str, Any], tuple[Un
     return values, tuple(unanswered)
 
 
+def refuse_unanswered(outcomes: Sequence[object], unanswered: Sequence[Unanswered], what: str) -> NoReturn:
+    """Where nothing at all came: raises the endpoint's error, else ``NotFound``, there being no ``what``."""
+    for outcome, one in zip(outcomes, unanswered, strict=True):
+        if one.absence is Absence.FAILED and isinstance(outcome, ProbekitError):
+            raise outcome
+    raise NotFound(f"no {what}", subject=what)
+
+
 def _absence(error: ProbekitError) -> Absence:
     if isinstance(error, Reverted):
         return Absence.REFUSED if error.revert_data else Absence.MISSING
     if isinstance(error, DecodeError):
         return Absence.UNREADABLE if error.raw else Absence.MISSING
-    return Absence.FAILED
+    return Absence.MISSING if isinstance(error, NotFound) else Absence.FAILED

@@ -82,10 +82,12 @@ def decode_program_accounts(result: object) -> Accounts:
     """``getProgramAccounts`` asked with ``withContext``. Raises ``DecodeError``."""
     if isinstance(result, list):
         raise decode_error("getProgramAccounts: no context; ask with withContext", result)
-    answer = convert(result, Contextual, "getProgramAccounts")
-    values = _listed(answer.value, "getProgramAccounts")
-    slot = answer.context.slot
-    return Accounts(slot, tuple(_own(_keyed_account, value, slot) for value in values), answer.context.api_version)
+    return _keyed_accounts(result, "getProgramAccounts")
+
+
+def decode_token_accounts(result: object) -> Accounts:
+    """``getTokenAccountsByOwner``: accounts as they are on the chain, with their keys. Raises ``DecodeError``."""
+    return _keyed_accounts(result, "getTokenAccountsByOwner")
 
 
 def encode_account(one: Account) -> dict[str, object]:
@@ -292,6 +294,13 @@ def _account_item(value: object, address: Pubkey, slot: int) -> Account | Decode
 class _KeyedFields(msgspec.Struct):
     pubkey: str
     account: Any
+
+
+def _keyed_accounts(result: object, what: str) -> Accounts:
+    answer = convert(result, Contextual, what)
+    slot = answer.context.slot
+    items = tuple(_own(_keyed_account, value, slot) for value in _listed(answer.value, what))
+    return Accounts(slot, items, answer.context.api_version)
 
 
 def _keyed_account(value: object, slot: int) -> Account:

@@ -14,12 +14,16 @@ Source: solana-program/token ``interface/src/state.rs``, solana-program/token-20
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import Final
 
+from probekit.codecs.solana.addresses import TOKEN_2022_PROGRAM, TOKEN_PROGRAM
 from probekit.codecs.solana.borsh import Reader, exactly, unsigned
-from probekit.errors import DecodeError
+from probekit.errors import DecodeError, NotFound, ProbekitError
 from probekit.model.pubkey import Pubkey
-from probekit.model.solana import TokenAccount, TokenExtension, TokenMint, TokenState
+from probekit.model.solana import Account, TokenAccount, TokenExtension, TokenHolding, TokenMint, TokenState
+
+PROGRAMS: Final = (TOKEN_PROGRAM, TOKEN_2022_PROGRAM)
 
 ACCOUNT_SIZE: Final = 165
 MINT_SIZE: Final = 82
@@ -99,6 +103,45 @@ def encode_mint(mint: TokenMint) -> bytes:
         )
     )
     return base + _encoded_extensions(mint.extensions, _TYPE_MINT, len(base))
+
+
+def mints_of(found: Sequence[Account | DecodeError | None]) -> list[Pubkey]:
+    """The mints that these token accounts name, each once; what reads as no token account names none."""
+    mints: dict[Pubkey, None] = {}
+    for item in found:
+        try:
+            mints[_read_account(item)[1].mint] = None
+        except DecodeError:
+            continue
+    return list(mints)
+
+
+def holding_of(
+    item: Account | DecodeError | None, mints: Mapping[Pubkey, Account | ProbekitError | None]
+) -> TokenHolding | ProbekitError:
+    """A token account with its mint, or why it is none: its own bytes, or what was answered for the mint."""
+    try:
+        account, held = _read_account(item)
+        mint = mints[held.mint]
+        if mint is None:
+            return NotFound(f"{account.key} names the mint {held.mint}, which does not exist", subject=str(held.mint))
+        if isinstance(mint, ProbekitError):
+            return mint
+        if mint.owner != account.owner:
+            raise DecodeError(f"the mint {held.mint} is owned by {mint.owner}, not by {account.owner}", raw=mint.data)
+        return TokenHolding(account.key, account.owner, held, decode_mint(mint.data), account.slot)
+    except DecodeError as error:
+        return error
+
+
+def _read_account(item: Account | DecodeError | None) -> tuple[Account, TokenAccount]:
+    if isinstance(item, DecodeError):
+        raise item
+    if item is None:
+        raise DecodeError("null in a list of token accounts", raw="null")
+    if item.owner not in PROGRAMS:
+        raise DecodeError(f"{item.key} is owned by {item.owner}, not by a token program", raw=item.data)
+    return item, decode_token_account(item.data)
 
 
 def _refuse_multisig(reader: Reader) -> None:

@@ -1,6 +1,7 @@
 """JSON-RPC over several endpoints of one chain: typed errors, health, failover, hedging, quorum, and sends that happen once."""
 
-from probekit.transports.rpc.endpoint import Endpoint, EndpointState, HealthPolicy, Standing
+from probekit.model.rpc import EndpointState
+from probekit.transports.rpc.endpoint import Endpoint, HealthPolicy, Standing
 from probekit.transports.rpc.family import EVM, SVM, ChainFamily
 from probekit.transports.rpc.members import PoolPolicy
 from probekit.transports.rpc.pool import EndpointPool

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import enum
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Final
 
+from probekit.model.rpc import EndpointState
 from probekit.secret import Secret, redact_url
 from probekit.transports.base import HeaderValue
 
@@ -61,17 +61,6 @@ class Endpoint:
 
     def __repr__(self) -> str:
         return f"Endpoint({self.label!r})"
-
-
-class EndpointState(enum.StrEnum):
-    """What a pool thinks of an endpoint, best first."""
-
-    ALIVE = "alive"
-    LAGGING = "lagging"
-    LIMITED = "limited"
-    OUT_OF_SYNC = "out_of_sync"
-    UNREACHABLE = "unreachable"
-    WRONG_CHAIN = "wrong_chain"
 
 
 RANK: Final = {state: place for place, state in enumerate(EndpointState)}

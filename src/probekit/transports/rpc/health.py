@@ -29,7 +29,8 @@ from probekit.errors import (
     TlsError,
     TransportError,
 )
-from probekit.transports.rpc.endpoint import Endpoint, EndpointState, HealthPolicy, Standing
+from probekit.model.rpc import EndpointState
+from probekit.transports.rpc.endpoint import Endpoint, HealthPolicy, Standing
 from probekit.transports.rpc.track import Track
 from probekit.units import NS_PER_S, to_ns
 

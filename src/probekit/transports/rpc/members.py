@@ -11,7 +11,8 @@ from typing import Final
 
 from probekit.clock import Clock, reap, within
 from probekit.errors import ConfigError, DeadlineExceeded, ProbekitError, SendRefused, WrongChain
-from probekit.transports.rpc.endpoint import RANK, Endpoint, EndpointState, HealthPolicy, Standing
+from probekit.model.rpc import EndpointState
+from probekit.transports.rpc.endpoint import RANK, Endpoint, HealthPolicy, Standing
 from probekit.transports.rpc.exchange import Exchange
 from probekit.transports.rpc.family import ChainFamily, result_of
 from probekit.transports.rpc.faults import may_ask_another
@@ -136,7 +137,7 @@ class Members:
         """Tell ``on_change`` of states that are not what it was told last."""
         for member, standing in zip(self._members, self.standings().values(), strict=True):
             if standing.state is not member.told:
-                change = StateChange(member.label, member.told, standing.state, standing.reason, self.clock.now())
+                change = StateChange(member.label, member.told, standing.state, standing.reason, self.clock.now(), self.chain)
                 member.told = standing.state
                 if self._on_change is not None:
                     self._on_change(change)

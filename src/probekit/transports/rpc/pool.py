@@ -8,7 +8,9 @@ answer is used, and never asked again. The last endpoint left is asked whatever 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from contextvars import ContextVar
 from datetime import timedelta
 from typing import Any, Final, Self
 
@@ -16,8 +18,9 @@ import msgspec
 
 from probekit.clock import SYSTEM_CLOCK, Clock
 from probekit.errors import ProbekitError, SendRefused
+from probekit.model.rpc import EndpointState
 from probekit.transports.base import Engine, Limits, Observer
-from probekit.transports.rpc.endpoint import Endpoint, EndpointState, HealthPolicy, Standing
+from probekit.transports.rpc.endpoint import Endpoint, HealthPolicy, Standing
 from probekit.transports.rpc.exchange import Exchange
 from probekit.transports.rpc.family import ChainFamily, result_of
 from probekit.transports.rpc.members import Member, Members, PoolPolicy
@@ -28,6 +31,7 @@ from probekit.transports.rpc.walk import Walk
 from probekit.transports.rpc.wire import Call, Outcome, raised
 from probekit.units import to_ns
 
+_DUE_NS: ContextVar[int | None] = ContextVar("probekit_rpc_due_ns", default=None)
 _UNFIT: Final = (EndpointState.LAGGING, EndpointState.OUT_OF_SYNC, EndpointState.WRONG_CHAIN)
 
 
@@ -240,8 +244,23 @@ class EndpointPool:
         with story.attempt(member.label) as traffic:
             return raised(await self.members.sent(member, call, deadline_ns, traffic))
 
+    @contextmanager
+    def one_deadline(self, timeout: timedelta | None = None) -> Iterator[int]:
+        """All calls within, also of tasks started there, share one deadline (monotonic ns): ``timeout`` from now, the policy's
+        without one, or an enclosing deadline that is earlier.
+        """
+        due_ns = self._deadline_ns(timeout)
+        token = _DUE_NS.set(due_ns)
+        try:
+            yield due_ns
+        finally:
+            with suppress(ValueError):  # A coroutine that is thrown away is closed in whatever context that happens in.
+                _DUE_NS.reset(token)
+
     def _deadline_ns(self, timeout: timedelta | None) -> int:
-        return self.clock.monotonic_ns() + to_ns(self.policy.timeout if timeout is None else timeout)
+        due_ns = self.clock.monotonic_ns() + to_ns(self.policy.timeout if timeout is None else timeout)
+        shared_ns = _DUE_NS.get()
+        return due_ns if shared_ns is None else min(due_ns, shared_ns)
 
     def _story(self, method: str) -> Story:
         return Story(self.chain, method, self.clock, self._on_call)

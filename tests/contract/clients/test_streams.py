@@ -1,0 +1,330 @@
+"""The same questions to every stream over a WebSocket: what is told of each, within which time, and what is left behind.
+
+A stream never raises for what its endpoints do: it tells, and goes on with the next one. To add one, add a line to ``STREAMS``:
+how to make it over the two nodes of a rig, the messages of two items, one that is none, and what they become.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import importlib
+import inspect
+import json
+import pkgutil
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+import probekit.clients
+from probekit.clients.evm import EvmClient
+from probekit.clients.evm_stream import EvmStreams, Head, UnreadableHead
+from probekit.clients.solana import GENESIS, SolanaClient
+from probekit.clients.solana_stream import Seen, SolanaStreams, Unreadable
+from probekit.codecs.solana.rpc import encode_account
+from probekit.errors import (
+    ConnectError,
+    DeadlineExceeded,
+    NotServed,
+    ProbekitError,
+    RateLimited,
+    ServerError,
+    StreamClosed,
+    WrongChain,
+)
+from probekit.model.pubkey import base58
+from probekit.testing import FakeClock, ReplyTransport, reply
+from probekit.transports.base import Request, Response
+from probekit.transports.rpc import Endpoint, PoolPolicy
+from probekit.transports.rpc.subscription import Connected, Lost, SubscriptionPolicy
+from tests.contract.clients.rows.evm import CHAIN_ID, Node
+from tests.contract.clients.rows.solana import TokenCluster
+from tests.contract.clients.table import reads_of
+from tests.contract.clients.wire import with_unknown_members
+from tests.unit.clients.cluster import KEYS, account
+from tests.unit.clients.contracts import HEAD
+from tests.unit.rpc.sockets import FakeConnector, FakeSocket
+
+S = timedelta(seconds=1)
+OPEN_TIMEOUT, SILENCE = 10 * S, 20 * S
+WATCHED = KEYS[0]
+
+
+class Connector(FakeConnector):
+    """Nodes that may also refuse the handshake of a WebSocket."""
+
+    def __init__(self) -> None:
+        super().__init__(["a", "b"])
+        self.refusals: dict[str, ProbekitError] = {}
+
+    async def connect(self, url: str, *, headers: Any = (), timeout_ns: int, max_message_bytes: int) -> FakeSocket:
+        name = url.removeprefix("ws://").partition(".")[0]
+        if name in self.refusals:
+            raise self.refusals[name]
+        return await super().connect(url, headers=headers, timeout_ns=timeout_ns, max_message_bytes=max_message_bytes)
+
+    @property
+    def left_open(self) -> list[FakeSocket]:
+        return [socket for node in self.nodes.values() for socket in node.sockets if not socket.closed]
+
+
+class Rig:
+    """Two nodes ``a`` and ``b``, and one stream over them."""
+
+    def __init__(self, made: Stream) -> None:
+        self.clock = FakeClock()
+        self.connector = Connector()
+        self.made = made
+        self.other_chain = False
+        self.seen: list[Any] = []
+        self.items = made.open(self)
+
+    def endpoints(self) -> list[Endpoint]:
+        return [Endpoint(f"http://{name}.test", name=name) for name in "ab"]
+
+    def streams(self, kind: Any, client: Any) -> Any:
+        policy = SubscriptionPolicy(open_timeout=OPEN_TIMEOUT)
+        return kind(client, connector=self.connector, policy=policy, silence=SILENCE, clock=self.clock)
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
+        async def collect() -> None:
+            async for item in self.items:
+                self.seen.append(item)
+
+        task = asyncio.create_task(collect())
+        await self.clock.settle()
+        try:
+            yield
+        finally:
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+            await self.items.aclose()
+            await self.clock.settle()
+            assert self.connector.left_open == []
+            assert asyncio.all_tasks() == {asyncio.current_task()}
+            assert self.clock.sleeping == 0
+
+    def tell(self, *results: Any, node: str = "a") -> None:
+        for result in results:
+            params = {"subscription": "0xsub1" if self.made.asks_its_chain else "0xsub0", "result": result}
+            message = {"jsonrpc": "2.0", "method": "notification", "params": params}
+            self.connector.nodes[node].socket.tell(message)
+
+    def values(self) -> list[Any]:
+        return [item for item in self.seen if isinstance(item, Head | Seen) and not item.backfilled]
+
+    def lost(self, node: str) -> list[ProbekitError]:
+        return [item.error for item in self.seen if isinstance(item, Lost) and item.endpoint == node]
+
+    def connected(self) -> list[str]:
+        return [item.endpoint for item in self.seen if isinstance(item, Connected)]
+
+
+@dataclass(frozen=True)
+class Stream:
+    """One stream. ``asks_its_chain``: over the socket; others prove it over HTTP before."""
+
+    name: str
+    open: Callable[[Rig], AsyncGenerator[Any, None]]
+    good: tuple[Any, Any]
+    bad: Any
+    read: Callable[[Any], Any]
+    asks_its_chain: bool = False
+
+
+def heads(rig: Rig) -> AsyncGenerator[Any, None]:
+    node = Node()
+    client = EvmClient(
+        rig.endpoints(), chain_id=CHAIN_ID, transport=ReplyTransport(node.answer), clock=rig.clock, policy=PoolPolicy(rounds=1)
+    )
+    for fake in rig.connector.nodes.values():
+        fake.chain_id = CHAIN_ID
+    streams: EvmStreams = rig.streams(EvmStreams, client)
+    return streams.heads()
+
+
+def solana(make: Callable[[SolanaStreams], AsyncGenerator[Any, None]]) -> Callable[[Rig], AsyncGenerator[Any, None]]:
+    def opened(rig: Rig) -> AsyncGenerator[Any, None]:
+        cluster = TokenCluster()
+
+        def answer(request: Request) -> Response:
+            if rig.other_chain and request.url.startswith("http://a."):
+                found = {"jsonrpc": "2.0", "id": json.loads(request.body or b"")["id"], "result": GENESIS["testnet"]}
+                return reply(200, json.dumps(found), clock=rig.clock)
+            return cluster.answer(request)
+
+        client = SolanaClient(
+            rig.endpoints(),
+            genesis_hash=GENESIS["devnet"],
+            transport=ReplyTransport(answer),
+            clock=rig.clock,
+            policy=PoolPolicy(rounds=1, refresh=timedelta(hours=1)),
+        )
+        for node in rig.connector.nodes.values():
+            node.subscriptions_only = True
+        return make(rig.streams(SolanaStreams, client))
+
+    return opened
+
+
+def head(number: int) -> Any:
+    return Node().eth_getBlockByNumber(hex(number), False)
+
+
+def shown(lamports: int, slot: int) -> Any:
+    return {"context": {"slot": slot}, "value": encode_account(account(WATCHED, lamports=lamports))}
+
+
+def logged(number: int) -> Any:
+    return {"context": {"slot": 100 + number}, "value": {"signature": base58(bytes([number]) * 64), "err": None, "logs": ["x"]}}
+
+
+STREAMS = [
+    Stream(
+        "EvmStreams.heads", heads, (head(HEAD), head(HEAD + 1)), {"number": "?"}, lambda item: item.block.number - HEAD,
+        asks_its_chain=True,
+    ),
+    Stream(
+        "SolanaStreams.slots",
+        solana(lambda streams: streams.slots()),
+        ({"slot": 100, "parent": 99, "root": 68}, {"slot": 101, "parent": 100, "root": 69}),
+        {"slot": "?"},
+        lambda item: item.value.slot - 100,
+    ),
+    Stream(
+        "SolanaStreams.account",
+        solana(lambda streams: streams.account(WATCHED)),
+        (shown(0, 200), shown(1, 201)),
+        {"context": {}},
+        lambda item: item.value.lamports,
+    ),
+    Stream(
+        "SolanaStreams.logs",
+        solana(lambda streams: streams.logs(WATCHED)),
+        (logged(0), logged(1)),
+        {"context": {"slot": 1}, "value": {}},
+        lambda item: item.value.slot - 100,
+    ),
+]  # fmt: skip
+
+
+@pytest.fixture(params=STREAMS, ids=lambda made: made.name)
+def rig(request: pytest.FixtureRequest) -> Rig:
+    return Rig(request.param)
+
+
+def test_every_stream_is_asked() -> None:
+    found = set()
+    for module in pkgutil.iter_modules(probekit.clients.__path__):
+        made = importlib.import_module(f"probekit.clients.{module.name}")
+        for name, one in vars(made).items():
+            if inspect.isclass(one) and one.__module__ == made.__name__ and name.endswith("Streams"):
+                found |= {f"{name}.{method}" for method in reads_of(one)}
+    assert found == {made.name for made in STREAMS}
+
+
+async def test_happy(rig: Rig) -> None:
+    async with rig.running():
+        rig.tell(*rig.made.good)
+        await rig.clock.settle()
+        assert [rig.made.read(item) for item in rig.values()] == [0, 1]
+        assert rig.connected() == ["a"]
+
+
+async def test_nothing_told_is_found_out_within_the_silence(rig: Rig) -> None:
+    async with rig.running():
+        await rig.clock.advance(SILENCE + S)
+        (silence,) = rig.lost("a")
+        assert isinstance(silence, DeadlineExceeded)
+        assert rig.connected() == ["a", "b"]
+
+
+async def test_members_that_nobody_knows_change_nothing(rig: Rig) -> None:
+    async with rig.running():
+        rig.tell(*(with_unknown_members(result) for result in rig.made.good))
+        await rig.clock.settle()
+        assert [rig.made.read(item) for item in rig.values()] == [0, 1]
+
+
+async def test_one_malformed_message_loses_no_neighbour(rig: Rig) -> None:
+    async with rig.running():
+        first, second = rig.made.good
+        rig.tell(first, rig.made.bad, second)
+        await rig.clock.settle()
+        assert [rig.made.read(item) for item in rig.values()] == [0, 1]
+        assert len([item for item in rig.seen if isinstance(item, Unreadable | UnreadableHead)]) == 1
+        rig.connector.nodes["a"].socket.tell(b"\xff{")
+        await rig.clock.settle()
+        assert rig.lost("a") == []
+
+
+async def test_a_json_rpc_error_to_the_subscription_goes_to_the_next_endpoint(rig: Rig) -> None:
+    node = rig.connector.nodes["a"]
+    node.refuses = True
+    async with rig.running():
+        await rig.clock.advance(S)
+        (error,) = rig.lost("a")
+        assert isinstance(error, NotServed)
+        assert rig.connected() == ["b"]
+
+
+@pytest.mark.parametrize(
+    "refusal",
+    [
+        RateLimited("the handshake was answered with 429", status=429),
+        ServerError("the handshake was answered with 503", status=503),
+        ConnectError("refused"),
+    ],
+    ids=["429", "503", "refused"],
+)
+async def test_a_handshake_that_is_refused(rig: Rig, refusal: ProbekitError) -> None:
+    rig.connector.refusals["a"] = refusal
+    async with rig.running():
+        await rig.clock.advance(S)
+        assert rig.lost("a") == [refusal]
+        assert rig.connected() == ["b"]
+
+
+async def test_a_node_that_never_opens_the_subscription_keeps_the_deadline(rig: Rig) -> None:
+    rig.connector.nodes["a"].mute = True
+    async with rig.running():
+        await rig.clock.advance(OPEN_TIMEOUT - S)
+        assert rig.lost("a") == []
+        await rig.clock.advance(2 * S)
+        (error,) = rig.lost("a")
+        assert isinstance(error, DeadlineExceeded)
+        assert rig.connected() == ["b"]
+
+
+async def test_a_socket_that_breaks(rig: Rig) -> None:
+    async with rig.running():
+        rig.connector.nodes["a"].socket.tell(StreamClosed("gone", planned=False))
+        await rig.clock.advance(S)
+        assert [type(error) for error in rig.lost("a")] == [StreamClosed]
+        rig.tell(*rig.made.good, node="b")
+        await rig.clock.settle()
+        assert [rig.made.read(item) for item in rig.values()] == [0, 1]
+
+
+@pytest.mark.parametrize("told", [0, 1])
+async def test_ended_at_any_time_it_leaves_no_task_and_no_socket(rig: Rig, told: int) -> None:
+    rig.connector.nodes["a"].mute = not told
+    async with rig.running():
+        assert len(rig.connector.left_open) == 1
+        if told:
+            rig.tell(rig.made.good[0])
+        await rig.clock.settle()
+    assert len(rig.connector.nodes["a"].sockets) == 1
+
+
+async def test_an_endpoint_of_another_chain_is_not_used(rig: Rig) -> None:
+    rig.other_chain = True
+    rig.connector.nodes["a"].chain_id = 99
+    async with rig.running():
+        await rig.clock.advance(S)
+        assert [type(error) for error in rig.lost("a")] == [WrongChain]
+        assert rig.connected() == ["b"]
