@@ -55,10 +55,13 @@ MeasureName = Literal[
     "stream.out_of_order",
     "stream.silence",
     "proof.updates",
+    "wallet.balance",
+    "wallet.runway",
+    "wallet.age",
 ]
 """What checks measure. ``telemetry.names`` maps each to its instrument; a test holds the two lists together."""
 
-Unit = Literal["ns", "bps", "slots", "count"]
+Unit = Literal["ns", "bps", "slots", "count", "coins"]
 
 
 class Measure(msgspec.Struct, frozen=True, gc=False):
