@@ -12,6 +12,8 @@ from probekit.checks.latency import LatencyBudget, LatencyMemory, LatencySample
 from probekit.checks.outflow import Outflow, OutflowMemory, Taken
 from probekit.checks.proof import ProofResult, ProofValidity
 from probekit.checks.runway import Runway, RunwayMemory
+from probekit.checks.signer_set_expiry import SignerSetExpiry
+from probekit.checks.signer_set_match import SignerSetMatch
 
 __all__ = [
     "AgeMemory",
@@ -36,6 +38,8 @@ __all__ = [
     "Runway",
     "RunwayMemory",
     "SignedPoint",
+    "SignerSetExpiry",
+    "SignerSetMatch",
     "StreamContinuity",
     "StreamState",
     "Taken",

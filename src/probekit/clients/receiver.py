@@ -34,6 +34,7 @@ from probekit.model.receiver import (
     PushFeedAccount,
     PushFeedRead,
     ReceiverConfig,
+    SetInForce,
     VerificationLevel,
 )
 from probekit.model.solana import Account
@@ -169,6 +170,40 @@ class ReceiverClient:
             raise DecodeError(f"the account of guardian set {index} holds set {decoded.index}", raw=found.data)
         return decoded
 
+    async def in_force(
+        self, generations: Iterable[ProgramGeneration] = tuple(ProgramGeneration)
+    ) -> dict[ProgramGeneration, SetInForce | ProbekitError]:
+        """The guardian set that each generation verifies by, with the receiver's configuration: two requests in all.
+
+        Each for itself: an error stands in its own place. ``NotFound`` for a generation that this cluster has not.
+        """
+        wanted = list(dict.fromkeys(generations))
+        keys = [key for one in wanted for key in (GENERATIONS[one].bridge_config(), GENERATIONS[one].receiver_config())]
+        read = iter(await self.solana.accounts(keys))
+        found: dict[ProgramGeneration, SetInForce | ProbekitError] = {}
+        known: dict[ProgramGeneration, tuple[int, ReceiverConfig]] = {}
+        for generation in wanted:
+            programs, bridge, config = GENERATIONS[generation], next(read), next(read)
+            try:
+                bridge_data = _held(bridge, programs.bridge_config(), programs.wormhole, "bridge configuration").data
+                config_data = _held(config, programs.receiver_config(), programs.receiver, "receiver configuration").data
+                known[generation] = (decode_bridge_config(bridge_data).guardian_set_index, decode_config(config_data))
+            except ProbekitError as error:
+                found[generation] = error
+        places = {one: GENERATIONS[one].guardian_set(index) for one, (index, _) in known.items()}
+        accounts = await self.solana.accounts(places.values())
+        for (generation, place), account in zip(places.items(), accounts, strict=True):
+            index, receiver_config = known[generation]
+            try:
+                held = _held(account, place, GENERATIONS[generation].wormhole, f"guardian set {index}")
+                decoded = decode_guardian_set(held.data)
+                if decoded.index != index:
+                    raise DecodeError(f"the account of guardian set {index} holds set {decoded.index}", raw=held.data)
+                found[generation] = SetInForce(decoded, receiver_config, held.slot)
+            except ProbekitError as error:
+                found[generation] = error
+        return {generation: found[generation] for generation in wanted}
+
     async def programs_present(self) -> dict[ProgramGeneration, bool]:
         """Which generations this cluster has, by their receivers' program accounts; some list the core one only."""
         ordered: list[Programs] = list(GENERATIONS.values())
@@ -181,16 +216,23 @@ class ReceiverClient:
         return present
 
     async def _owned(self, address: Pubkey, owner: Pubkey, what: str) -> Account:
-        found = await self._account(address, what)
-        if found.owner != owner:
-            raise DecodeError(f"the {what} at {address} is owned by {found.owner}, not by {owner}", raw=found.data)
-        return found
+        return _held(await self.solana.account(address), address, owner, what)
 
     async def _account(self, address: Pubkey, what: str) -> Account:
         found = await self.solana.account(address)
         if found is None:
             raise NotFound(f"no {what} at {address} on this cluster", subject=str(address))
         return found
+
+
+def _held(found: Account | ProbekitError | None, address: Pubkey, owner: Pubkey, what: str) -> Account:
+    if isinstance(found, ProbekitError):
+        raise found
+    if found is None:
+        raise NotFound(f"no {what} at {address} on this cluster", subject=str(address))
+    if found.owner != owner:
+        raise DecodeError(f"the {what} at {address} is owned by {found.owner}, not by {owner}", raw=found.data)
+    return found
 
 
 def _read(item: Account | ProbekitError | None, feed_id: FeedId, shard_id: int) -> PushFeedAccount | ProbekitError | None:

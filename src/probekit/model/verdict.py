@@ -58,6 +58,8 @@ MeasureName = Literal[
     "wallet.balance",
     "wallet.runway",
     "wallet.age",
+    "signer_set.index",
+    "signer_set.time_left",
 ]
 """What checks measure. ``telemetry.names`` maps each to its instrument; a test holds the two lists together."""
 
