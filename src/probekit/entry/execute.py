@@ -33,7 +33,7 @@ def execute(probe: Probe[Any], path: Path, arguments: argparse.Namespace) -> int
     """Read the configuration, run or explain, and return the exit code. Raises ``ConfigError``."""
     manifest = _manifest(probe, path, arguments)
     if arguments.explain:
-        emit(explain(probe, manifest) + "\n")
+        emit(explain(probe, manifest, path) + "\n")
         return 0
     _check_junit(arguments.junit)
     settings = _settings(path, manifest, arguments)

@@ -122,6 +122,8 @@ def value_text(value: Any) -> str:
         return format_ns(to_ns(value))
     if isinstance(value, Secret):
         return repr(value)
+    if isinstance(value, bytes):
+        return f"0x{value.hex()}"
     if isinstance(value, Enum):
         return value_text(value.value)
     if isinstance(value, tuple | list):
