@@ -230,7 +230,14 @@ async def read_evm(ctx: pk.Context[Options], name: str) -> Told:
     evm = await ctx.hold(
         f"evm {name}",
         lambda: pk.EvmClient(
-            endpoints_of(option), chain_id=chain_id, chain=name, transport=ctx.engine(), observer=ctx.observer, clock=ctx.clock
+            endpoints_of(option),
+            chain_id=chain_id,
+            chain=name,
+            transport=ctx.engine(),
+            observer=ctx.observer,
+            on_call=ctx.on_call,
+            on_change=ctx.on_change,
+            clock=ctx.clock,
         ),
     )
     block = await evm.block()
@@ -269,6 +276,8 @@ async def read_solana(ctx: pk.Context[Options], name: str) -> Told:
             chain=name,
             transport=ctx.engine(),
             observer=ctx.observer,
+            on_call=ctx.on_call,
+            on_change=ctx.on_change,
             clock=ctx.clock,
         ),
     )

@@ -238,7 +238,14 @@ async def read_evm(ctx: pk.Context[Options], name: str, wallets: Sequence[Wallet
     evm = await ctx.hold(
         f"evm {name}",
         lambda: EvmClient(
-            endpoints_of(option), chain_id=chain_id, chain=name, transport=ctx.engine(), observer=ctx.observer, clock=ctx.clock
+            endpoints_of(option),
+            chain_id=chain_id,
+            chain=name,
+            transport=ctx.engine(),
+            observer=ctx.observer,
+            on_call=ctx.on_call,
+            on_change=ctx.on_change,
+            clock=ctx.clock,
         ),
     )
     reads = await evm.balances([(wallet.address, wallet.token) for wallet in wallets])
@@ -290,6 +297,8 @@ async def read_solana(ctx: pk.Context[Options], name: str, wallets: Sequence[Wal
             chain=name,
             transport=ctx.engine(),
             observer=ctx.observer,
+            on_call=ctx.on_call,
+            on_change=ctx.on_change,
             clock=ctx.clock,
         ),
     )

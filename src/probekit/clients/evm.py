@@ -323,12 +323,13 @@ class EvmClient:
 
         The block, then one batch of ``eth_getBalance`` beside one :meth:`multicall`: three requests, however many wallets.
         """
-        block = at if isinstance(at, Block) else await self.block(at)
         owners = [Address(owner) for owner, token in holdings if token is None]
         rows = [(Address(token), erc20.balance_of(Address(owner))) for owner, token in holdings if token is not None]
-        native, reads = await asyncio.gather(
-            self._native_balances(owners, block.number), self._multicall.read(rows, block, remember=at == "latest")
-        )
+        with self.pool.one_deadline():
+            block = at if isinstance(at, Block) else await self.block(at)
+            native, reads = await asyncio.gather(
+                self._native_balances(owners, block.number), self._multicall.read(rows, block, remember=at == "latest")
+            )
         coins, tokens = iter(native), iter(reads.results)
         return Reads(block, tuple(next(coins if token is None else tokens) for _, token in holdings), reads.route, reads.pinned)
 
@@ -337,8 +338,10 @@ class EvmClient:
         found: list[int | ProbekitError] = []
         for outcome in await self.pool.batch(calls, floor=number):
             try:
-                found.append(outcome if isinstance(outcome, ProbekitError) else codec.quantity(result_of(outcome)))
-            except DecodeError as error:
+                if isinstance(outcome, ProbekitError):
+                    raise outcome
+                found.append(codec.quantity(result_of(outcome)))
+            except ProbekitError as error:
                 found.append(error)
         return found
 

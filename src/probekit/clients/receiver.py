@@ -178,31 +178,29 @@ class ReceiverClient:
         Each for itself: an error stands in its own place. ``NotFound`` for a generation that this cluster has not.
         """
         wanted = list(dict.fromkeys(generations))
-        keys = [key for one in wanted for key in (GENERATIONS[one].bridge_config(), GENERATIONS[one].receiver_config())]
-        read = iter(await self.solana.accounts(keys))
-        found: dict[ProgramGeneration, SetInForce | ProbekitError] = {}
-        known: dict[ProgramGeneration, tuple[int, ReceiverConfig]] = {}
-        for generation in wanted:
+        with self.solana.pool.one_deadline():
+            known = await self._configured(wanted)
+            indices = {one: found[0] for one, found in known.items() if not isinstance(found, ProbekitError)}
+            places = {one: GENERATIONS[one].guardian_set(index) for one, index in indices.items()}
+            accounts = dict(zip(places, await self.solana.accounts(places.values()), strict=True))
+        return {one: _in_force(one, known[one], accounts.get(one)) for one in wanted}
+
+    async def _configured(
+        self, generations: Iterable[ProgramGeneration]
+    ) -> dict[ProgramGeneration, tuple[int, ReceiverConfig] | ProbekitError]:
+        """The index of the set in force, and the receiver's configuration."""
+        keys = {one: (GENERATIONS[one].bridge_config(), GENERATIONS[one].receiver_config()) for one in generations}
+        read = iter(await self.solana.accounts(key for pair in keys.values() for key in pair))
+        found: dict[ProgramGeneration, tuple[int, ReceiverConfig] | ProbekitError] = {}
+        for generation, (bridge_key, config_key) in keys.items():
             programs, bridge, config = GENERATIONS[generation], next(read), next(read)
             try:
-                bridge_data = _held(bridge, programs.bridge_config(), programs.wormhole, "bridge configuration").data
-                config_data = _held(config, programs.receiver_config(), programs.receiver, "receiver configuration").data
-                known[generation] = (decode_bridge_config(bridge_data).guardian_set_index, decode_config(config_data))
+                index = decode_bridge_config(_held(bridge, bridge_key, programs.wormhole, "bridge configuration").data)
+                receiver = decode_config(_held(config, config_key, programs.receiver, "receiver configuration").data)
+                found[generation] = index.guardian_set_index, receiver
             except ProbekitError as error:
                 found[generation] = error
-        places = {one: GENERATIONS[one].guardian_set(index) for one, (index, _) in known.items()}
-        accounts = await self.solana.accounts(places.values())
-        for (generation, place), account in zip(places.items(), accounts, strict=True):
-            index, receiver_config = known[generation]
-            try:
-                held = _held(account, place, GENERATIONS[generation].wormhole, f"guardian set {index}")
-                decoded = decode_guardian_set(held.data)
-                if decoded.index != index:
-                    raise DecodeError(f"the account of guardian set {index} holds set {decoded.index}", raw=held.data)
-                found[generation] = SetInForce(decoded, receiver_config, held.slot)
-            except ProbekitError as error:
-                found[generation] = error
-        return {generation: found[generation] for generation in wanted}
+        return found
 
     async def programs_present(self) -> dict[ProgramGeneration, bool]:
         """Which generations this cluster has, by their receivers' program accounts; some list the core one only."""
@@ -223,6 +221,24 @@ class ReceiverClient:
         if found is None:
             raise NotFound(f"no {what} at {address} on this cluster", subject=str(address))
         return found
+
+
+def _in_force(
+    generation: ProgramGeneration,
+    known: tuple[int, ReceiverConfig] | ProbekitError,
+    account: Account | ProbekitError | None,
+) -> SetInForce | ProbekitError:
+    if isinstance(known, ProbekitError):
+        return known
+    (index, config), programs = known, GENERATIONS[generation]
+    try:
+        held = _held(account, programs.guardian_set(index), programs.wormhole, f"guardian set {index}")
+        decoded = decode_guardian_set(held.data)
+        if decoded.index != index:
+            raise DecodeError(f"the account of guardian set {index} holds set {decoded.index}", raw=held.data)
+        return SetInForce(decoded, config, held.slot)
+    except ProbekitError as error:
+        return error
 
 
 def _held(found: Account | ProbekitError | None, address: Pubkey, owner: Pubkey, what: str) -> Account:
