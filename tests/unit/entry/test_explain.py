@@ -65,8 +65,9 @@ def test_a_key_stays_hidden(monkeypatch: pytest.MonkeyPatch, capsys: pytest.Capt
 
 
 async def _observe(ctx: pk.Context[Any], watched: Sequence[pk.Target]) -> AsyncIterator[pk.Observation[Any]]:
-    raise AssertionError("explaining observes nothing")
-    yield
+    assert not watched, "explaining observes nothing"
+    for target in watched:
+        yield pk.Observation(None, "", ctx.clock.now(), target.id)
 
 
 async def _asking(ctx: pk.Context[Any]) -> Sequence[pk.Target]:
