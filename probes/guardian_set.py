@@ -159,7 +159,7 @@ Told = list[tuple[str, SetSighting | LatencySample | ProbekitError]]
 
 async def observe(ctx: pk.Context[Options], watched: Sequence[pk.Target]) -> AsyncIterator[pk.Observation[Any] | pk.Failure]:
     options = ctx.options
-    # All at once: a slow chain must not delay what the others have to say.
+    # All at once: a tick takes as long as the slowest, not as all of them together.
     reads = [read_chain(ctx, name) for name in options.chains]
     if options.guardians:
         reads.append(read_guardians(ctx))

@@ -195,7 +195,7 @@ async def observe(ctx: pk.Context[Options], watched: Sequence[pk.Target]) -> Asy
     by_chain: dict[str, list[WalletOption]] = {}
     for wallet in ctx.options.wallets:
         by_chain.setdefault(wallet.chain, []).append(wallet)
-    # All chains at once: a slow one must not delay what the others have to say.
+    # All chains at once: a tick takes as long as the slowest, not as all of them together.
     for told in await asyncio.gather(*(read_chain(ctx, name, wallets) for name, wallets in by_chain.items())):
         for one in told:
             yield one
@@ -249,35 +249,47 @@ async def read_evm(ctx: pk.Context[Options], name: str, wallets: Sequence[Wallet
         ),
     )
     reads = await evm.balances([(wallet.address, wallet.token) for wallet in wallets])
-    decimals = await token_decimals(ctx, evm, wallets, reads.block)
+    tokens = await described_tokens(ctx, evm, wallets, reads.block)
     found: list[Holding | ProbekitError] = []
     for wallet, amount in zip(wallets, reads.results, strict=True):
-        places = native[1] if wallet.token is None else decimals[wallet.token]
-        problem = next((one for one in (amount, places) if isinstance(one, ProbekitError)), None)
-        if isinstance(amount, int) and isinstance(places, int):
-            found.append(Holding(amount, places, wallet.unit or native[0], reads.block.number, reads.block.time))
+        places = native[1] if wallet.token is None else decimals_of(wallet.unit, *tokens[wallet.token])
+        if isinstance(amount, ProbekitError):
+            found.append(amount)
+        elif isinstance(places, ProbekitError):
+            found.append(places)
         else:
-            found.append(problem or NotFound(f"nothing is known of {wallet.token}", subject=wallet.token))
+            found.append(Holding(amount, places, wallet.unit or native[0], reads.block.number, reads.block.time))
     return found
 
 
-async def token_decimals(
+Described = tuple[int | ProbekitError, str | ProbekitError]
+"""A token's decimal places and its symbol, each as it says itself, or why it does not."""
+
+
+async def described_tokens(
     ctx: pk.Context[Options], evm: EvmClient, wallets: Sequence[WalletOption], block: Block
-) -> dict[str, int | ProbekitError]:
-    """Decimal places by token, asked for once: the token's own word, if it is called what the thresholds are written in."""
-    kept: dict[str, int | ProbekitError] = ctx.state(f"decimals {evm.chain_id}", dict)
-    units = {wallet.token: wallet.unit for wallet in wallets if wallet.token is not None}
-    asked = [token for token in units if not isinstance(kept.get(token), int)]
-    if not asked:
-        return kept
-    calls: list[tuple[str, Any]] = [(token, call) for token in asked for call in (erc20.decimals(), erc20.symbol())]
-    results = (await evm.multicall(calls, block)).results
-    for token, places, symbol in zip(asked, results[::2], results[1::2], strict=True):
-        if isinstance(symbol, str) and symbol != units[token]:
-            kept[token] = ConfigError(f"the token {token} calls itself {symbol}, and its thresholds are in {units[token]}")
-        else:
-            kept[token] = places
+) -> dict[str, Described]:
+    """Every token by its address; one that has told its decimals, and its symbol or that it has none, is not asked again."""
+    kept: dict[str, Described] = ctx.state(f"tokens {evm.chain_id}", dict)
+    tokens = dict.fromkeys(wallet.token for wallet in wallets if wallet.token is not None)
+    asked = [token for token in tokens if token not in kept or isinstance(decimals_of(None, *kept[token]), ProbekitError)]
+    if asked:
+        calls: list[tuple[str, Any]] = [(token, call) for token in asked for call in (erc20.decimals(), erc20.symbol())]
+        results = (await evm.multicall(calls, block)).results
+        kept.update(zip(asked, zip(results[::2], results[1::2], strict=True), strict=True))
     return kept
+
+
+def decimals_of(unit: str | None, places: int | ProbekitError, symbol: str | ProbekitError) -> int | ProbekitError:
+    """The token's own word, if it is called ``unit``, in which the thresholds are written.
+
+    A token without a symbol is believed; one whose symbol an endpoint did not tell is not.
+    """
+    if isinstance(symbol, ProbekitError) and not isinstance(symbol, OF_THE_WALLET):
+        return symbol
+    if unit is not None and isinstance(symbol, str) and symbol != unit:
+        return ConfigError(f"the token calls itself {symbol}, and its thresholds are in {unit}")
+    return places
 
 
 # -- Solana ------------------------------------------------------------------------------------------------------------------

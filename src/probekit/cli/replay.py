@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,7 +19,7 @@ from probekit.manifest.read import overridden, read_manifest
 from probekit.model import Status
 from probekit.probe import Probe
 from probekit.runner.replay import Course, Replay, first_step, lines_of, replay
-from probekit.runner.values import Values
+from probekit.runner.values import Values, own_module
 from probekit.units import format_ns
 
 
@@ -45,7 +44,7 @@ def main(argv: Sequence[str]) -> int:
             began = first_step(lines_of(file))
         found = find_probe(arguments.probe or began.probe, search_path(arguments.probe_path))
         probe = load_probe(found)
-        module = sys.modules[probe.observe.__module__]
+        module = own_module(probe)
         recorded = _recorded(probe, began.options, Values(module))
         options = _options(probe, recorded, arguments.config, _overrides(arguments.set))
         with path.open("rb") as file:

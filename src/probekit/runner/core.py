@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import logging
 import secrets
-import sys
 from collections.abc import AsyncGenerator, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
@@ -21,7 +20,7 @@ from probekit.runner.evaluate import Evaluator
 from probekit.runner.recorder import ProbeInfo, Recorder, Recorders
 from probekit.runner.requests import CallLog, RequestLog
 from probekit.runner.tape import FORMAT, Began, Tape, TapedEvaluator
-from probekit.runner.values import Values
+from probekit.runner.values import Values, own_module
 from probekit.runner.vantage import SelfCheck
 from probekit.units import Instant, format_ns, to_ns
 
@@ -86,7 +85,7 @@ class Runner(Generic[O]):
     def _evaluator(self, options: O) -> Evaluator[O]:
         if self.tape is None:
             return Evaluator(self.probe.checks, options)
-        values = Values(sys.modules.get(self.probe.observe.__module__))
+        values = Values(own_module(self.probe))
         settings = self.settings
         try:
             written = values.encode(options)

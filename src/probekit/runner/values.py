@@ -15,7 +15,9 @@ from __future__ import annotations
 
 import dataclasses
 import importlib
+import inspect
 import math
+import sys
 from collections.abc import Callable, Mapping
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal, InvalidOperation
@@ -28,6 +30,7 @@ import msgspec
 
 from probekit.errors import DecodeError, ProbekitError
 from probekit.model.price import Attestation
+from probekit.probe import Probe
 from probekit.secret import Secret, redact, redact_bytes
 
 PACKAGES: Final = (
@@ -168,6 +171,15 @@ class Values:
         if getattr(found, "__module__", None) != self._module.__name__:
             raise LookupError(f"{name} is not of that file")
         return found
+
+
+def own_module(probe: Probe[Any]) -> ModuleType | None:
+    """The file of a probe, where the types of its own stand; ``None`` for a probe that is made of probekit's parts alone."""
+    for part in (inspect.unwrap(probe.observe), probe.options, probe.checks):
+        name = getattr(part, "__module__", None) or ""
+        if name in sys.modules and name.partition(".")[0] not in ("probekit", "functools", "builtins"):
+            return sys.modules[name]
+    return None
 
 
 def _is_known(module: str) -> bool:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,6 +14,7 @@ from probekit.probe import Probe
 from probekit.runner import Tape
 from probekit.runner.core import Runner
 from probekit.runner.replay import replay
+from probekit.runner.values import own_module
 from probekit.units import Instant
 
 Verdicts = list[tuple[Any, Any]]
@@ -56,9 +56,8 @@ def recordings(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[list
         def take(results: tuple[TargetResult, ...], _: Instant, into: list[Verdicts] = again) -> None:
             into.append([(each.target, each.verdicts) for each in results])
 
-        module = sys.modules[one.probe.observe.__module__]
         with one.path.open("rb") as lines:
-            found = replay(lines, one.probe, one.options, module=module, on_close=take)
+            found = replay(lines, one.probe, one.options, module=own_module(one.probe), on_close=take)
         assert found.unreadable == 0, found.why_unreadable
         assert again == one.closed
         assert found.recorded == found.replayed
