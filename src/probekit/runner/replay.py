@@ -99,20 +99,27 @@ def lines_of(stream: IO[bytes]) -> Iterator[bytes]:
 def read_steps(lines: Iterable[bytes]) -> Iterator[AnyStep]:
     """The steps of a recording. Raises ``DecodeError`` with the number of the line that is none.
 
-    The last line may be cut, as by a process that was killed: it is left out.
+    A line that was cut, as by a process that was killed, is left out: the last one, and one before a run began anew.
     """
     broken: DecodeError | None = None
+    cut = False
     for number, line in enumerate(lines, 1):
-        if broken is not None:
-            raise broken
         if not line.strip():
             continue
         try:
-            yield _DECODER.decode(line)
-        except (msgspec.DecodeError, msgspec.ValidationError, RecursionError) as error:
-            broken = DecodeError(f"line {number} is no step of a recording: {error}", raw=line[:200])
-            if line.endswith(b"\n"):
+            step = _DECODER.decode(line)
+        except (msgspec.DecodeError, RecursionError) as error:
+            if broken is not None:
                 raise broken from None
+            broken = DecodeError(f"line {number} is no step of a recording: {error}", raw=line[:200])
+            cut = not line.endswith(b"\n")
+            continue
+        if broken is not None and not isinstance(step, tape.Began):
+            raise broken
+        broken = None
+        yield step
+    if broken is not None and not cut:
+        raise broken
 
 
 def first_step(lines: Iterable[bytes]) -> tape.Began:

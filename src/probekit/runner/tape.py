@@ -144,7 +144,11 @@ class Tape:
     def __init__(self, path: str | os.PathLike[str], *, max_bytes: int = MAX_BYTES) -> None:
         try:
             self._stream: Any = Path(path).open("ab", buffering=0)  # noqa: SIM115 - open for the tape's life
-            self._left = max_bytes - self._stream.tell()
+            size = self._stream.tell()
+            if size and not _ends_whole(path):
+                # What was cut when its process was killed stays a line of its own.
+                size += self._stream.write(b"\n")
+            self._left = max_bytes - size
         except OSError as error:
             raise ConfigError(f"{os.fspath(path)} cannot be written: {error.strerror}") from None
         self._path = os.fspath(path)
@@ -173,6 +177,12 @@ class Tape:
         if self._stream is not None:
             self._stream.close()
             self._stream = None
+
+
+def _ends_whole(path: str | os.PathLike[str]) -> bool:
+    with Path(path).open("rb") as file:
+        file.seek(-1, os.SEEK_END)
+        return file.read(1) == b"\n"
 
 
 class TapedEvaluator(Evaluator[O]):
@@ -212,7 +222,7 @@ class TapedEvaluator(Evaluator[O]):
             own = seen.feed is not None and seen.feed == self._states[seen.target].target.feed
             feed = None if own else encode(seen.feed)
             value = encode(seen.value)
-        except TypeError as error:
+        except (TypeError, ValueError, RecursionError) as error:
             return Unreadable(now.ns, target, str(error))
         return Seen(now.ns, target, source, at, value, seen.elapsed_ns, seen.clock_error_ns, feed, own)
 

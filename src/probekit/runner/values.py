@@ -18,7 +18,7 @@ import importlib
 import inspect
 import math
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal, InvalidOperation
 from enum import Enum
@@ -90,7 +90,7 @@ class Values:
             names = kind.__struct_fields__
             return {"$": self._name(kind), **{name: self.encode(getattr(value, name)) for name in names}}
         if isinstance(value, ProbekitError):
-            state = {name: self.encode(_cut(one)) for name, one in vars(value).items()}
+            state = dict(self._fields(value))
             return {"$error": self._name(kind), "args": [self.encode(one) for one in value.args], "state": state}
         if dataclasses.is_dataclass(kind):
             names = tuple(one.name for one in dataclasses.fields(kind) if one.init)
@@ -105,6 +105,14 @@ class Values:
         if isinstance(value, bytes):
             return {"$octets": self._name(kind), "value": bytes(value).hex()}
         raise TypeError(f"{kind.__module__}.{kind.__qualname__} is no kind of value that can be recorded")
+
+    def _fields(self, error: ProbekitError) -> Iterator[tuple[str, Any]]:
+        """What an error holds beside its words, as far as it can be written: no verdict is made of it."""
+        for name, one in vars(error).items():
+            try:
+                yield name, self.encode(_cut(one))
+            except TypeError:
+                continue
 
     def _name(self, kind: type[Any]) -> str:
         if self._module is not None and kind.__module__ == self._module.__name__:

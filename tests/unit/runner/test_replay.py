@@ -263,11 +263,23 @@ def test_a_last_line_that_was_cut_is_left_out_and_a_broken_one_is_named(tape: tu
     data = path.read_bytes()
     path.write_bytes(data + b'{"step": "clo')
     assert judged(path, probe)[0] == whole
-    path.write_bytes(data + b'{"step": "clo\n' + data)
+    path.write_bytes(data + b'{"step": "clo\n' + data.partition(b"\n")[2])
     with pytest.raises(DecodeError, match=rf"line {data.count(10) + 1} is no step"):
         judged(path, probe)
     path.write_bytes(b"\n" + data + b"\n\n")
     assert judged(path, probe)[0] == whole
+    path.write_bytes(data + b"no\nno\n" + data)
+    with pytest.raises(DecodeError, match="is no step"):
+        judged(path, probe)
+
+
+async def test_a_run_after_one_that_was_killed_is_read(tape: tuple[Path, pk.Probe[Options]]) -> None:
+    path, probe = tape
+    whole, _ = judged(path, probe)
+    path.write_bytes(path.read_bytes() + b'{"step":"clo')
+    await recorded(probe, path, 3)
+    made, _ = judged(path, probe)
+    assert made.closes >= whole.closes + 3
 
 
 def test_other_files_are_refused(tape: tuple[Path, pk.Probe[Options]]) -> None:

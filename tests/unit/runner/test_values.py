@@ -142,6 +142,13 @@ def test_errors_keep_their_type_words_and_fields() -> None:
     assert (len(raw.raw), raw.raw_length, raw.offset) == (1024, 60_000, 3)
 
 
+def test_what_an_error_holds_beside_its_words_may_be_anything() -> None:
+    error = BadProof("no")
+    vars(error)["where"] = object()
+    made = again(error)
+    assert (type(made), made.message, vars(made)) == (BadProof, "no", {})
+
+
 def test_a_price_that_was_proven_is_not_when_it_is_made_again() -> None:
     proof = Verified(TrustRoot.PRO, 1, (0, 1, 2), 3, 7, 7, NOW, b"d" * 32, ())
     proven = signed_update(PriceMessage("ab" * 32, 1, 1, -8, 1, 0, 1, 1), proof)
