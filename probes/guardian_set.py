@@ -65,9 +65,12 @@ class Options(pk.Options, frozen=True, kw_only=True):
             "known; generations of Solana's programs; root, the one that is expected"
         ),
     ]
-    guardians: Annotated[tuple[str, ...], pk.doc("base URLs of guardians' public API, asked in order; none: not asked")] = (
-        GUARDIANS
-    )
+    guardians: Annotated[
+        tuple[str, ...] | None,
+        pk.doc(
+            "base URLs of guardians' public API, asked in order; without it, the main network's, if its sets are the known ones"
+        ),
+    ] = None
     network: Annotated[Literal["mainnet", "staging", "beta"], pk.doc("whose sets are known")] = "mainnet"
     signer_sets: Annotated[tuple[SignerSetOption, ...], pk.doc("known sets in place of the network's own")] = ()
     warn_before: Annotated[timedelta, pk.doc("how long before the expiry of a set to warn")] = timedelta(days=7)
@@ -140,13 +143,22 @@ def places(options: Options, name: str) -> dict[Address | ProgramGeneration, Pla
     return {address: Place(f"{name}/{address}", f"{name} {kind}".strip(), name) for address, kind in found.items()}
 
 
+def guardians_of(options: Options) -> tuple[str, ...]:
+    """Whom to ask what Wormhole's set is: on another network than the main one, its guardians would say of another."""
+    if options.guardians is not None:
+        return options.guardians
+    return GUARDIANS if options.network == "mainnet" and not options.signer_sets else ()
+
+
 def guardians_id(options: Options) -> str:
-    return pk.Target.endpoint(options.guardians[0]).id
+    """The target's id; empty where nobody is asked."""
+    return "".join(pk.Target.endpoint(url).id for url in guardians_of(options)[:1])
 
 
 async def targets(ctx: pk.Context[Options]) -> Sequence[pk.Target]:
     options = ctx.options
-    found = [pk.Target(guardians_id(options), "endpoint", "the guardians' API")] if options.guardians else []
+    asked = guardians_id(options)
+    found = [pk.Target(asked, "endpoint", "the guardians' API")] if asked else []
     for name, chain in options.chains.items():
         found.append(pk.Target(name, "endpoint", f"chain {name}"))
         kind: Literal["account", "contract"] = "account" if is_solana(name, chain) else "contract"
@@ -161,7 +173,7 @@ async def observe(ctx: pk.Context[Options], watched: Sequence[pk.Target]) -> Asy
     options = ctx.options
     # All at once: a tick takes as long as the slowest, not as all of them together.
     reads = [read_chain(ctx, name) for name in options.chains]
-    if options.guardians:
+    if guardians_of(options):
         reads.append(read_guardians(ctx))
     told = [one for part in await asyncio.gather(*reads) for one in part]
     newer = newer_sets(options, told)
@@ -184,7 +196,7 @@ def newer_sets(options: Options, told: Told) -> tuple[KnownSet, ...]:
     for target, sighting in told:
         if not isinstance(sighting, SetSighting) or sighting.index is None or sighting.signers is None:
             continue
-        by_guardians = bool(options.guardians) and target == guardians_id(options)
+        by_guardians = target == guardians_id(options)
         roots = (pk.TrustRoot.CORE,) if by_guardians else sighting.emitter_roots or ()
         if sighting.known(known) is None and len(roots) == 1 and sighting.index > newest.get(roots[0], -1):
             witnesses[KnownSet(roots[0], sighting.index, sighting.signers)] += WITNESSES if by_guardians else 1
@@ -195,7 +207,7 @@ async def read_guardians(ctx: pk.Context[Options]) -> Told:
     options = ctx.options
     client = await ctx.hold(
         "guardians",
-        lambda: pk.WormholeClient(options.guardians, transport=ctx.engine(), observer=ctx.observer, clock=ctx.clock),
+        lambda: pk.WormholeClient(guardians_of(options), transport=ctx.engine(), observer=ctx.observer, clock=ctx.clock),
     )
     try:
         held = await client.guardian_set()
@@ -302,7 +314,7 @@ def program_sighting(held: SetInForce, trust: Trust) -> SetSighting:
 
 
 def checks(options: Options, target: pk.Target) -> Sequence[Check]:
-    if options.guardians and target.id == guardians_id(options):
+    if target.id == guardians_id(options):
         return [SignerSetMatch(known_sets(options), pk.TrustRoot.CORE)]
     if target.kind == "endpoint":
         return [LatencyBudget(options.max_latency)]

@@ -262,6 +262,17 @@ def test_wrong_chains_are_told_in_one_pass(tmp_path: Path) -> None:
         assert sentence in told
 
 
+def test_guardians_are_asked_where_their_set_is_the_known_one() -> None:
+    module = module_of(load("guardian_set"))
+    chains = {"base": module.ChainOption(endpoints=(EVM,))}
+    mine = (module.SignerSetOption(root="pro", index=3, signers=tuple(one.hex() for one in STRANGERS)),)
+    assert module.guardians_of(module.Options(chains=chains)) == module.GUARDIANS
+    for other in ({"network": "beta"}, {"signer_sets": mine}, {"guardians": ()}):
+        assert module.guardians_of(module.Options(chains=chains, **other)) == ()
+        assert module.guardians_id(module.Options(chains=chains, **other)) == ""
+    assert module.guardians_of(module.Options(chains=chains, network="beta", guardians=(API,))) == (API,)
+
+
 def test_both_deployments_of_a_known_chain_are_looked_at() -> None:
     module = module_of(load("guardian_set"))
     made = module.Options(chains={"base": module.ChainOption(endpoints=(EVM,))})
