@@ -158,7 +158,8 @@ class SolanaStreams:
                 if isinstance(item, Connected):
                     yield item
                     try:
-                        found = await self._client.account(key, commitment=commitment)
+                        # Not of an endpoint that is behind what was told: the change that was missed would stay so.
+                        found = await self._client.account(key, commitment=commitment, min_slot=newest if newest >= 0 else None)
                     except ProbekitError as error:
                         yield Unreadable(error, item.endpoint, self._clock.now())
                         continue
@@ -194,12 +195,21 @@ class SolanaStreams:
             Subscription("slots", Call("slotSubscribe"), self._silence),
         ).items()
         told: OrderedDict[str, int] = OrderedDict()
+        begun = False
         try:
             async for item in items:
                 if isinstance(item, Connected):
                     yield item
-                    async for one in self._missed(key, commitment, told, item.endpoint):
-                        yield one
+                    if begun or told:
+                        async for one in self._missed(key, commitment, told, item.endpoint):
+                            yield one
+                        continue
+                    try:
+                        await self._begin(key, commitment, told)
+                    except ProbekitError as error:
+                        yield Unreadable(error, item.endpoint, self._clock.now())
+                    else:
+                        begun = True
                 elif isinstance(item, Notice):
                     if item.name != "logs":
                         continue
@@ -215,19 +225,18 @@ class SolanaStreams:
         finally:
             await items.aclose()
 
+    async def _begin(self, key: Pubkey, commitment: Commitment, told: OrderedDict[str, int]) -> None:
+        """Note the newest transaction there is, if there is any: what comes after it is told. Raises what reading it does."""
+        for row in await self._client.signatures_for(key, limit=1, commitment=commitment):
+            if isinstance(row, DecodeError):
+                raise row
+            told[row.signature] = row.slot
+
     async def _missed(
         self, key: Pubkey, commitment: Commitment, told: OrderedDict[str, int], endpoint: str
     ) -> AsyncGenerator[StreamItem[LogsEvent], None]:
-        """The transactions since the last one told, oldest first. The first time: where to begin, and nothing told."""
-        if not told:
-            try:
-                for row in await self._client.signatures_for(key, limit=1, commitment=commitment):
-                    if not isinstance(row, DecodeError):
-                        told[row.signature] = row.slot
-            except ProbekitError as error:
-                yield Unreadable(error, endpoint, self._clock.now())
-            return
-        until, last_slot = next(reversed(told.items()))
+        """The transactions since the last one told, oldest first; all there are where there was none when the stream began."""
+        until, last_slot = next(reversed(told.items()), (None, 0))
         rows: list[SignatureInfo] = []
         before: str | None = None
         for _ in range(_BACKFILL_PAGES):
@@ -236,7 +245,12 @@ class SolanaStreams:
             except ProbekitError as error:
                 yield Unreadable(error, endpoint, self._clock.now())
                 return
-            readable = [row for row in page if not isinstance(row, DecodeError)]
+            readable: list[SignatureInfo] = []
+            for row in page:
+                if isinstance(row, DecodeError):
+                    yield Unreadable(row, endpoint, self._clock.now())
+                else:
+                    readable.append(row)
             rows += readable
             if len(page) < 1000 or not readable:
                 break

@@ -130,6 +130,14 @@ async def test_a_slot_that_does_not_decode_is_told_and_harms_nothing(rig: Rig) -
 
 async def test_an_account_is_read_first_and_after_each_reconnect(rig: Rig) -> None:
     rig.cluster.add(account(KEY, b"one"))
+    asked: list[Any] = []
+    answer = rig.cluster.methods["getAccountInfo"]
+
+    def remembered(params: list[Any]) -> Any:
+        asked.append(params)
+        return answer(params)
+
+    rig.cluster.methods["getAccountInfo"] = remembered
     async with rig.running(rig.streams.account(KEY)):
         rig.account("a", 105, b"two")
         await rig.clock.settle()
@@ -139,6 +147,7 @@ async def test_an_account_is_read_first_and_after_each_reconnect(rig: Rig) -> No
         rig.account("b", 119, b"late")
         rig.account("b", 121, b"four")
         await rig.clock.settle()
+    assert [params[1].get("minContextSlot") for params in asked] == [None, 105]
     told = [(item.value.data, item.value.slot, item.backfilled) for item in rig.values()]
     assert told == [(b"one", 100, True), (b"two", 105, False), (b"three", 120, True), (b"four", 121, False)]
 
@@ -201,6 +210,33 @@ async def test_what_is_missed_before_the_first_transaction_is_fetched_too(rig: R
     async with rig.running(rig.streams.logs(KEY)):
         await rig.lose("a")
     assert [(item.value.signature, item.backfilled) for item in rig.values()] == [(signature(2), True)]
+
+
+async def test_what_is_missed_of_an_address_that_had_no_transaction_is_fetched(rig: Rig) -> None:
+    pages: dict[int, list[Any]] = {1: [], 1000: [row(3, 103), row(2, 102)]}
+    rig.cluster.methods["getSignaturesForAddress"] = lambda params: pages[params[1]["limit"]]
+    async with rig.running(rig.streams.logs(KEY)):
+        await rig.lose("a")
+    assert [(item.value.signature, item.backfilled) for item in rig.values()] == [(signature(2), True), (signature(3), True)]
+
+
+async def test_a_missed_transaction_that_does_not_read_is_told_beside_its_neighbours(rig: Rig) -> None:
+    pages: dict[int, list[Any]] = {1: [row(0, 90)], 1000: [row(3, 103), {"signature": 7}, row(2, 102)]}
+    rig.cluster.methods["getSignaturesForAddress"] = lambda params: pages[params[1]["limit"]]
+    async with rig.running(rig.streams.logs(KEY)):
+        await rig.lose("a")
+    bad, *good = rig.values()
+    assert (type(bad), type(bad.error)) == (Unreadable, errors.DecodeError)
+    assert [item.value.signature for item in good] == [signature(2), signature(3)]
+
+
+async def test_a_beginning_that_could_not_be_read_is_looked_for_again(rig: Rig) -> None:
+    answers: list[Any] = [errors.RpcError("no", code=-32000), [row(0, 90)]]
+    rig.cluster.methods["getSignaturesForAddress"] = lambda _: answers.pop(0)
+    async with rig.running(rig.streams.logs(KEY)):
+        await rig.lose("a")
+    assert [type(item) for item in rig.values()] == [Unreadable]
+    assert not answers
 
 
 async def test_transactions_that_cannot_be_fetched_are_told(rig: Rig) -> None:
