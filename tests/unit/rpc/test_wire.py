@@ -243,6 +243,12 @@ def test_an_id_may_have_lost_its_type(shape: str) -> None:
         (-32018, "no node is currently not healthy to serve traffic", None, "elsewhere", None),
         (-32019, "block is out of range", None, "elsewhere", None),
         (-32046, "Cannot fulfill request", None, "elsewhere", None),
+        # A range that ends ahead of the node: geth, Nethermind, reth, load balancers; nothing of it is too large.
+        (-32602, "block range extends beyond current head block: requested 50, head 48", None, "elsewhere", None),
+        (-32602, "One of the blocks specified in filter (fromBlock) cannot be found.", None, "elsewhere", None),
+        (-32602, "invalid block range params", None, "elsewhere", None),
+        (-32000, "request beyond head block: requested 50, head 48", None, "elsewhere", None),
+        (-32000, "block 50 is beyond the latest block 48 of this node, retry later", None, "elsewhere", None),
         (0, "invalid project id", None, "elsewhere", None),
         (-32000, "insufficient funds for gas * price + value", None, "answer", None),
         (-32003, "transaction rejected", None, "answer", None),
