@@ -14,6 +14,7 @@ from probekit import errors
 from probekit.errors import DecodeError, Missing, ProbekitError
 from probekit.model.evm import Address
 from probekit.model.pubkey import Pubkey
+from probekit.transports.rpc.family import EVM
 from probekit.transports.rpc.faults import error_of
 from probekit.transports.rpc.wire import Call, decode, encode
 from tests.support.mutation import mutations
@@ -270,3 +271,9 @@ def test_words_of_providers(code: int, message: str, data: Any, kind: str, wait_
 def test_a_failed_preflight_is_the_answer_whatever_its_log_says() -> None:
     message = "Transaction simulation failed: Program log: connection timed out, try again"
     assert type(error_of(-32002, message, None, method="sendTransaction")) is errors.RpcError
+
+
+@pytest.mark.parametrize("answer", ["0x", "0x1_0", "0x\u0663", "0x+5", " 0x5", "5", 5, True, None, "0x" + "f" * 65])
+def test_a_chain_id_that_is_none(answer: Any) -> None:
+    with pytest.raises(DecodeError):
+        EVM.identity(answer)

@@ -12,6 +12,8 @@ import msgspec
 from probekit.errors import DecodeError, NotServed
 from probekit.transports.rpc.wire import Call, Outcome
 
+_QUANTITY: Final = re.compile(r"0[xX][0-9a-fA-F]{1,64}")
+
 
 @dataclass(frozen=True, slots=True)
 class ChainFamily:
@@ -57,11 +59,9 @@ def result_of(raw: msgspec.Raw) -> Any:
 
 def quantity(value: Any) -> int:
     """A hex quantity of Ethereum's JSON-RPC. Raises ``DecodeError``."""
-    if isinstance(value, str) and value[:2] in ("0x", "0X") and len(value) <= 66:
-        try:
-            return int(value, 16)
-        except ValueError:
-            pass
+    # int alone would read underscores, and digits of any script.
+    if isinstance(value, str) and _QUANTITY.fullmatch(value) is not None:
+        return int(value, 16)
     raise DecodeError(f"{str(value)[:80]!r} is not a hex quantity", raw=str(value)[:200])
 
 
