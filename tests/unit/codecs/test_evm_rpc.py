@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+import rlp
 from eth_account import Account
 from eth_utils.address import to_checksum_address
 from hypothesis import given
@@ -143,6 +144,16 @@ def test_a_transaction_of_every_chain_and_one_that_makes_a_contract() -> None:
     raw = bytes(Account.sign_transaction(fields, KEY).raw_transaction)
     said = codec.decode_signed_transaction(raw)
     assert (said.chain_id, said.to, said.most) == (None, None, 45)
+
+
+@pytest.mark.parametrize("size", [1, 19, 21])
+def test_a_recipient_that_is_no_address(size: int) -> None:
+    raw = b"\x02" + rlp.encode(
+        [b"\x05", b"", b"\x02", b"\x1e", b"\x52\x08", bytes([7]) * size, b"\x4d", b"", [], b"", b"\1", b"\1"]
+    )
+    with pytest.raises(DecodeError, match=f"a recipient of {size} bytes") as caught:
+        codec.decode_signed_transaction(raw)
+    assert caught.value.raw == raw
 
 
 @given(st.binary(max_size=300))
