@@ -12,8 +12,6 @@ import msgspec
 from probekit.errors import DecodeError, NotServed
 from probekit.transports.rpc.wire import Call, Outcome
 
-_QUANTITY: Final = re.compile(r"0[xX][0-9a-fA-F]{1,64}")
-
 
 @dataclass(frozen=True, slots=True)
 class ChainFamily:
@@ -60,8 +58,11 @@ def result_of(raw: msgspec.Raw) -> Any:
 def quantity(value: Any) -> int:
     """A hex quantity of Ethereum's JSON-RPC. Raises ``DecodeError``."""
     # int alone would read underscores, and digits of any script.
-    if isinstance(value, str) and _QUANTITY.fullmatch(value) is not None:
-        return int(value, 16)
+    if isinstance(value, str) and value[:2] in ("0x", "0X") and len(value) <= 66 and value.isascii() and value.isalnum():
+        try:
+            return int(value, 16)
+        except ValueError:
+            pass
     raise DecodeError(f"{str(value)[:80]!r} is not a hex quantity", raw=str(value)[:200])
 
 
