@@ -13,14 +13,13 @@ from collections.abc import Callable, Coroutine, Mapping, Sequence
 from typing import Any, Concatenate, Final, ParamSpec, Self, TypeVar, cast
 
 from probekit.clients.evm import BlockTag, EvmClient
-from probekit.clock import within
 from probekit.codecs.evm import entropy as codec
 from probekit.codecs.evm import entropy_events, multicall, registry
 from probekit.codecs.evm.contract import ContractCall, Event, PreparedCall
 from probekit.codecs.evm.pyth import sorted_out
 from probekit.codecs.evm.registry import ContractKind, DeployedContract
 from probekit.codecs.evm.reverts import decode_revert
-from probekit.errors import DeadlineExceeded, DecodeError, NotFound, ProbekitError, Reverted
+from probekit.errors import DecodeError, NotFound, ProbekitError, Reverted
 from probekit.model.entropy import (
     CallbackStatus,
     CauseKind,
@@ -38,7 +37,6 @@ from probekit.model.entropy_events import Counted, EntropyEvent, EntropyRequeste
 from probekit.model.evm import Address, Block
 from probekit.model.pyth_evm import Absence, EntropyError
 from probekit.model.pyth_evm_events import Logged
-from probekit.units import to_ns
 
 __all__ = ["EntropyClient"]
 
@@ -56,12 +54,8 @@ def _one_deadline(
 
     @functools.wraps(method)
     async def bounded(self: EntropyClient, /, *args: P.args, **kwargs: P.kwargs) -> T:
-        pool = self.evm.pool
-        due_ns = pool.clock.monotonic_ns() + to_ns(pool.policy.timeout)
-        try:
-            return await within(pool.clock, due_ns, method(self, *args, **kwargs))
-        except TimeoutError:
-            raise DeadlineExceeded(f"{pool.chain}: {self.address} was not read in time") from None
+        with self.evm.pool.one_deadline():
+            return await method(self, *args, **kwargs)
 
     return bounded
 

@@ -357,9 +357,7 @@ class EvmClient:
         answer is above the pool's limit, is halved as often as it takes, all within ``timeout``. An event that does not decode
         is its own error.
         """
-        query: dict[str, Any] = {"topics": [_topic(topic) for topic in topics]}
-        if address is not None:
-            query["address"] = Address(address) if isinstance(address, str) else [Address(one) for one in address]
+        query = codec.log_filter(address, topics)
         found: list[Log | DecodeError] = []
         first, size = from_block, to_block - from_block + 1
         with self.pool.one_deadline(timeout):
@@ -425,11 +423,3 @@ def _tag(at: BlockTag) -> str:
     if at < 0:
         raise ValueError(f"no block has the number {at}")
     return hex(at)
-
-
-def _topic(topic: bytes | Sequence[bytes] | None) -> Any:
-    if topic is None:
-        return None
-    if isinstance(topic, bytes):
-        return "0x" + topic.hex()
-    return ["0x" + one.hex() for one in topic]
