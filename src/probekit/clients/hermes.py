@@ -37,6 +37,8 @@ T = TypeVar("T")
 _MAX_URL_BYTES: Final = 7_500
 """Below the 8 KiB that proxies in front of a service commonly allow."""
 _ID_QUERY_BYTES: Final = len("&ids%5B%5D=") + 64
+_FEEDS: Final = "/v2/price_feeds"
+_LATEST: Final = "/v2/updates/price/latest"
 _ISOLATION_ROUNDS: Final = 32
 _CONCURRENT: Final = 4
 _SYMBOLS_FOR: Final = timedelta(minutes=10)
@@ -124,7 +126,7 @@ class HermesClient:
 
         Hundreds of ids are split over several requests. Raises ``ValueError`` for an id that is none.
         """
-        return await self._prices("/v2/updates/price/latest", ids)
+        return await self._prices(_LATEST, ids, self._due_ns())
 
     async def at(self, publish_time: Instant, ids: Iterable[str]) -> Batch:
         """Each feed's first stored update published at or after ``publish_time`` (in whole seconds, rounded up).
@@ -132,18 +134,20 @@ class HermesClient:
         Raises ``NotFound`` when the service has nothing at that time. Check ``prev_publish_time`` to know that it is the
         first.
         """
-        return await self._prices(f"/v2/updates/price/{-(-publish_time.ns // NS_PER_S)}", ids)
+        return await self._prices(f"/v2/updates/price/{-(-publish_time.ns // NS_PER_S)}", ids, self._due_ns())
 
     async def price(self, symbol: str) -> PriceUpdate:
         """The newest update of a feed by its symbol (``Crypto.BTC/USD``): look-up in the cached symbol table, then latest.
 
-        Raises ``NotFound`` with the nearest symbols when there is none, or the feed's own error.
+        Both share one ``timeout``. Raises ``NotFound`` with the nearest symbols when there is none, or the feed's own error.
         """
-        feed = (await self.symbols()).get(symbol)
+        deadline_ns = self._due_ns()
+        await self._feed_table(deadline_ns)
+        feed = self._symbols.get(symbol)
         if feed is None:
             near = difflib.get_close_matches(symbol, self._symbols, n=3)
             raise NotFound(f"no feed has the symbol {symbol!r}; nearest: {', '.join(near) or 'none'}", subject=symbol)
-        return (await self.latest([feed.id]))[feed.id]
+        return (await self._prices(_LATEST, [feed.id], deadline_ns))[feed.id]
 
     async def stake_caps(self) -> tuple[StakeCap, ...]:
         """The latest publisher stake caps; publishers in base58."""
@@ -156,7 +160,7 @@ class HermesClient:
         """Feeds with their attributes and market hours; ``query`` is a part of the symbol, in any case."""
         given = {"query": query, "asset_type": asset_type}
         parameters = urlencode({name: value for name, value in given.items() if value is not None})
-        response = await self._get("/v2/price_feeds" + (f"?{parameters}" if parameters else ""))
+        response = await self._get(_FEEDS + (f"?{parameters}" if parameters else ""))
         return codec.decode_feeds(response.body)
 
     async def symbols(self) -> dict[str, Feed]:
@@ -167,14 +171,18 @@ class HermesClient:
         await self._feed_table()
         return self._symbols
 
-    async def _feed_table(self) -> tuple[Feed, ...]:
-        """All feeds, cached; read once, however many want them at the same time."""
+    async def _feed_table(self, deadline_ns: int | None = None) -> tuple[Feed, ...]:
+        """All feeds, cached; read once, however many want them at the same time. With a deadline that is for more than this, a
+        table that is to be refreshed takes half of what is left: the last good one will do.
+        """
         async with self._reading:
             cached, now_ns = self._table, self._clock.monotonic_ns()
             if cached is not None and now_ns - cached[0] < to_ns(_SYMBOLS_FOR):
                 return cached[1]
+            if deadline_ns is not None and cached is not None:
+                deadline_ns -= (deadline_ns - now_ns) // 2
             try:
-                feeds = await self.feeds()
+                feeds = codec.decode_feeds((await self._get(_FEEDS, deadline_ns)).body)
             except ProbekitError:
                 if cached is None:
                     raise
@@ -221,9 +229,8 @@ class HermesClient:
 
     # -- the wire ------------------------------------------------------------------------------------------------------------
 
-    async def _prices(self, path: str, ids: Iterable[str]) -> Batch:
+    async def _prices(self, path: str, ids: Iterable[str], deadline_ns: int) -> Batch:
         wanted = _unique(ids)
-        deadline_ns = self._clock.monotonic_ns() + self._timeout_ns
         errors: dict[FeedId, ProbekitError] = {}
         asked = [one for one in wanted if not self._known_refused(one, errors)]
         parts = self._parts(asked, path)
@@ -304,9 +311,11 @@ class HermesClient:
         return Request("GET", self._base + path, headers, deadline_ns=deadline_ns, stream=stream, limits=self._limits)
 
     async def _get(self, path: str, deadline_ns: int | None = None, *, through: Transport | None = None) -> Response:
-        if deadline_ns is None:
-            deadline_ns = self._clock.monotonic_ns() + self._timeout_ns
-        return await (through or self._transport).send(self._request(path, deadline_ns))
+        due_ns = self._due_ns() if deadline_ns is None else deadline_ns
+        return await (through or self._transport).send(self._request(path, due_ns))
+
+    def _due_ns(self) -> int:
+        return self._clock.monotonic_ns() + self._timeout_ns
 
 
 def _unique(ids: Iterable[str]) -> list[FeedId]:

@@ -27,6 +27,7 @@ from probekit.dev.server import serve_in_thread
 from probekit.dev.transport import SandboxTransport
 from probekit.errors import (
     ConnectError,
+    DeadlineExceeded,
     DecodeError,
     Missing,
     NotEntitled,
@@ -282,6 +283,27 @@ async def test_symbols_are_looked_up_cached_and_kept() -> None:
     fresh.sandbox.inject(faults.ServerError(500, everywhere=True))
     with pytest.raises(ServerError):
         await fresh.hermes.symbols()
+
+
+async def test_a_table_that_cannot_be_had_anew_leaves_time_for_the_price() -> None:
+    clock, hanging = FakeClock(), False
+
+    async def answer(request: Request) -> Response:
+        if "price_feeds" not in request.url:
+            return reply(200, encode_prices([update()], []), clock=clock)
+        if hanging:
+            assert request.deadline_ns is not None
+            await clock.sleep_until_ns(request.deadline_ns)
+            raise DeadlineExceeded("no answer", phase="first_byte")
+        return reply(200, encode_feeds([Feed(FeedId(ID), "A", attributes={"symbol": "A"})]), clock=clock)
+
+    hermes = HermesClient(URL, transport=ReplyTransport(answer), clock=clock, retry=NO_RETRY)
+    assert (await hermes.price("A")).feed_id == ID
+    await clock.advance(timedelta(minutes=11))
+    hanging = True
+    again = asyncio.ensure_future(hermes.price("A"))
+    await clock.advance(timedelta(seconds=6))
+    assert (await again).feed_id == ID
 
 
 async def test_two_feeds_of_one_symbol_the_first_wins() -> None:
