@@ -7,13 +7,13 @@ from __future__ import annotations
 
 import asyncio
 import difflib
-from collections.abc import Coroutine, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import cached_property
-from typing import Any, Final, Self, TypeVar
+from typing import Final, Self, TypeVar
 
-from probekit.clock import SYSTEM_CLOCK, Clock, reap, within
+from probekit.clock import SYSTEM_CLOCK, Clock, together, within
 from probekit.codecs.exchanges import MARKETS, VENUES, Market, Query, Refusal, RefusalKind, Tick, Venue, choose
 from probekit.errors import (
     DeadlineExceeded,
@@ -149,7 +149,7 @@ class ExchangesClient:
         self._refuse_unknown(wanted)
         deadline_ns = self._clock.monotonic_ns() + self._timeout_ns
         chosen = {venue.name: self._chosen(venue.name, wanted, stand_ins) for venue in self._venues}
-        answers = await _all([self._ask(venue, chosen[venue.name], deadline_ns) for venue in self._venues])
+        answers = await together([self._ask(venue, chosen[venue.name], deadline_ns) for venue in self._venues])
         return ReferenceReads(wanted, {venue.name: answer for venue, answer in zip(self._venues, answers, strict=True)})
 
     # -- one exchange --------------------------------------------------------------------------------------------------------
@@ -161,7 +161,7 @@ class ExchangesClient:
         gate = asyncio.Semaphore(venue.at_once)
         queries = venue.queries(tuple(dict.fromkeys(market.name for market in markets.values())))
         found: dict[str, _Seen] = {}
-        for seen in await _all([self._query(venue, query, deadline_ns, gate) for query in queries]):
+        for seen in await together([self._query(venue, query, deadline_ns, gate) for query in queries]):
             found |= seen
         return {symbol: _priced(venue, market, found[market.name]) for symbol, market in markets.items()}
 
@@ -274,12 +274,3 @@ def _refused(
     if status in _REFUSED_HERE:
         return Unauthorized(message, status=status, body=body, url=url, elapsed_ns=elapsed_ns)
     return StatusError(message, status=status, body=body, url=url, elapsed_ns=elapsed_ns)
-
-
-async def _all(work: Sequence[Coroutine[Any, Any, T]]) -> list[T]:
-    """Run all at once. What is left of them when this ends for another reason is ended as well."""
-    tasks = [asyncio.ensure_future(one) for one in work]
-    try:
-        return list(await asyncio.gather(*tasks))
-    finally:
-        await reap(*tasks)

@@ -8,16 +8,16 @@ from __future__ import annotations
 
 import asyncio
 import difflib
-from collections.abc import Coroutine, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from datetime import timedelta
-from typing import Any, Final, Self, TypeVar
+from typing import Final, Self, TypeVar
 from urllib.parse import urlencode
 
 import msgspec
 
 from probekit.clients.batch import Batch
 from probekit.clients.stream import HermesStream, StreamChange
-from probekit.clock import SYSTEM_CLOCK, Clock
+from probekit.clock import SYSTEM_CLOCK, Clock, together
 from probekit.codecs import hermes as codec
 from probekit.codecs.hermes import Encoding, PriceAnswer
 from probekit.errors import NotEntitled, NotFound, ProbekitError, ServerError, StatusError, Unauthorized
@@ -235,7 +235,9 @@ class HermesClient:
         asked = [one for one in wanted if not self._known_refused(one, errors)]
         parts = self._parts(asked, path)
         gate = asyncio.Semaphore(_CONCURRENT)
-        answers = [one for one in await _all(self._isolating(path, part, errors, deadline_ns, gate) for part in parts) if one]
+        answers = [
+            one for one in await together(self._isolating(path, part, errors, deadline_ns, gate) for part in parts) if one
+        ]
         batch = Batch(wanted, answers, errors, received_at=self._clock.now())
         return batch if self._verify is None else batch.verified(self._verify, at=self._clock.now())
 
@@ -321,14 +323,3 @@ class HermesClient:
 def _unique(ids: Iterable[str]) -> list[FeedId]:
     """Ids in order, each once. Raises ``ValueError``."""
     return list(dict.fromkeys(FeedId(one) for one in ids))
-
-
-async def _all(work: Iterable[Coroutine[Any, Any, T]]) -> list[T]:
-    """Run all at once; the first error cancels the rest and is raised as itself, not as a group."""
-    tasks = [asyncio.ensure_future(one) for one in work]
-    try:
-        return list(await asyncio.gather(*tasks))
-    finally:
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
