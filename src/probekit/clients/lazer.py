@@ -135,9 +135,16 @@ class LazerClient:
         return await self._prices("/v1/price", feeds, properties, formats, channel, parsed, timestamp_us)
 
     async def reduced(self, update: LazerUpdate, feeds: Iterable[int]) -> LazerUpdate:
-        """An update with some of its feeds only, signed anew by the router. Raises ``ValueError`` for one with broken parts."""
+        """An update with some of its feeds only, in the same forms, signed anew by the router.
+
+        Raises ``ValueError`` for one with broken parts, ``DecodeError`` for an answer in none of its forms.
+        """
         body = {"payload": write_update(update), "priceFeedIds": list(dict.fromkeys(feeds))}
-        return decode_update(await self._post(self._router, self.routers[0], "/v1/reduce_price", body))
+        answer = await self._post(self._router, self.routers[0], "/v1/reduce_price", body)
+        found = decode_update(answer)
+        if not (found.binary.keys() & update.binary.keys() or (found.parsed is not None and update.parsed is not None)):
+            raise DecodeError("a reduced update has none of the forms of the one it is of", raw=answer)
+        return found
 
     def stream(
         self,
