@@ -11,8 +11,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import cached_property
-from typing import Final, Self, TypeVar
+from typing import Final, TypeVar
 
+from probekit.clients.over_http import OverHttp
 from probekit.clock import SYSTEM_CLOCK, Clock, together, within
 from probekit.codecs.exchanges import MARKETS, VENUES, Market, Query, Refusal, RefusalKind, Tick, Venue, choose
 from probekit.errors import (
@@ -32,7 +33,7 @@ from probekit.secret import Secret, redact
 from probekit.transports.base import Engine, HeaderValue, Limits, Observer, Request, Response, Transport
 from probekit.transports.recording import Recording
 from probekit.transports.status import retry_after_ns
-from probekit.units import Instant, format_ns, to_ns
+from probekit.units import Instant, format_ns
 
 __all__ = ["ExchangesClient", "ReferenceReads"]
 
@@ -82,7 +83,7 @@ class ReferenceReads:
         return found
 
 
-class ExchangesClient:
+class ExchangesClient(OverHttp):
     """A client of several exchanges. ``timeout`` bounds a whole read; an exchange that is late then has that as its error.
 
     ``markets`` say what stands for which symbol. ``base_urls`` replace an exchange's own by name: a mirror, or CoinGecko's for
@@ -115,27 +116,11 @@ class ExchangesClient:
         self._base = {one.name: one.base_url for one in self._venues} | {
             name: url.rstrip("/") for name, url in (base_urls or {}).items()
         }
+        super().__init__(transport=transport, timeout=timeout, clock=clock, limits=limits)
         self._key = coingecko_key
-        self._timeout_ns = to_ns(timeout)
-        self._clock = clock
-        self._limits = limits
-        self._owned: Engine | None = None
-        if transport is None:
-            from probekit.transports.httpx import HttpxTransport
-
-            transport = self._owned = HttpxTransport(clock=clock)
-        self._transport: Transport = transport if observer is None else Recording(transport, observer=observer, clock=clock)
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(self, *_: object) -> None:
-        await self.aclose()
-
-    async def aclose(self) -> None:
-        """Close connections made by this client; a caller's transport is left open."""
-        if self._owned is not None:
-            await self._owned.aclose()
+        self._transport: Transport = (
+            self._engine if observer is None else Recording(self._engine, observer=observer, clock=clock)
+        )
 
     async def prices(self, symbols: Iterable[str], *, stand_ins: Sequence[str] = ()) -> ReferenceReads:
         """Prices of Pyth's symbols (``Crypto.BTC/USD``), each exchange's own.
@@ -147,7 +132,7 @@ class ExchangesClient:
         """
         wanted = tuple(dict.fromkeys(symbols))
         self._refuse_unknown(wanted)
-        deadline_ns = self._clock.monotonic_ns() + self._timeout_ns
+        deadline_ns = self._due_ns()
         chosen = {venue.name: self._chosen(venue.name, wanted, stand_ins) for venue in self._venues}
         answers = await together([self._ask(venue, chosen[venue.name], deadline_ns) for venue in self._venues])
         return ReferenceReads(wanted, {venue.name: answer for venue, answer in zip(self._venues, answers, strict=True)})

@@ -10,12 +10,13 @@ import asyncio
 import difflib
 from collections.abc import Iterable, Sequence
 from datetime import timedelta
-from typing import Final, Self, TypeVar
+from typing import Final, TypeVar
 from urllib.parse import urlencode
 
 import msgspec
 
 from probekit.clients.batch import Batch
+from probekit.clients.over_http import OverHttp, bearer, several
 from probekit.clients.stream import HermesStream, StreamChange
 from probekit.clock import SYSTEM_CLOCK, Clock, together
 from probekit.codecs import hermes as codec
@@ -52,7 +53,7 @@ class Readiness(msgspec.Struct, frozen=True):
     fields: codec.ReadinessFields | None = None
 
 
-class HermesClient:
+class HermesClient(OverHttp):
     """A client of one Hermes service at one or several endpoints.
 
     ``endpoints`` are base URLs, asked in order when one fails. ``api_key`` goes into the Authorization header. ``verify`` is a
@@ -80,44 +81,22 @@ class HermesClient:
         limits: Limits | None = None,
         refused_for: timedelta = timedelta(minutes=10),
     ) -> None:
-        self.endpoints = (endpoints,) if isinstance(endpoints, str) else tuple(endpoints)
-        if not self.endpoints:
-            raise ValueError("a client needs at least one endpoint")
+        self.endpoints = several(endpoints)
+        super().__init__(transport=transport, timeout=timeout, clock=clock, limits=limits)
         self._base = self.endpoints[0].rstrip("/")
         self._verify = verify
-        self._timeout_ns = to_ns(timeout)
         self._refused_for_ns = to_ns(refused_for)
         self._encoding: Encoding = encoding
-        self._clock = clock
-        self._limits = limits or Limits()
-        self._owned: Engine | None = None
-        if transport is None:
-            from probekit.transports.httpx import HttpxTransport
-
-            transport = self._owned = HttpxTransport(clock=clock)
         self._transport = build(
-            transport, clock=clock, observer=observer, retry=retry or RetryPolicy(), endpoints=self.endpoints
+            self._engine, clock=clock, observer=observer, retry=retry or RetryPolicy(), endpoints=self.endpoints
         )
         # For questions that 503 answers: asking again would only wait, and spend what retries there are for prices.
-        self._once = build(transport, clock=clock, observer=observer, endpoints=self.endpoints)
-        self._headers: tuple[tuple[str, HeaderValue], ...] = (("accept", "application/json"),)
-        if api_key is not None:
-            self._headers += (("authorization", Secret(f"Bearer {api_key.reveal()}", origin=api_key.origin)),)
+        self._once = build(self._engine, clock=clock, observer=observer, endpoints=self.endpoints)
+        self._headers: tuple[tuple[str, HeaderValue], ...] = (("accept", "application/json"), *bearer(api_key))
         self._refused: dict[FeedId, tuple[int, NotEntitled]] = {}
         self._table: tuple[int, tuple[Feed, ...]] | None = None
         self._symbols: dict[str, Feed] = {}
         self._reading = asyncio.Lock()
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(self, *_: object) -> None:
-        await self.aclose()
-
-    async def aclose(self) -> None:
-        """Close connections made by this client; a caller's transport is left open."""
-        if self._owned is not None:
-            await self._owned.aclose()
 
     # -- prices --------------------------------------------------------------------------------------------------------------
 
@@ -315,9 +294,6 @@ class HermesClient:
     async def _get(self, path: str, deadline_ns: int | None = None, *, through: Transport | None = None) -> Response:
         due_ns = self._due_ns() if deadline_ns is None else deadline_ns
         return await (through or self._transport).send(self._request(path, due_ns))
-
-    def _due_ns(self) -> int:
-        return self._clock.monotonic_ns() + self._timeout_ns
 
 
 def _unique(ids: Iterable[str]) -> list[FeedId]:

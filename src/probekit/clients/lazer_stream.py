@@ -25,6 +25,7 @@ from probekit.clients.lazer_events import (
     LazerTick,
 )
 from probekit.clients.lazer_merge import EndpointStats, Merge
+from probekit.clients.over_http import bearer
 from probekit.clock import SYSTEM_CLOCK, Clock, reap, within
 from probekit.codecs.lazer import messages
 from probekit.codecs.lazer.messages import IgnoredFeeds, PriceRequest, ServiceError, Subscribed, SubscriptionRefused
@@ -41,7 +42,6 @@ from probekit.errors import (
 )
 from probekit.model.lazer import Channel, LazerUpdate, UpdateFormat, VerifiedPayload
 from probekit.secret import Secret, redact_url
-from probekit.transports.base import HeaderValue
 from probekit.transports.queue import BoundedQueue
 from probekit.transports.socket import Connector, Socket
 from probekit.trust.lazer import LazerSigners, require_ed25519, verify_update
@@ -306,13 +306,6 @@ class _Connection:
         if not self._told_ns:
             raise error
         self._stream._queue.put(LazerRejected(self._endpoint, at, error, number))
-
-
-def bearer(api_key: Secret | None) -> tuple[tuple[str, HeaderValue], ...]:
-    """The Authorization header of a key; none without one."""
-    if api_key is None:
-        return ()
-    return (("authorization", Secret(f"Bearer {api_key.reveal()}", origin=api_key.origin)),)
 
 
 def _refusal(text: str) -> ProbekitError:
