@@ -29,7 +29,7 @@ from probekit.errors import (
 )
 from probekit.model import Comparison
 from probekit.model.reference_price import ReferencePrice
-from probekit.secret import Secret, redact
+from probekit.secret import Secret, excerpt
 from probekit.transports.base import Engine, HeaderValue, Limits, Observer, Request, Response, Transport
 from probekit.transports.recording import Recording
 from probekit.transports.status import retry_after_ns
@@ -245,7 +245,7 @@ def _refused(
 ) -> ProbekitError:
     """The error of an answer that is none, by what its body says and by its status."""
     status, kind = response.status, None if refusal is None else refusal.kind
-    body = redact(response.body[:_EXCERPT].decode("utf-8", "replace"))
+    body = excerpt(response.body, _EXCERPT)
     words = refusal.text if refusal is not None else " ".join(body.split())[:200]
     message = f"{venue.name} answered {status}" + (f": {words}" if words else "")
     url, elapsed_ns = request.shown_url, response.elapsed_ns

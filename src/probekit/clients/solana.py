@@ -393,7 +393,7 @@ class SolanaClient:
             if len(rows) < page:
                 return
             if not readable:
-                raise DecodeError(f"no signature of {address} on a page of {len(rows)} reads", raw=str(rows[-1])[:200])
+                raise DecodeError(f"no signature of {address} on a page of {len(rows)} reads", raw=str(rows[-1]))
             before = readable[-1].signature
 
     # -- the wire ------------------------------------------------------------------------------------------------------------

@@ -22,6 +22,7 @@ from probekit.errors import (
     StatusError,
     StreamClosed,
 )
+from probekit.secret import cut
 from probekit.transports.base import Request, Response, Transport
 from probekit.transports.queue import BoundedQueue
 from probekit.units import NS_PER_S, Instant, format_ns, to_ns
@@ -164,7 +165,7 @@ class EventStream:
         try:
             kind = response.header("content-type") or ""
             if not kind.lower().startswith("text/event-stream") or response.chunks is None:
-                text = f"{response.url} answered {kind[:80] or 'no content type'}, not an event stream"
+                text = f"{response.url} answered {cut(kind, 80) or 'no content type'}, not an event stream"
                 raise ProtocolError(text, url=response.url)
             self._queue.put(Opened(clock.now(), response))
             self._last_byte_ns = clock.monotonic_ns()

@@ -10,6 +10,7 @@ from typing import Any, Final
 import msgspec
 
 from probekit.errors import DecodeError, NotServed
+from probekit.secret import cut
 from probekit.transports.rpc.wire import Call, Outcome
 
 
@@ -63,19 +64,19 @@ def quantity(value: Any) -> int:
             return int(value, 16)
         except ValueError:
             pass
-    raise DecodeError(f"{str(value)[:80]!r} is not a hex quantity", raw=str(value)[:200])
+    raise DecodeError(f"{cut(str(value), 80)!r} is not a hex quantity", raw=str(value))
 
 
 def _slot(value: Any) -> int:
     if isinstance(value, int) and not isinstance(value, bool) and value >= 0:
         return value
-    raise DecodeError(f"{str(value)[:80]!r} is not a slot", raw=str(value)[:200])
+    raise DecodeError(f"{cut(str(value), 80)!r} is not a slot", raw=str(value))
 
 
 def _genesis(value: Any) -> str:
     if isinstance(value, str) and 32 <= len(value) <= 44:
         return value
-    raise DecodeError(f"{str(value)[:80]!r} is not a genesis hash", raw=str(value)[:200])
+    raise DecodeError(f"{cut(str(value), 80)!r} is not a genesis hash", raw=str(value))
 
 
 def _evm_sync(outcome: Outcome) -> str:

@@ -22,6 +22,7 @@ from probekit.errors import (
     RpcRateLimited,
     StatusError,
 )
+from probekit.secret import cut
 from probekit.units import NS_PER_S
 
 _RATE: Final = re.compile(
@@ -81,11 +82,11 @@ _EVM_NOT_SERVED: Final = frozenset((-32001, -32014))
 
 
 def error_of(code: int, message: str, data: Any, *, method: str) -> RpcError:
-    """The error of a JSON-RPC error object. ``message`` is kept, cut at 300 characters; ``data`` as it came.
+    """The error of a JSON-RPC error object. ``message`` is kept, cut at 300 characters; ``data`` whole.
 
     ``code`` is 0 where there was none: then a gateway spoke and not a node, and another endpoint may be asked.
     """
-    words = " ".join(message.split())[:300] or "no message"
+    words = cut(" ".join(message.split()), 300) or "no message"
     about: dict[str, Any] = {"code": code, "data": data, "method": method}
     shown = f"{method}: {words} (code {code})"
     # The words that a provider puts into data explain the code as well as the message does.

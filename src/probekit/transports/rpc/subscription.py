@@ -19,6 +19,7 @@ import msgspec
 
 from probekit.clock import Clock, reap, within
 from probekit.errors import DeadlineExceeded, DecodeError, ProbekitError, StreamClosed, WrongChain
+from probekit.secret import cut
 from probekit.transports.queue import BoundedQueue
 from probekit.transports.rpc.endpoint import Endpoint
 from probekit.transports.rpc.family import ChainFamily, result_of
@@ -272,13 +273,13 @@ class SubscriptionFeed:
                 raise error_of(fault.code, fault.message or "", fault.data, method=calls[message.id].method)
             answers[message.id] = result_of(message.result)
             if first and message.id == 0 and (found := self._family.identity(answers[0])) != self._identity:
-                text = f"{endpoint.label} serves chain {found[:80]}, expected {self._identity}"
+                text = f"{endpoint.label} serves chain {cut(found, 80)}, expected {self._identity}"
                 raise WrongChain(text, expected=str(self._identity), found=found)
         names: dict[int | str, str] = {}
         for number, subscription in enumerate(self._subscriptions, start=len(first)):
             key = answers[number]
             if not isinstance(key, int | str) or isinstance(key, bool):
-                raise DecodeError(f"{subscription.call.method} answered no subscription id", raw=str(key)[:200])
+                raise DecodeError(f"{subscription.call.method} answered no subscription id", raw=str(key))
             names[key] = subscription.name
         return names
 
