@@ -45,6 +45,7 @@ from probekit.transports.base import Request, Response
 from probekit.transports.retry import NO_RETRY
 from probekit.transports.sse import StreamPolicy
 from probekit.units import NS_PER_S, Instant
+from tests.contract.clients.wire import with_unknown_members
 
 S = timedelta(seconds=1)
 URL = "http://box"
@@ -509,6 +510,18 @@ async def test_a_price_of_a_stream_that_does_not_decode_takes_no_other_with_it()
     assert isinstance(batch, Batch)
     assert list(batch.updates) == [ID]
     assert isinstance(batch.errors[other], DecodeError)
+
+
+async def test_members_of_a_stream_that_nobody_knows_change_nothing() -> None:
+    clock = FakeClock()
+    newer = json.dumps(with_unknown_members(json.loads(encode_prices([update()], [])))).encode()
+    stream = streamed(newer, clock=clock).stream([ID])
+    async with aclosing(stream.events()) as events:
+        await anext(events)
+        batch = await anext(events)
+    assert isinstance(batch, Batch)
+    assert batch[ID].price == update().price
+    assert (dict(batch.errors), stream.undecodable) == ({}, 0)
 
 
 async def test_iterating_a_stream_yields_batches_alone() -> None:
