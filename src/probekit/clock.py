@@ -83,3 +83,13 @@ async def together(work: Iterable[Coroutine[Any, Any, R]]) -> list[R]:
         return list(await asyncio.gather(*tasks))
     finally:
         await reap(*tasks)
+
+
+async def first_of(*work: Coroutine[Any, Any, R]) -> R:
+    """What the first to end returns or raises (of several at once, the one named first); the others are ended before."""
+    tasks = [asyncio.ensure_future(one) for one in work]
+    try:
+        await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        return next(task for task in tasks if task.done()).result()
+    finally:
+        await reap(*tasks)

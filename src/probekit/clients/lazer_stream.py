@@ -26,7 +26,7 @@ from probekit.clients.lazer_events import (
 )
 from probekit.clients.lazer_merge import EndpointStats, Merge
 from probekit.clients.over_http import bearer
-from probekit.clock import SYSTEM_CLOCK, Clock, reap, within
+from probekit.clock import SYSTEM_CLOCK, Clock, first_of, reap, within
 from probekit.codecs.lazer import messages
 from probekit.codecs.lazer.messages import IgnoredFeeds, PriceRequest, ServiceError, Subscribed, SubscriptionRefused
 from probekit.errors import (
@@ -206,12 +206,7 @@ class _Connection:
             self._stats.connections += 1
             stream._queue.put(LazerConnected(self._endpoint, self._clock.now()))
             self._told_ns = dict.fromkeys(range(len(stream._requests)), self._clock.monotonic_ns())
-            reader, watchdog = asyncio.ensure_future(self._read(socket)), asyncio.ensure_future(self._watch())
-            try:
-                await asyncio.wait({reader, watchdog}, return_when=asyncio.FIRST_COMPLETED)
-                (reader if reader.done() else watchdog).result()
-            finally:
-                await reap(reader, watchdog)
+            await first_of(self._read(socket), self._watch())
         finally:
             with contextlib.suppress(ProbekitError, OSError):
                 await socket.aclose()

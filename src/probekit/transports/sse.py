@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Final
 
-from probekit.clock import Clock, reap
+from probekit.clock import Clock, first_of, reap
 from probekit.codecs.sse import DEFAULT_MAX_EVENT_BYTES, SseEvent, SseSplitter
 from probekit.errors import (
     DeadlineExceeded,
@@ -169,15 +169,7 @@ class EventStream:
                 raise ProtocolError(text, url=response.url)
             self._queue.put(Opened(clock.now(), response))
             self._last_byte_ns = clock.monotonic_ns()
-            reader = asyncio.create_task(self._read(response.url, response.chunks), name="event stream reader")
-            watchdog = asyncio.create_task(self._watch(response.url), name="event stream watchdog")
-            try:
-                done, _ = await asyncio.wait({reader, watchdog}, return_when=asyncio.FIRST_COMPLETED)
-                return (reader if reader in done else watchdog).result()
-            finally:
-                reader.cancel()
-                watchdog.cancel()
-                await asyncio.gather(reader, watchdog, return_exceptions=True)
+            return await first_of(self._read(response.url, response.chunks), self._watch(response.url))
         finally:
             await response.aclose()
 

@@ -17,7 +17,7 @@ from typing import Any, Final
 
 import msgspec
 
-from probekit.clock import Clock, reap, within
+from probekit.clock import Clock, first_of, reap, within
 from probekit.errors import DeadlineExceeded, DecodeError, ProbekitError, StreamClosed, WrongChain
 from probekit.secret import cut
 from probekit.transports.queue import BoundedQueue
@@ -242,13 +242,7 @@ class SubscriptionFeed:
             self._told_ns = {subscription.name: now_ns for subscription in self._subscriptions}
             for message in held:
                 self._notice(message, names, endpoint)
-            reader = asyncio.ensure_future(self._read(socket, names, endpoint))
-            watchdog = asyncio.ensure_future(self._watch(endpoint))
-            try:
-                await asyncio.wait({reader, watchdog}, return_when=asyncio.FIRST_COMPLETED)
-                (reader if reader.done() else watchdog).result()
-            finally:
-                await reap(reader, watchdog)
+            await first_of(self._read(socket, names, endpoint), self._watch(endpoint))
         finally:
             with contextlib.suppress(ProbekitError, OSError):
                 await socket.aclose()
