@@ -15,7 +15,7 @@ from datetime import timedelta
 from typing import Final, TypeVar
 from urllib.parse import urlencode
 
-from probekit.clients.batch import Batch
+from probekit.clients.batch import Batch, unique
 from probekit.clients.over_http import OverHttp, bearer, several
 from probekit.clock import SYSTEM_CLOCK, Clock
 from probekit.codecs import benchmarks as codec
@@ -130,7 +130,7 @@ class BenchmarksClient(OverHttp):
         for at most 8 requests more, since it takes 10 in 10 s. What fails after something was answered is the error of the ids
         that were left. Raises ``ValueError`` for an id that is none.
         """
-        wanted = _unique(ids)
+        wanted = unique(ids)
         path = f"/v1/updates/price/{publish_time.seconds}"
         past, errors = await self._isolating(path, wanted, codec.decode_update)
         errors |= {one: error for found in past for one, error in found.malformed if one is not None}
@@ -149,7 +149,7 @@ class BenchmarksClient(OverHttp):
         """
         if not timedelta(0) <= length <= LONGEST_WINDOW or length.microseconds:
             raise ValueError(f"a window of {length}; whole seconds up to {LONGEST_WINDOW.seconds} are served")
-        wanted = _unique(ids)
+        wanted = unique(ids)
         path = f"/v1/updates/price/{start.seconds}/{int(length.total_seconds())}"
         answers, refused = await self._isolating(path, wanted, codec.decode_updates, f"&unique={str(distinct).lower()}")
         found = [one for answer in answers for one in answer]
@@ -308,8 +308,3 @@ def _answered(found: T | ShimError, response: Response, symbol: str) -> T:
         raise NotFound(message, subject=symbol)
     # The status says 200; what is meant is that the service failed.
     raise ServerError(message, status=response.status, body=found.message, url=response.url)
-
-
-def _unique(ids: Iterable[str]) -> list[FeedId]:
-    """Ids in order, each once. Raises ``ValueError``."""
-    return list(dict.fromkeys(FeedId(one) for one in ids))

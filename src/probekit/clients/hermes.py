@@ -15,7 +15,7 @@ from urllib.parse import urlencode
 
 import msgspec
 
-from probekit.clients.batch import Batch
+from probekit.clients.batch import Batch, unique
 from probekit.clients.over_http import OverHttp, bearer, several
 from probekit.clients.stream import HermesStream, StreamChange
 from probekit.clock import SYSTEM_CLOCK, Clock, together
@@ -204,12 +204,12 @@ class HermesClient(OverHttp):
 
     def stream(self, ids: Iterable[str], *, policy: StreamPolicy | None = None) -> HermesStream:
         """A stream of the feeds that reconnects by itself; iterate it. Raises ``ValueError`` for an id that is none."""
-        return HermesStream(self, _unique(ids), policy)
+        return HermesStream(self, unique(ids), policy)
 
     # -- the wire ------------------------------------------------------------------------------------------------------------
 
     async def _prices(self, path: str, ids: Iterable[str], deadline_ns: int) -> Batch:
-        wanted = _unique(ids)
+        wanted = unique(ids)
         errors: dict[FeedId, ProbekitError] = {}
         asked = [one for one in wanted if not self._known_refused(one, errors)]
         parts = self._parts(asked, path)
@@ -294,8 +294,3 @@ class HermesClient(OverHttp):
     async def _get(self, path: str, deadline_ns: int | None = None, *, through: Transport | None = None) -> Response:
         due_ns = self._due_ns() if deadline_ns is None else deadline_ns
         return await (through or self._transport).send(self._request(path, due_ns))
-
-
-def _unique(ids: Iterable[str]) -> list[FeedId]:
-    """Ids in order, each once. Raises ``ValueError``."""
-    return list(dict.fromkeys(FeedId(one) for one in ids))

@@ -18,8 +18,9 @@ async def defect() -> int:
 
 
 async def never(ended: list[str]) -> int:
+    nothing: asyncio.Future[int] = asyncio.get_running_loop().create_future()
     try:
-        return await asyncio.get_running_loop().create_future()
+        return await nothing
     finally:
         await asyncio.sleep(0)
         ended.append("ended")
