@@ -4,8 +4,13 @@ from probekit.checks.agreement import Agreement, SignedPoint
 from probekit.checks.base import Check, Fold, Rule
 from probekit.checks.confidence import ConfidenceRatio
 from probekit.checks.continuity import ContinuityMemory, StreamContinuity, StreamState
+from probekit.checks.cross_chain_deviation import CrossChainDeviation, DeviationMemory
+from probekit.checks.deadline import Deadline
 from probekit.checks.deviation import Deviation
+from probekit.checks.endpoint_quorum import EndpointQuorum
 from probekit.checks.freshness import Freshness
+from probekit.checks.head_age import HeadAge
+from probekit.checks.heartbeat import Heartbeat
 from probekit.checks.latency import LatencyBudget, LatencyMemory, LatencySample
 from probekit.checks.proof import ProofResult, ProofValidity
 
@@ -14,9 +19,15 @@ __all__ = [
     "Check",
     "ConfidenceRatio",
     "ContinuityMemory",
+    "CrossChainDeviation",
+    "Deadline",
     "Deviation",
+    "DeviationMemory",
+    "EndpointQuorum",
     "Fold",
     "Freshness",
+    "HeadAge",
+    "Heartbeat",
     "LatencyBudget",
     "LatencyMemory",
     "LatencySample",

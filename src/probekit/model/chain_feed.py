@@ -1,0 +1,77 @@
+"""A feed on the chain where it is read, beside the source it is pushed from: what probes of chains observe and checks judge."""
+
+from __future__ import annotations
+
+import msgspec
+
+from probekit.model.price import Price, PriceUpdate
+from probekit.model.receiver import FeedMigration, ProgramGeneration, VerificationLevel
+from probekit.units import Instant
+
+
+class ChainHead(msgspec.Struct, frozen=True, gc=False):
+    """The newest block or slot that was read, and what the chain's own clock said there (whole seconds)."""
+
+    number: int
+    time: Instant
+
+
+class EndpointStanding(msgspec.Struct, frozen=True, gc=False):
+    """What a pool thinks of one endpoint: ``alive``, or another state with its reason."""
+
+    label: str
+    state: str
+    reason: str = ""
+
+
+class ChainState(msgspec.Struct, frozen=True):
+    """A chain as seen through its endpoints in one tick."""
+
+    head: ChainHead
+    endpoints: tuple[EndpointStanding, ...] = ()
+
+
+class PublishedPrice(msgspec.Struct, frozen=True, gc=False):
+    """A price with its publish time in whole Unix seconds: a source's newest, or what a chain keeps for its consumers."""
+
+    price: Price
+    conf: Price
+    publish_time_s: int
+
+    @property
+    def publish_time(self) -> Instant:
+        return Instant.from_seconds(self.publish_time_s)
+
+    @classmethod
+    def of(cls, update: PriceUpdate) -> PublishedPrice:
+        """From an update of Hermes."""
+        return cls(update.price, update.conf, update.point.publish_time)
+
+
+class ChainFeed(msgspec.Struct, frozen=True, kw_only=True):
+    """One feed on one chain at ``head``, beside its source.
+
+    ``stored`` is ``None`` where nobody has ever pushed it, ``absent`` the chain's own words for that. ``valid_period_s`` is the
+    age up to which the contract itself calls a price valid; ``None`` where it names none. ``source`` is ``None`` without one;
+    ``source_problem`` then says why, and is empty where none was asked.
+    """
+
+    head: ChainHead
+    stored: PublishedPrice | None
+    absent: str = ""
+    valid_period_s: int | None = None
+    source: PublishedPrice | None = None
+    source_problem: str = ""
+
+
+class ReceiverFeed(ChainFeed, frozen=True, kw_only=True):
+    """A push feed of Pyth's receiver on Solana at the slot of ``head``.
+
+    ``stored``, ``level`` and ``posted_slot`` are those of the account under the programs of ``generation``; ``migration`` is
+    what both generations hold, and which of them to read.
+    """
+
+    generation: ProgramGeneration
+    migration: FeedMigration
+    level: VerificationLevel | None = None
+    posted_slot: int | None = None
