@@ -33,9 +33,7 @@ def chain_feed(
     return ChainFeed(head=ChainHead(7, now.plus(-head_age)), stored=stored, **more)
 
 
-def seen(
-    value: Any, *, of: Feed | None = None, clock_error_ns: int | None = 0, now: Instant = NOW
-) -> Observation[Any]:
+def seen(value: Any, *, of: Feed | None = None, clock_error_ns: int | None = 0, now: Instant = NOW) -> Observation[Any]:
     return Observation(value, "test", now, ID, 0, clock_error_ns, of)
 
 
