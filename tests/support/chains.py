@@ -1,16 +1,25 @@
-"""EVM chains beside the sandbox Hermes, in process, on a clock that the test turns: for probes of pushed feeds."""
+"""Chains beside the sandbox Hermes, in process, on a clock that the test turns: for probes of pushed feeds."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol
 from urllib.parse import urlsplit
 
-from probekit.model import FeedId, Price
+import msgspec
+
+from probekit.codecs.solana.addresses import GENERATIONS
+from probekit.codecs.solana.receiver import encode_price_update
+from probekit.codecs.solana.sysvar import CLOCK, ClusterClock, encode_clock
+from probekit.model import FeedId, Price, PriceMessage
+from probekit.model.pubkey import Pubkey
+from probekit.model.receiver import FULL, PriceUpdateAccount, ProgramGeneration, VerificationLevel
+from probekit.model.solana import Account
 from probekit.testing import FakeClock
 from probekit.transports.base import Capabilities, Engine, Request, Response
 from tests.support.sandbox import Lab
+from tests.unit.clients.cluster import Cluster
 from tests.unit.clients.contracts import HEAD, PYTH, EvmNode, Pyth
 
 OTHER_PYTH = "0x" + "05" * 20
@@ -46,6 +55,9 @@ class PushedChain(EvmNode):
         point = (price.mantissa, conf, price.expo, publish_time_s)
         self.pyth[contract].feeds[bytes(FeedId(feed))] = (point, point)
 
+    def answer(self, request: Request) -> Response:
+        return self._reply(request)
+
     def eth_blockNumber(self) -> str:
         return hex(self.head)
 
@@ -57,10 +69,19 @@ class PushedChain(EvmNode):
         return self.head if at in ("latest", "pending") else super()._number(at)
 
 
+class Node(Protocol):
+    """What answers at an origin: not at all while it ``hangs``, with an error while ``down``."""
+
+    hangs: bool
+    down: Exception | None
+
+    def answer(self, request: Request) -> Response: ...
+
+
 class Hosts:
     """An engine that hands each request to whoever has its origin."""
 
-    def __init__(self, others: Engine, chains: Mapping[str, PushedChain], clock: FakeClock) -> None:
+    def __init__(self, others: Engine, chains: Mapping[str, Node], clock: FakeClock) -> None:
         self._others, self._chains, self._clock = others, chains, clock
         self.asked: list[str] = []
 
@@ -79,7 +100,7 @@ class Hosts:
             await self._clock.sleep_until_ns(self._clock.monotonic_ns() + 3600 * 10**9)
         if chain.down is not None:
             raise chain.down
-        return chain._reply(request)
+        return chain.answer(request)
 
     async def aclose(self) -> None:
         return None
@@ -109,3 +130,75 @@ class ChainLab(Lab):
             price = Price(said.price * (10_000 + off) // 10_000, said.expo)
             for one in [chain] if chain is not None else list(self.chains.values()):
                 one.push(feed, price, said.conf, said.publish_time - ago_s, contract=contract)
+
+
+SLOT_NS = 400_000_000
+FIRST_SLOT = 435_000_000
+
+
+class PostedCluster(Cluster):
+    """A Solana cluster with a slot every 400 ms, whose clock is the test's, and accounts that the test posts."""
+
+    def __init__(self, clock: FakeClock) -> None:
+        super().__init__()
+        self.clock = clock
+        self._first_ns = clock.now().ns
+        self.hangs = False
+        self.down: Exception | None = None
+        self.stopped_ns: int | None = None
+        self.methods["getSlot"] = lambda _: self.slot
+
+    @property
+    def _ns(self) -> int:
+        return self.stopped_ns or self.clock.now().ns
+
+    @property
+    def slot(self) -> int:
+        return FIRST_SLOT + (self._ns - self._first_ns) // SLOT_NS
+
+    def stop(self) -> None:
+        """Make no more blocks."""
+        self.stopped_ns = self.clock.now().ns
+
+    def post(
+        self,
+        message: PriceMessage,
+        *,
+        generation: ProgramGeneration = ProgramGeneration.PRO,
+        shard: int = 0,
+        level: VerificationLevel = FULL,
+    ) -> None:
+        """Put a feed's price into its account at this slot."""
+        programs = GENERATIONS[generation]
+        key = programs.push_feed(FeedId(message.feed_id), shard)
+        self.put(key, encode_price_update(PriceUpdateAccount(key, level, message, self.slot)), programs.receiver)
+
+    def put(self, key: Pubkey, data: bytes, owner: Pubkey) -> None:
+        """Put any bytes into an account."""
+        self.add(Account(key, owner, 5, data, False, self.slot))
+
+    def contextual(self, value: Any) -> Any:
+        return {"context": {"slot": self.slot, "apiVersion": "3.0.1"}, "value": value}
+
+    def shown(self, key: str) -> Any:
+        if key == str(CLOCK):
+            self.put(CLOCK, encode_clock(ClusterClock(self.slot, 1_000, self._ns // 10**9)), Pubkey(bytes(32)))
+        return super().shown(key)
+
+
+@dataclass
+class ClusterLab(Lab):
+    """The lab with a Solana cluster at ``http://solana``; :meth:`post` posts feeds."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self.cluster = PostedCluster(self.clock)
+        self.transport: Any = Hosts(self.transport, {"http://solana": self.cluster}, self.clock)
+
+    def post(self, *feeds: str, off: int = 0, ago_s: int = 0, **more: Any) -> None:
+        """Post the source's present price of feeds, ``off`` parts in ten thousand away, as of ``ago_s`` ago."""
+        network = self.network
+        for feed in feeds or self.ids:
+            said = network.message(network.market(feed), network.published_ns(self.clock.now()))
+            price, published_s = said.price * (10_000 + off) // 10_000, said.publish_time - ago_s
+            self.cluster.post(msgspec.structs.replace(said, price=price, publish_time=published_s), **more)

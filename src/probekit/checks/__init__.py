@@ -12,7 +12,10 @@ from probekit.checks.freshness import Freshness
 from probekit.checks.head_age import HeadAge
 from probekit.checks.heartbeat import Heartbeat
 from probekit.checks.latency import LatencyBudget, LatencyMemory, LatencySample
+from probekit.checks.migration import Migration
 from probekit.checks.proof import ProofResult, ProofValidity
+from probekit.checks.slot_lag import SlotLag
+from probekit.checks.verification_depth import VerificationDepth
 
 __all__ = [
     "Agreement",
@@ -31,10 +34,13 @@ __all__ = [
     "LatencyBudget",
     "LatencyMemory",
     "LatencySample",
+    "Migration",
     "ProofResult",
     "ProofValidity",
     "Rule",
     "SignedPoint",
+    "SlotLag",
     "StreamContinuity",
     "StreamState",
+    "VerificationDepth",
 ]

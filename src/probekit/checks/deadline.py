@@ -38,7 +38,7 @@ class Deadline:
         age_ns, limit_ns = seen.head.time.since(seen.stored.publish_time), seen.valid_period_s * NS_PER_S
         margin_ns = limit_ns - abs(age_ns)
         measures = (Measure("feed.valid_margin", margin_ns, "ns"),)
-        shown = f"{format_ns(age_ns)} old at block {seen.head.number}, valid for {format_ns(limit_ns)}"
+        shown = f"{format_ns(age_ns)} old by the chain's time at {seen.head.number}, valid for {format_ns(limit_ns)}"
 
         def verdict(status: Status, reason: str, message: str) -> Verdict:
             return Verdict(self.name, status, reason, message, abs(age_ns), limit_ns, "ns", measures=measures)

@@ -38,7 +38,7 @@ class HeadAge:
         def verdict(status: Status, reason: str, message: str) -> Verdict:
             return Verdict(self.name, status, reason, message, age_ns, limit_ns, "ns", measures=measures)
 
-        shown = f"block {head.number} is {format_ns(age_ns)} old, limit {format_ns(limit_ns)}"
+        shown = f"head {head.number} is {format_ns(age_ns)} old, limit {format_ns(limit_ns)}"
         if error_ns is None:
             return verdict(Status.UNKNOWN, "clock", f"{shown}, but nothing bounds this clock's error")
         if error_ns * 3 > limit_ns:
@@ -46,7 +46,7 @@ class HeadAge:
                 Status.UNKNOWN, "clock", f"{shown}, but this clock may be off by {format_ns(error_ns)}, more than a third of it"
             )
         if age_ns < -(to_ns(self.max_ahead) + error_ns):
-            return verdict(Status.CRITICAL, "head_ahead", f"block {head.number} is {format_ns(-age_ns)} ahead of this clock")
+            return verdict(Status.CRITICAL, "head_ahead", f"head {head.number} is {format_ns(-age_ns)} ahead of this clock")
         if age_ns > limit_ns:
             told = "; ".join(f"{one.label} {one.reason or one.state}" for one in observation.value.endpoints)
             return verdict(Status.CRITICAL, "head_stale", f"{shown}: the chain stands still, or its endpoints do ({told})")

@@ -52,7 +52,7 @@ class Heartbeat:
         def verdict(status: Status, reason: str, message: str) -> Verdict:
             return Verdict(self.name, status, reason, message, chain_ns, limit_ns, "ns", measures=measures)
 
-        ages = f"{format_ns(chain_ns)} old by the time of block {seen.head.number}, {format_ns(here_ns)} by this clock"
+        ages = f"{format_ns(chain_ns)} old by the chain's time at {seen.head.number}, {format_ns(here_ns)} by this clock"
         limits = f"heartbeat {format_ns(heartbeat_ns)} and {format_ns(to_ns(self.lands_within))} to land"
         feed, opened_for_ns = observation.feed, None
         if feed is not None:

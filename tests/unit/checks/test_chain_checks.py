@@ -9,9 +9,28 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from probekit.checks import CrossChainDeviation, Deadline, DeviationMemory, EndpointQuorum, HeadAge, Heartbeat
-from probekit.model import Feed, Observation, Price, Status, Verdict
-from probekit.model.chain_feed import ChainFeed, ChainHead, ChainState, EndpointStanding, PublishedPrice
+from probekit.checks import (
+    CrossChainDeviation,
+    Deadline,
+    DeviationMemory,
+    EndpointQuorum,
+    HeadAge,
+    Heartbeat,
+    Migration,
+    SlotLag,
+    VerificationDepth,
+)
+from probekit.model import Feed, Observation, Price, PriceMessage, Status, Verdict
+from probekit.model.chain_feed import ChainFeed, ChainHead, ChainState, EndpointStanding, PublishedPrice, ReceiverFeed
+from probekit.model.pubkey import Pubkey
+from probekit.model.receiver import (
+    FULL,
+    FeedMigration,
+    PriceUpdateAccount,
+    ProgramGeneration,
+    PushFeedAccount,
+    VerificationLevel,
+)
 from probekit.units import Bps, Instant
 from tests.unit.checks.builders import ID, NOW, feed
 
@@ -100,7 +119,7 @@ def test_a_heartbeat_without_hours_to_go_by() -> None:
 def test_a_heartbeat_shows_both_ages() -> None:
     verdict = HEARTBEAT(seen(chain_feed(90 * S, head_age=30 * S)), now=NOW)
     assert {one.name: one.value for one in verdict.measures} == {"feed.age.chain": 60 * 10**9, "feed.age": 90 * 10**9}
-    assert verdict.message == "1m00s old by the time of block 7, 1m30s by this clock, within heartbeat 1m40s and 20.0s to land"
+    assert verdict.message.startswith("1m00s old by the chain's time at 7, 1m30s by this clock, within heartbeat 1m40s and")
 
 
 @given(st.integers(0, 10_000), st.integers(1, 5_000), st.integers(0, 600))
@@ -256,8 +275,114 @@ def test_endpoints_that_are_alive(need: int, expected: tuple[Status, str]) -> No
         lambda: HeadAge(0 * S),
         lambda: HeadAge(S, -S),
         lambda: EndpointQuorum(0),
+        lambda: SlotLag(0),
+        lambda: Migration(-S),
     ],
 )
 def test_limits_that_make_no_sense(make: Any) -> None:
     with pytest.raises(ValueError, match="must"):
         make()
+
+
+# -- push feeds on Solana ------------------------------------------------------------------------------------------------------
+
+PRO, CORE = ProgramGeneration.PRO, ProgramGeneration.CORE
+
+
+def account(ago: timedelta, *, now: Instant = NOW, value: int = 7, level: VerificationLevel = FULL) -> PushFeedAccount:
+    message = PriceMessage(ID, value, 1, -2, now.plus(-ago).seconds, now.plus(-ago).seconds - 1, value, 1)
+    return PushFeedAccount(Pubkey(bytes(32)), PRO, 0, 100, PriceUpdateAccount(Pubkey(bytes(32)), level, message, 90))
+
+
+def receiver_feed(
+    core: PushFeedAccount | None,
+    pro: PushFeedAccount | None,
+    *,
+    reads: ProgramGeneration = PRO,
+    now: Instant = NOW,
+    slot: int = 100,
+) -> ReceiverFeed:
+    found = pro if reads is PRO else core
+    update = None if found is None else found.update
+    return ReceiverFeed(
+        head=ChainHead(slot, now),
+        stored=None if update is None else PublishedPrice(update.price, update.conf, update.message.publish_time),
+        generation=reads,
+        migration=FeedMigration.judge(ID, core, pro, at=now, max_age=60 * S),
+        level=None if update is None else update.level,
+        posted_slot=None if update is None else update.posted_slot,
+    )
+
+
+@pytest.mark.parametrize(
+    ("core", "pro", "reads", "expected"),
+    [
+        (S, S, PRO, (OK, "fit")),
+        # Both are fit, and the one that new readers take is not the one that these read.
+        (S, S, CORE, (OK, "fit")),
+        (None, S, PRO, (OK, "fit")),
+        (90 * S, S, PRO, (OK, "fit")),
+        (90 * S, S, CORE, (CRITICAL, "read_the_other")),
+        (S, None, PRO, (CRITICAL, "read_the_other")),
+        (90 * S, 91 * S, PRO, (CRITICAL, "neither_fit")),
+        (None, None, PRO, (SKIPPED, "nothing_stored")),
+    ],
+)
+def test_a_migration_says_which_account_to_read(
+    core: timedelta | None, pro: timedelta | None, reads: ProgramGeneration, expected: tuple[Status, str]
+) -> None:
+    accounts = [None if one is None else account(one) for one in (core, pro)]
+    assert told(Migration()(seen(receiver_feed(accounts[0], accounts[1], reads=reads)), now=NOW)) == expected
+
+
+def test_a_migration_whose_halves_contradict() -> None:
+    assert told(Migration()(seen(receiver_feed(account(S), account(S, value=8))), now=NOW)) == (CRITICAL, "contradicting")
+    assert told(Migration()(seen(receiver_feed(account(S), account(2 * S, value=8))), now=NOW)) == (OK, "fit")
+
+
+@pytest.mark.parametrize(
+    ("after_opening", "expected"),
+    [(-S, (SKIPPED, "market_closed")), (60 * S, (SKIPPED, "market_opening")), (61 * S, (CRITICAL, "neither_fit"))],
+)
+def test_a_migration_knows_market_hours(after_opening: timedelta, expected: tuple[Status, str]) -> None:
+    now = OPENING.plus(after_opening)
+    old = receiver_feed(None, account(9_000 * S, now=now), now=now)
+    assert told(Migration(60 * S)(seen(old, of=feed(NYSE), now=now), now=now)) == expected
+    assert told(Migration()(seen(old, of=feed(described=False), now=now), now=now)) == (UNKNOWN, "schedule_unknown")
+
+
+@pytest.mark.parametrize(
+    ("slot", "limit", "expected"),
+    [
+        (100, 10, (OK, "posted")),
+        (101, 10, (CRITICAL, "slots_behind")),
+        (80, 10, (OK, "posted")),
+        (9_999, None, (OK, "measured")),
+    ],
+)
+def test_slots_behind(slot: int, limit: int | None, expected: tuple[Status, str]) -> None:
+    verdict = SlotLag(limit)(seen(receiver_feed(None, account(S), slot=slot)), now=NOW)
+    assert told(verdict) == expected
+    assert verdict.measures[0].value == max(slot - 90, 0)
+
+
+def test_slots_where_there_is_nothing_to_count() -> None:
+    closed = OPENING.plus(-S)
+    late = receiver_feed(None, account(S, now=closed), now=closed, slot=999)
+    assert told(SlotLag(10)(seen(late, of=feed(NYSE), now=closed), now=closed)) == (SKIPPED, "market_closed")
+    assert told(SlotLag(10)(seen(receiver_feed(None, None)), now=NOW)) == (SKIPPED, "nothing_stored")
+
+
+@pytest.mark.parametrize(
+    ("level", "wanted", "expected"),
+    [
+        (FULL, FULL, (OK, "verified")),
+        (VerificationLevel(12), FULL, (CRITICAL, "under_verified")),
+        (VerificationLevel(2), VerificationLevel(3), (CRITICAL, "under_verified")),
+        (VerificationLevel(3), VerificationLevel(3), (OK, "verified")),
+        (FULL, VerificationLevel(3), (OK, "verified")),
+    ],
+)
+def test_the_depth_of_verification(level: VerificationLevel, wanted: VerificationLevel, expected: tuple[Status, str]) -> None:
+    assert told(VerificationDepth(wanted)(seen(receiver_feed(None, account(S, level=level))), now=NOW)) == expected
+    assert told(VerificationDepth(wanted)(seen(receiver_feed(None, None)), now=NOW)) == (SKIPPED, "nothing_stored")

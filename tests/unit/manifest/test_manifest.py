@@ -258,6 +258,7 @@ def test_the_catalogue_is_complete_and_each_probe_has_its_manifest() -> None:
         "hermes_latency",
         "hermes_proof",
         "pyth_evm_heartbeat",
+        "receiver_staleness",
     ]
     for one in listed:
         probe = load_probe(one)
