@@ -21,7 +21,7 @@ from probekit.checks import (
     LatencySample,
 )
 from probekit.clients.evm import EvmClient
-from probekit.clients.push_feeds import PushChain, PushFeed, asked_for, require_positive
+from probekit.clients.push_feeds import PushChain, PushFeed, asked_for
 from probekit.clients.source_prices import source_prices
 from probekit.clients.stored_prices import chain_state, stored_prices
 from probekit.clock import reap
@@ -49,9 +49,7 @@ class Options(pk.Options, frozen=True, kw_only=True):
     timeout: Annotated[timedelta, pk.doc("how long a chain or the source may take to answer")] = timedelta(seconds=5)
 
     def __post_init__(self) -> None:
-        if not self.chains:
-            raise ValueError("chains must not be empty")
-        require_positive(self, "heartbeat", "max_head_age", "max_deviation", "timeout")
+        self.require("chains", "heartbeat", "max_head_age", "max_deviation", "timeout")
         for name in ("lands_within", "open_grace"):
             if getattr(self, name) < timedelta(0):
                 raise ValueError(f"{name} must not be negative, but is {getattr(self, name)}")
@@ -85,7 +83,14 @@ async def book(ctx: pk.Context[Options]) -> pk.FeedBook:
 async def evm(ctx: pk.Context[Options], chain: PushChain) -> EvmClient:
     return await ctx.hold(
         f"chain {chain.id}",
-        lambda: chain.client(transport=ctx.engine(), timeout=ctx.options.timeout, observer=ctx.observer, clock=ctx.clock),
+        lambda: chain.client(
+            transport=ctx.engine(),
+            timeout=ctx.options.timeout,
+            observer=ctx.observer,
+            on_call=ctx.on_call,
+            on_change=ctx.on_change,
+            clock=ctx.clock,
+        ),
     )
 
 

@@ -76,12 +76,9 @@ class Options(pk.Options, frozen=True, kw_only=True):
     timeout: Annotated[timedelta, pk.doc("how long the cluster or the source may take to answer")] = timedelta(seconds=5)
 
     def __post_init__(self) -> None:
-        for name in ("endpoints", "feeds"):
-            if not getattr(self, name):
-                raise ValueError(f"{name} must not be empty")
+        self.require("endpoints", "feeds", "heartbeat", "max_head_age", "max_deviation", "max_slots", "signatures", "timeout")
         if any("{key}" in url for url in self.endpoints) and self.key is None:
             raise ValueError("endpoints have {key}, and no key is given")
-        require_positive(self, "heartbeat", "max_head_age", "max_deviation", "max_slots", "signatures", "timeout")
         for name in ("lands_within", "open_grace"):
             if getattr(self, name) < timedelta(0):
                 raise ValueError(f"{name} must not be negative, but is {getattr(self, name)}")
@@ -124,6 +121,8 @@ async def solana(ctx: pk.Context[Options]) -> pk.SolanaClient:
             transport=ctx.engine(),
             policy=PoolPolicy(timeout=options.timeout),
             observer=ctx.observer,
+            on_call=ctx.on_call,
+            on_change=ctx.on_change,
             clock=ctx.clock,
         ),
     )

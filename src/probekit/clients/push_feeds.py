@@ -18,6 +18,7 @@ from probekit.model.evm import Address
 from probekit.secret import Secret
 from probekit.transports.base import Engine, Observer
 from probekit.transports.rpc import Endpoint, PoolPolicy
+from probekit.transports.rpc.record import CallObserver, ChangeObserver
 from probekit.units import Bps
 
 __all__ = ["PushChain", "PushFeed", "asked_for", "contract_address", "require_positive"]
@@ -99,7 +100,16 @@ class PushChain(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
         """The contracts by what the operator wrote."""
         return {contract: contract_address(self.chain_id, contract) for contract in self.contracts}
 
-    def client(self, *, transport: Engine, timeout: timedelta, observer: Observer, clock: Clock) -> EvmClient:
+    def client(
+        self,
+        *,
+        transport: Engine,
+        timeout: timedelta,
+        observer: Observer,
+        on_call: CallObserver,
+        on_change: ChangeObserver,
+        clock: Clock,
+    ) -> EvmClient:
         """A client of the chain over a pool of its endpoints."""
         return EvmClient(
             [Endpoint(url, key=self.key if "{key}" in url else None) for url in self.endpoints],
@@ -108,6 +118,8 @@ class PushChain(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
             transport=transport,
             policy=PoolPolicy(timeout=timeout),
             observer=observer,
+            on_call=on_call,
+            on_change=on_change,
             clock=clock,
         )
 
