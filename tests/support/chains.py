@@ -24,6 +24,7 @@ from tests.unit.clients.contracts import HEAD, PYTH, EvmNode, Pyth
 
 OTHER_PYTH = "0x" + "05" * 20
 BLOCK_S = 2
+PRICE_FEED_UPDATE = "0xd06a6b7f4918494b3719217d1802786c1f5112a6c1d88fe2cfec00b4584f6aec"
 
 
 class PushedChain(EvmNode):
@@ -36,6 +37,9 @@ class PushedChain(EvmNode):
         self.stopped_at: int | None = None
         self.down: Exception | None = None
         self.hangs = False
+        self.balances: dict[str, int] = {}
+        self.waiting: dict[str, int] = {}
+        self.transactions: list[dict[str, Any]] = []
         self.pyth = {PYTH: Pyth([]), OTHER_PYTH: Pyth([])}
         self.contracts |= self.pyth
 
@@ -55,15 +59,51 @@ class PushedChain(EvmNode):
         point = (price.mantissa, conf, price.expo, publish_time_s)
         self.pyth[contract].feeds[bytes(FeedId(feed))] = (point, point)
 
+    def transact(self, sender: str, *stores: str, contract: str = PYTH, succeeded: bool = True, data: str = "0x") -> str:
+        """A transaction in the newest block that stores feeds (by event only); its hash."""
+        block, told = self.head, "0x" + (len(self.transactions) + 1).to_bytes(32, "big").hex()
+        self.transactions.append({
+            "hash": told, "from": sender.lower(), "to": contract, "nonce": hex(self._nonce(sender, block)), "value": "0x0",
+            "gas": "0x5208", "input": data, "block": block, "status": hex(succeeded),
+        })  # fmt: skip
+        for feed in stores:
+            self.logs.append({
+                "address": contract.lower(), "topics": [PRICE_FEED_UPDATE, "0x" + feed], "data": "0x" + "00" * 96,
+                "blockNumber": hex(block), "blockHash": self.block_hash(block), "transactionHash": told,
+                "logIndex": hex(len(self.logs)), "removed": False,
+            })  # fmt: skip
+        return told
+
+    def _nonce(self, sender: str, block: int) -> int:
+        return sum(one["from"] == sender.lower() and one["block"] <= block for one in self.transactions)
+
     def answer(self, request: Request) -> Response:
         return self._reply(request)
+
+    def eth_getBalance(self, address: str, at: Any) -> str:
+        return hex(self.balances.get(address.lower(), 0))
+
+    def eth_getTransactionCount(self, address: str, at: Any) -> str:
+        waiting = self.waiting.get(address.lower(), 0) if at == "pending" else 0
+        return hex(self._nonce(address, self._number(at)) + waiting)
+
+    def eth_getTransactionReceipt(self, told: str) -> Any:
+        found = next((one for one in self.transactions if one["hash"] == told), None)
+        if found is None:
+            return None
+        return {
+            "transactionHash": told, "blockNumber": hex(found["block"]), "blockHash": self.block_hash(found["block"]),
+            "status": found["status"], "gasUsed": "0x5208", "effectiveGasPrice": "0x1", "from": found["from"],
+            "to": found["to"], "contractAddress": None, "logs": [],
+        }  # fmt: skip
 
     def eth_blockNumber(self) -> str:
         return hex(self.head)
 
     def eth_getBlockByNumber(self, at: str, full: bool) -> Any:
         number = self._number(at)
-        return super().eth_getBlockByNumber(hex(number), full) | {"timestamp": hex(self.time_s(number))}
+        held = [one for one in self.transactions if one["block"] == number] if full else []
+        return super().eth_getBlockByNumber(hex(number), full) | {"timestamp": hex(self.time_s(number)), "transactions": held}
 
     def _number(self, at: Any) -> int:
         return self.head if at in ("latest", "pending") else super()._number(at)

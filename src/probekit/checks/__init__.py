@@ -5,6 +5,7 @@ from probekit.checks.base import Check, Fold, Rule
 from probekit.checks.confidence import ConfidenceRatio
 from probekit.checks.continuity import ContinuityMemory, StreamContinuity, StreamState
 from probekit.checks.cross_chain_deviation import CrossChainDeviation, DeviationMemory
+from probekit.checks.cross_chain_lag import CrossChainLag
 from probekit.checks.deadline import Deadline
 from probekit.checks.deviation import Deviation
 from probekit.checks.endpoint_quorum import EndpointQuorum
@@ -14,6 +15,7 @@ from probekit.checks.heartbeat import Heartbeat
 from probekit.checks.latency import LatencyBudget, LatencyMemory, LatencySample
 from probekit.checks.migration import Migration
 from probekit.checks.proof import ProofResult, ProofValidity
+from probekit.checks.push_stage import PushMemory, PushStage
 from probekit.checks.slot_lag import SlotLag
 from probekit.checks.verification_depth import VerificationDepth
 
@@ -23,6 +25,7 @@ __all__ = [
     "ConfidenceRatio",
     "ContinuityMemory",
     "CrossChainDeviation",
+    "CrossChainLag",
     "Deadline",
     "Deviation",
     "DeviationMemory",
@@ -37,6 +40,8 @@ __all__ = [
     "Migration",
     "ProofResult",
     "ProofValidity",
+    "PushMemory",
+    "PushStage",
     "Rule",
     "SignedPoint",
     "SlotLag",

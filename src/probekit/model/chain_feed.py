@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
+from probekit.model.evm import Address
 from probekit.model.price import Price, PriceUpdate
 from probekit.model.receiver import FeedMigration, ProgramGeneration, VerificationLevel
 from probekit.units import Instant
@@ -62,6 +63,35 @@ class ChainFeed(msgspec.Struct, frozen=True, kw_only=True):
     valid_period_s: int | None = None
     source: PublishedPrice | None = None
     source_problem: str = ""
+
+
+class PusherState(msgspec.Struct, frozen=True):
+    """A pusher's wallet on one chain, over the blocks from ``first_block`` to the head, as far as one feed is concerned.
+
+    ``sent`` transactions of the wallet are in those blocks; ``landed`` of them stored a price of any watched feed,
+    ``landed_here`` of this one; ``unlanded`` came after the last that did and stored nothing. ``others`` transactions of other
+    wallets stored this feed. ``waiting`` are in no block yet. ``last`` is what became of the newest unlanded one, ``failed``
+    that it did not succeed, or that nobody can tell.
+    """
+
+    wallet: Address
+    balance_wei: int
+    first_block: int
+    sent: int
+    waiting: int
+    landed: int
+    landed_here: int
+    others: int
+    unlanded: int = 0
+    failed: bool = False
+    last: str = ""
+
+
+class PushedFeed(ChainFeed, frozen=True, kw_only=True):
+    """One feed on one chain with who pushes it. ``pusher`` is ``None`` where none was named, or ``pusher_problem`` says why."""
+
+    pusher: PusherState | None = None
+    pusher_problem: str = ""
 
 
 class ReceiverFeed(ChainFeed, frozen=True, kw_only=True):

@@ -14,13 +14,16 @@ from probekit.clients.push_feeds import PushChain, PushFeed
 from probekit.clients.pyth_evm import PythEvmClient
 from probekit.dev import faults
 from probekit.dev.network import SandboxNetwork
+from probekit.dev.rpc_proxy import faults as rpc_faults
+from probekit.dev.rpc_proxy.proxy import RpcProxy
+from probekit.dev.rpc_proxy.server import serve as serve_proxy
 from probekit.dev.sandbox import Sandbox
 from probekit.dev.server import serve
 from probekit.model import ProbeRun, Status
 from probekit.runner import RunSettings, run_once
 from probekit.units import Bps
-from tests.support.sandbox import load, others_ok, result, verdict
-from tests.system.evm.chain import Chain
+from tests.support.sandbox import load, module_of, others_ok, result, verdict
+from tests.system.evm.chain import Chain, until
 from tests.system.evm.pusher import Pusher
 
 pytestmark = [pytest.mark.system, pytest.mark.evm]
@@ -138,3 +141,135 @@ async def test_without_hermes_the_heartbeat_is_judged(chain: Chain) -> None:
         assert verdict(run, made.hermes) == (UNKNOWN, "not_authorized")
         found = {one.check: one.reason for one in result(run, made.at(made.feeds[0])).verdicts}
         assert found == {"heartbeat": "kept", "cross_chain_deviation": "no_source"}
+
+
+# -- cross_chain_lag -----------------------------------------------------------------------------------------------------------
+
+ETHER = 10**18
+
+
+def route(made: Pushed, **more: Any) -> dict[str, Any]:
+    """Options under which what was pushed ``OLD_S`` ago is overdue, and what was pushed now is not."""
+    fields = {"endpoints": (made.chain.node.url,), "pusher": str(made.pusher.wallet), **more.pop("route", {})}
+    kind = module_of(load("cross_chain_lag")).Route
+    chains = (kind(chain=str(made.chain.node.chain_id), contracts=(made.contract,), **fields),)
+    return made.options(chains=chains, heartbeat=timedelta(minutes=1), lands_within=10 * S, **more)
+
+
+OLD_S = 300
+
+
+def stage(run: ProbeRun, target: str) -> tuple[Status, str, str]:
+    (found,) = [one for one in result(run, target).verdicts if one.check == "push_stage"]
+    return found.status, found.reason, found.message
+
+
+async def lagging(made: Pushed, feed: str, **more: Any) -> tuple[Status, str, str]:
+    await made.chain.node.mine()
+    return stage(await run_of("cross_chain_lag", route(made, **more)), made.at(feed))
+
+
+async def test_a_chain_that_follows_its_source(chain: Chain) -> None:
+    async with pushed(chain) as made:
+        run = await run_of("cross_chain_lag", route(made))
+        assert run.status is OK
+        status, reason, told = stage(run, made.at(made.feeds[0]))
+        assert (status, reason) == (OK, "keeping_up")
+        assert "it sent 1, of which 1 stored prices and 1 this one" in told
+        assert f"wallet {made.pusher.wallet} has 9999" in told
+
+
+async def test_stage_source_idle(chain: Chain) -> None:
+    async with pushed(chain, feeds=2) as made:
+        made.sandbox.inject(faults.StaleFeed(made.feeds[0]))
+
+        async def idle() -> ProbeRun | None:
+            await chain.node.mine()
+            await made.pusher.push([made.feeds[1]])
+            run = await run_of("cross_chain_lag", route(made, max_source_age=3 * S))
+            return run if stage(run, made.at(made.feeds[0]))[1] == "source_idle" else None
+
+        run = await until(idle, "the source is idle")
+        assert stage(run, made.at(made.feeds[0]))[0] is CRITICAL
+        assert others_ok(run, made.at(made.feeds[0]))
+
+
+async def test_stage_pusher_behind(chain: Chain) -> None:
+    async with pushed(chain, first=False) as made:
+        stopped, other, never = made.feeds
+        await made.pusher.push([stopped], ago_s=OLD_S)
+        status, reason, told = await lagging(made, stopped)
+        assert (status, reason) == (CRITICAL, "pusher_behind")
+        assert told.startswith("the pusher has sent nothing since it last updated this feed")
+        assert (await lagging(made, never))[1] == "never_pushed"
+        # A pusher of other feeds: what it pushed of this one is out of the blocks that are searched.
+        await chain.node.mine(101)
+        await made.pusher.push([other])
+        status, reason, told = await lagging(made, stopped)
+        assert (reason, told.partition(".")[0]) == ("pusher_behind", "the pusher updates other feeds and not this one")
+        assert (await lagging(made, other))[:2] == (OK, "keeping_up")
+        # Without its address no more can be told.
+        assert "no pusher was named" in (await lagging(made, stopped, route={"pusher": None}))[2]
+
+
+async def test_stage_wallet_empty(chain: Chain) -> None:
+    async with pushed(chain, feeds=1, first=False) as made:
+        await made.pusher.push(made.feeds, ago_s=OLD_S)
+        await chain.node.set_balance(made.pusher.wallet, ETHER // 1000)
+        status, reason, told = await lagging(made, made.feeds[0])
+        assert (status, reason) == (CRITICAL, "wallet_empty")
+        assert f"has {ETHER // 1000} wei, needs {ETHER // 100}" in told
+
+
+async def test_stage_transaction_failing(chain: Chain) -> None:
+    async with pushed(chain, feeds=1, first=False) as made:
+        await made.pusher.push(made.feeds, ago_s=OLD_S)
+        made.pusher.fee_wei = FEE - 1
+        receipt = await made.pusher.push(made.feeds)
+        assert not receipt.succeeded
+        await chain.node.mine(5)
+        status, reason, told = await lagging(made, made.feeds[0])
+        assert (status, reason) == (CRITICAL, "transaction_failing")
+        assert f"{receipt.transaction_hash} reverted: the call: InsufficientFee" in told
+        made.pusher.fee_wei = None
+        await made.pusher.push(made.feeds)
+        assert (await lagging(made, made.feeds[0]))[:2] == (OK, "keeping_up")
+
+
+async def test_stage_transactions_that_get_into_no_block(chain: Chain) -> None:
+    async with pushed(chain, feeds=1, first=False) as made:
+        await made.pusher.push(made.feeds, ago_s=OLD_S)
+        await chain.node.mine(101)
+        await chain.node.rpc("evm_setAutomine", False)
+        nonce = await chain.client.nonce(made.pusher.wallet)
+        await chain.client.send(chain.signed(nonce, by=1), cap_wei=ETHER)
+        status, reason, told = stage(await run_of("cross_chain_lag", route(made)), made.at(made.feeds[0]))
+        assert (status, reason) == (CRITICAL, "transaction_failing")
+        assert "get into no block" in told
+
+
+async def test_stage_rpc_lagging(chain: Chain) -> None:
+    async with pushed(chain, feeds=1, first=False) as made:
+        await made.pusher.push(made.feeds, ago_s=OLD_S)
+        proxy = RpcProxy(chain.node.url, transport=chain.transport, ws_url=chain.node.ws_url)
+        async with serve_proxy(proxy) as served:
+            through = {"endpoints": (served.http,)}
+            behind = await chain.client.block_number()
+
+            async def lags() -> ProbeRun | None:
+                blocks = await chain.node.mine() - behind
+                with proxy.inject(rpc_faults.Lag(blocks=blocks)).during():
+                    run = await run_of("cross_chain_lag", route(made, route=through, max_head_age=3 * S))
+                return run if verdict(run, made.id) == (CRITICAL, "head_stale") else None
+
+            run = await until(lags, "the head of the proxy stands still")
+            assert stage(run, made.at(made.feeds[0]))[:2] == (UNKNOWN, "rpc_lagging")
+            # The same chain, seen by a node that follows it: the pusher's fault after all.
+            assert (await lagging(made, made.feeds[0], max_head_age=3 * S))[:2] == (CRITICAL, "pusher_behind")
+
+
+async def test_somebody_else_pushes_which_is_as_good(chain: Chain) -> None:
+    async with pushed(chain, feeds=1, first=False) as made:
+        other = Pusher(chain, PythEvmClient(chain.client, made.contract), made.network, by=2)
+        await other.push(made.feeds)
+        assert (await lagging(made, made.feeds[0]))[:2] == (OK, "pushed_by_others")

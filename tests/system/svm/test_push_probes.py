@@ -1,4 +1,4 @@
-"""``receiver_staleness`` over the real runtime behind sockets: both generations' accounts, failing nodes, a clock that halts."""
+"""``receiver_staleness`` over the real runtime behind sockets: both generations, failing nodes, a clock that halts."""
 
 from __future__ import annotations
 

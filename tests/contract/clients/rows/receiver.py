@@ -123,8 +123,8 @@ TABLE = Table(
             lambda c: c.push_reads([(BTC, 0), (ETH, 0)]),
             lambda found: (
                 found[0].slot == 100
-                and [(core is None, str(pro.update.price)) for core, pro in found[1].values()]
-                == [(False, "7.00"), (True, "8.00")]
+                and [str(pro.update.price) for _, pro in found[1].values()] == ["7.00", "8.00"]
+                and [core is None for core, _ in found[1].values()] == [False, True]
             ),
             # Without the cluster's clock nothing can be judged.
             empty=Case(nobody, DecodeError),
