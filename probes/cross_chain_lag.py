@@ -22,7 +22,7 @@ from probekit.checks import (
     PushStage,
 )
 from probekit.clients.evm import EvmClient
-from probekit.clients.push_feeds import PushChain, PushFeed, asked_for
+from probekit.clients.push_feeds import LastAsked, PushChain, PushFeed, asked_for
 from probekit.clients.pusher import Pusher, PusherReads
 from probekit.clients.source_prices import source_prices
 from probekit.clients.stored_prices import StoredPrices, chain_state, stored_prices
@@ -44,7 +44,10 @@ class Route(PushChain, frozen=True, kw_only=True, forbid_unknown_fields=True):
     def __post_init__(self) -> None:
         super().__post_init__()
         if self.pusher is not None:
-            Address(self.pusher)
+            try:
+                Address(self.pusher)
+            except ValueError as error:
+                raise ValueError(f"pusher: {error}") from None
         if self.min_balance < 0:
             raise ValueError(f"min_balance must not be negative, but is {self.min_balance}")
 
@@ -102,13 +105,18 @@ async def book(ctx: pk.Context[Options]) -> pk.FeedBook:
     return ctx.state("book", lambda: pk.FeedBook(client, tuple(references), clock=ctx.clock))
 
 
+def asked(ctx: pk.Context[Options], route: Route) -> LastAsked:
+    """Tells which endpoint of a chain was asked last."""
+    return ctx.state(f"asked {route.id}", lambda: LastAsked(ctx.observer, route.id))
+
+
 async def evm(ctx: pk.Context[Options], route: Route) -> EvmClient:
     return await ctx.hold(
         f"chain {route.id}",
         lambda: route.client(
             transport=ctx.engine(),
             timeout=ctx.options.timeout,
-            observer=ctx.observer,
+            observer=asked(ctx, route),
             on_call=ctx.on_call,
             on_change=ctx.on_change,
             clock=ctx.clock,
@@ -163,26 +171,26 @@ async def observe(ctx: pk.Context[Options], watched: Sequence[pk.Target]) -> Asy
         resolved = [feeds[reference] for reference in options.feeds_of(route) if reference in feeds]
         client, wanted = await evm(ctx, route), dict.fromkeys(route.addresses.values(), resolved)
         found = await stored_prices(client, wanted, clock=clock, timeout=options.timeout)
-        at = clock.now()
+        at, origin = clock.now(), asked(ctx, route).origin
         if isinstance(found, ProbekitError):
-            return [pk.Failure(found, route.id, at, route.id)]
+            return [pk.Failure(found, origin, at, route.id)]
         spent, error_ns = found.elapsed_ns, ctx.clock_error_ns
         state = chain_state(found.head, client.pool)
-        seen: list[pk.Observation[Any] | pk.Failure] = [pk.Observation(state, route.id, at, route.id, spent, error_ns)]
+        seen: list[pk.Observation[Any] | pk.Failure] = [pk.Observation(state, origin, at, route.id, spent, error_ns)]
         pusher = await pushers(ctx, route, found, resolved)
         prices = await source
         for contract, address in route.addresses.items():
             for feed in resolved:
                 value, target = found.beside(prices, address, feed), target_id(route, contract, feed)
                 if isinstance(value, ProbekitError):
-                    seen.append(pk.Failure(value, route.id, at, target, spent))
+                    seen.append(pk.Failure(value, origin, at, target, spent))
                 else:
                     value = PushedFeed(
                         **msgspec.structs.asdict(value),
                         pusher=pusher.of(address, feed) if isinstance(pusher, PusherReads) else None,
                         pusher_problem=pusher if isinstance(pusher, str) else "",
                     )
-                    seen.append(pk.Observation(value, route.id, at, target, spent, error_ns, described.get(target)))
+                    seen.append(pk.Observation(value, origin, at, target, spent, error_ns, described.get(target)))
         return seen
 
     # Each chain tells as soon as it is read: one that hangs holds up no other.
@@ -217,8 +225,8 @@ def checks(options: Options, target: pk.Target) -> Sequence[Check]:
         return [HeadAge(route.max_head_age or options.max_head_age), EndpointQuorum(options.alive_endpoints)]
     chain_id, _, name = target.id.split("/", 2)
     route = next(route for route in options.chains if route.id == chain_id)
-    asked = asked_for(options.feeds_of(route).values(), target.feed, name)
-    heartbeat, deviation = asked.heartbeat or options.heartbeat, asked.max_deviation or options.max_deviation
+    promised = asked_for(options.feeds_of(route).values(), target.feed, name)
+    heartbeat, deviation = promised.heartbeat or options.heartbeat, promised.max_deviation or options.max_deviation
     made: list[Check] = [
         PushStage(
             heartbeat,

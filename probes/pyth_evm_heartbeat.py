@@ -21,7 +21,7 @@ from probekit.checks import (
     LatencySample,
 )
 from probekit.clients.evm import EvmClient
-from probekit.clients.push_feeds import PushChain, PushFeed, asked_for
+from probekit.clients.push_feeds import LastAsked, PushChain, PushFeed, asked_for
 from probekit.clients.source_prices import source_prices
 from probekit.clients.stored_prices import chain_state, stored_prices
 from probekit.clock import reap
@@ -80,13 +80,18 @@ async def book(ctx: pk.Context[Options]) -> pk.FeedBook:
     return ctx.state("book", lambda: pk.FeedBook(client, tuple(references), clock=ctx.clock))
 
 
+def asked(ctx: pk.Context[Options], chain: PushChain) -> LastAsked:
+    """Tells which endpoint of a chain was asked last."""
+    return ctx.state(f"asked {chain.id}", lambda: LastAsked(ctx.observer, chain.id))
+
+
 async def evm(ctx: pk.Context[Options], chain: PushChain) -> EvmClient:
     return await ctx.hold(
         f"chain {chain.id}",
         lambda: chain.client(
             transport=ctx.engine(),
             timeout=ctx.options.timeout,
-            observer=ctx.observer,
+            observer=asked(ctx, chain),
             on_call=ctx.on_call,
             on_change=ctx.on_change,
             clock=ctx.clock,
@@ -126,20 +131,20 @@ async def observe(ctx: pk.Context[Options], watched: Sequence[pk.Target]) -> Asy
         resolved = [feeds[reference] for reference in options.feeds_of(chain) if reference in feeds]
         client, wanted = await evm(ctx, chain), dict.fromkeys(chain.addresses.values(), resolved)
         found = await stored_prices(client, wanted, clock=clock, timeout=options.timeout)
-        at = clock.now()
+        at, origin = clock.now(), asked(ctx, chain).origin
         if isinstance(found, ProbekitError):
-            return [pk.Failure(found, chain.id, at, chain.id)]
+            return [pk.Failure(found, origin, at, chain.id)]
         spent, error_ns = found.elapsed_ns, ctx.clock_error_ns
         state = chain_state(found.head, client.pool)
-        seen: list[pk.Observation[Any] | pk.Failure] = [pk.Observation(state, chain.id, at, chain.id, spent, error_ns)]
+        seen: list[pk.Observation[Any] | pk.Failure] = [pk.Observation(state, origin, at, chain.id, spent, error_ns)]
         prices = await source
         for contract, address in chain.addresses.items():
             for feed in resolved:
                 value, target = found.beside(prices, address, feed), target_id(chain, contract, feed)
                 if isinstance(value, ProbekitError):
-                    seen.append(pk.Failure(value, chain.id, at, target, spent))
+                    seen.append(pk.Failure(value, origin, at, target, spent))
                 else:
-                    seen.append(pk.Observation(value, chain.id, at, target, spent, error_ns, described.get(target)))
+                    seen.append(pk.Observation(value, origin, at, target, spent, error_ns, described.get(target)))
         return seen
 
     # Each chain tells as soon as it is read: one that hangs holds up no other.
@@ -174,9 +179,9 @@ def checks(options: Options, target: pk.Target) -> Sequence[Check]:
         return [HeadAge(chain.max_head_age or options.max_head_age), EndpointQuorum(options.alive_endpoints)]
     chain_id, _, name = target.id.split("/", 2)
     wanted = options.feeds_of(next(chain for chain in options.chains if chain.id == chain_id))
-    asked = asked_for(wanted.values(), target.feed, name)
-    deviation = asked.max_deviation or options.max_deviation
-    made: list[Check] = [Heartbeat(asked.heartbeat or options.heartbeat, options.lands_within, options.open_grace)]
+    promised = asked_for(wanted.values(), target.feed, name)
+    deviation = promised.max_deviation or options.max_deviation
+    made: list[Check] = [Heartbeat(promised.heartbeat or options.heartbeat, options.lands_within, options.open_grace)]
     if options.valid_period != "ignore":
         made.append(Deadline(options.valid_period == "critical", options.open_grace))
     if deviation is not None:

@@ -22,7 +22,7 @@ from probekit.checks import (
     SlotLag,
     VerificationDepth,
 )
-from probekit.clients.push_feeds import require_positive
+from probekit.clients.push_feeds import LastAsked, endpoints_of, require_positive
 from probekit.clients.solana import GENESIS
 from probekit.clients.source_prices import SourcePrices, source_prices
 from probekit.clients.stored_prices import chain_state
@@ -77,8 +77,7 @@ class Options(pk.Options, frozen=True, kw_only=True):
 
     def __post_init__(self) -> None:
         self.require("endpoints", "feeds", "heartbeat", "max_head_age", "max_deviation", "max_slots", "signatures", "timeout")
-        if any("{key}" in url for url in self.endpoints) and self.key is None:
-            raise ValueError("endpoints have {key}, and no key is given")
+        endpoints_of(self.endpoints, self.key)
         for name in ("lands_within", "open_grace"):
             if getattr(self, name) < timedelta(0):
                 raise ValueError(f"{name} must not be negative, but is {getattr(self, name)}")
@@ -110,17 +109,22 @@ async def book(ctx: pk.Context[Options]) -> pk.FeedBook:
     return ctx.state("book", lambda: pk.FeedBook(client, references, clock=ctx.clock))
 
 
+def asked(ctx: pk.Context[Options]) -> LastAsked:
+    """Tells which endpoint of the cluster was asked last."""
+    return ctx.state("asked", lambda: LastAsked(ctx.observer, ctx.options.cluster))
+
+
 async def solana(ctx: pk.Context[Options]) -> pk.SolanaClient:
     options = ctx.options
     return await ctx.hold(
         "solana",
         lambda: pk.SolanaClient(
-            [pk.Endpoint(url, key=options.key if "{key}" in url else None) for url in options.endpoints],
+            endpoints_of(options.endpoints, options.key),
             genesis_hash=GENESIS.get(options.cluster, options.cluster),
             chain=options.cluster,
             transport=ctx.engine(),
             policy=PoolPolicy(timeout=options.timeout),
-            observer=ctx.observer,
+            observer=asked(ctx),
             on_call=ctx.on_call,
             on_change=ctx.on_change,
             clock=ctx.clock,
@@ -168,13 +172,13 @@ def judged(
     """One feed with the account that consumers read; the error where that account is none."""
     core, pro = reads
     migration = FeedMigration.judge(feed, core, pro, at=clock.time, max_age=options.oldest(posted), level=options.level)
-    asked = posted.reads or options.reads
-    if asked == "either":
+    chosen = posted.reads or options.reads
+    if chosen == "either":
         # Fit for nobody: the fresher of the two shows how far it is.
         fallback = PRO if pro is not None else CORE
         generation = migration.read or migration.fresher or fallback
     else:
-        generation = ProgramGeneration(asked)
+        generation = ProgramGeneration(chosen)
     found = pro if generation is PRO else core
     if isinstance(found, DecodeError):
         return found
@@ -204,15 +208,15 @@ async def observe(ctx: pk.Context[Options], watched: Sequence[pk.Target]) -> Asy
         began_ns = clock.monotonic_ns()
         found = await read(ctx, [(feeds[one.feed], one.shard) for one in options.feeds if one.feed in feeds])
         at, spent_ns, error_ns = clock.now(), clock.monotonic_ns() - began_ns, ctx.clock_error_ns
-        prices = await source
+        prices, origin = await source, asked(ctx).origin
     finally:
         await reap(source)
     if isinstance(found, ProbekitError):
-        yield pk.Failure(found, cluster, at, cluster, spent_ns)
+        yield pk.Failure(found, origin, at, cluster, spent_ns)
     else:
         cluster_clock, reads = found
         state = chain_state(ChainHead(cluster_clock.slot, cluster_clock.time), (await solana(ctx)).pool)
-        yield pk.Observation(state, cluster, at, cluster, spent_ns, error_ns)
+        yield pk.Observation(state, origin, at, cluster, spent_ns, error_ns)
         for posted in options.feeds:
             if posted.feed not in feeds:
                 continue
@@ -224,9 +228,9 @@ async def observe(ctx: pk.Context[Options], watched: Sequence[pk.Target]) -> Asy
                 else judged(options, posted, feed, accounts, cluster_clock, prices)
             )
             if isinstance(value, ProbekitError):
-                yield pk.Failure(value, cluster, at, target, spent_ns)
+                yield pk.Failure(value, origin, at, target, spent_ns)
             else:
-                yield pk.Observation(value, cluster, at, target, spent_ns, error_ns, described.get(target))
+                yield pk.Observation(value, origin, at, target, spent_ns, error_ns, described.get(target))
     for posted in options.feeds:
         error = unresolved.get(posted.feed)
         if isinstance(error, NotFound):
@@ -247,10 +251,10 @@ def checks(options: Options, target: pk.Target) -> Sequence[Check]:
     _, shard, name = target.id.split("/", 2)
     feed = target.feed
     spelt = {name.lower()} if feed is None else {feed.symbol.lower(), str(feed.id), f"0x{feed.id}"}
-    asked = next(one for one in options.feeds if one.feed.lower() in spelt and one.shard == int(shard))
-    deviation = asked.max_deviation or options.max_deviation
+    promised = next(one for one in options.feeds if one.feed.lower() in spelt and one.shard == int(shard))
+    deviation = promised.max_deviation or options.max_deviation
     made: list[Check] = [
-        Heartbeat(asked.heartbeat or options.heartbeat, options.lands_within, options.open_grace),
+        Heartbeat(promised.heartbeat or options.heartbeat, options.lands_within, options.open_grace),
         VerificationDepth(options.level),
         Migration(options.open_grace),
         SlotLag(options.max_slots),

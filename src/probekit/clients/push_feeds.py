@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from datetime import timedelta
 from typing import Annotated, Final
+from urllib.parse import urlsplit
 
 import msgspec
 from msgspec import Meta
@@ -13,7 +14,7 @@ from probekit.clients.evm import EvmClient
 from probekit.clock import Clock
 from probekit.codecs.evm import registry
 from probekit.codecs.evm.registry import ContractKind, Deployment
-from probekit.model import Feed
+from probekit.model import Feed, RequestRecord
 from probekit.model.evm import Address
 from probekit.secret import Secret
 from probekit.transports.base import Engine, Observer
@@ -21,7 +22,7 @@ from probekit.transports.rpc import Endpoint, PoolPolicy
 from probekit.transports.rpc.record import CallObserver, ChangeObserver
 from probekit.units import Bps
 
-__all__ = ["PushChain", "PushFeed", "asked_for", "contract_address", "require_positive"]
+__all__ = ["LastAsked", "PushChain", "PushFeed", "asked_for", "contract_address", "endpoints_of", "require_positive"]
 
 _DEPLOYMENTS: Final = {"stable": Deployment.STABLE, "pro": Deployment.PRO}
 
@@ -35,6 +36,34 @@ def require_positive(options: object, *names: str) -> None:
         number = value.value if isinstance(value, Bps) else value
         if number <= type(number)():
             raise ValueError(f"{name} must be positive, not {value}")
+
+
+def endpoints_of(urls: Iterable[str], key: Secret | None) -> list[Endpoint]:
+    """The endpoints of a pool; ``{key}`` in a URL stands for ``key``. Raises ``ValueError`` for a URL that is none, and for
+    two of one name.
+    """
+    try:
+        made = [Endpoint(url, key=key if "{key}" in url else None) for url in urls]
+    except ValueError as error:
+        raise ValueError(f"endpoints: {error}") from None
+    labels = [one.label for one in made]
+    if len(set(labels)) != len(labels):
+        raise ValueError(f"endpoints names one twice: {', '.join(labels)}")
+    return made
+
+
+class LastAsked:
+    """An observer in front of ``observer`` that knows the origin asked last: where an answer of a pool came from."""
+
+    def __init__(self, observer: Observer, otherwise: str) -> None:
+        self._observer = observer
+        self.origin = otherwise
+        """``scheme://host:port`` of the newest attempt; ``otherwise`` before the first."""
+
+    def __call__(self, record: RequestRecord) -> None:
+        parts = urlsplit(record.url)
+        self.origin = f"{parts.scheme}://{parts.netloc}"
+        self._observer(record)
 
 
 class PushFeed(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -51,7 +80,10 @@ class PushFeed(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
 def contract_address(chain_id: int, contract: str) -> Address:
     """The address of ``stable`` or ``pro`` on a chain, by the registry, or an address itself. Raises ``ValueError``."""
     if contract not in _DEPLOYMENTS:
-        return Address(contract)
+        try:
+            return Address(contract)
+        except ValueError as error:
+            raise ValueError(f"contracts: neither stable nor pro, and {error}") from None
     found = registry.contracts(chain_id, ContractKind.PYTH, _DEPLOYMENTS[contract])
     if len(found) != 1:
         raise ValueError(f"contracts: {len(found)} {contract} ones are known on chain {chain_id}: give the address")
@@ -72,8 +104,7 @@ class PushChain(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
         require_positive(self, "max_head_age")
         if not self.endpoints:
             raise ValueError("endpoints must not be empty")
-        if any("{key}" in url for url in self.endpoints) and self.key is None:
-            raise ValueError("endpoints have {key}, and no key is given")
+        endpoints_of(self.endpoints, self.key)
         if len({contract_address(self.chain_id, contract) for contract in self.contracts}) != len(self.contracts):
             raise ValueError("contracts names one address twice")
         if not self.contracts:
@@ -112,7 +143,7 @@ class PushChain(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     ) -> EvmClient:
         """A client of the chain over a pool of its endpoints."""
         return EvmClient(
-            [Endpoint(url, key=self.key if "{key}" in url else None) for url in self.endpoints],
+            endpoints_of(self.endpoints, self.key),
             chain_id=self.chain_id,
             chain=self.id,
             transport=transport,

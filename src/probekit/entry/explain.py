@@ -27,4 +27,7 @@ def explain(probe: Probe[Any], manifest: Manifest[Any]) -> str:
     for info in describe(probe.options):
         origin = manifest.origins[info.name]
         lines += [f"  {info.name} = {origin.value}  ({origin.source})", f"      {info.doc} [{info.type}]"]
+        for part in info.parts:
+            default = "required" if part.required else f"default {part.default}"
+            lines.append(f"      {part.name}: {part.doc} [{part.type}], {default}")
     return "\n".join(lines)

@@ -240,6 +240,8 @@ def test_options_describe_themselves() -> None:
     assert described["colour"].type == "one of red, blue"
     assert described["by_class"].type == "mapping of text to duration (500ms, 10s, 1m30s)"
     assert described["sets"].type == "list of mapping with index, names"
+    assert [(one.name, one.required) for one in described["sets"].parts] == [("sets[].index", True), ("sets[].names", False)]
+    assert described["feeds"].parts == ()
     assert described["warn_age"].default == "none"
     assert type_text(complex) == "complex"
     assert value_text(("a", {"b": None})) == "[a, {b: none}]"

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from probekit.dev import faults
-from probekit.errors import ConnectError
+from probekit.errors import ConfigError, ConnectError
+from probekit.manifest import read_manifest
 from probekit.model import ProbeRun, Status
 from probekit.units import Bps
 from tests.support.chains import ChainLab
@@ -279,3 +281,37 @@ async def test_symbols_that_are_none() -> None:
 def test_routes_that_make_no_sense_are_refused(wrong: dict[str, Any], said: str) -> None:
     with pytest.raises(ValueError, match=said):
         Route(chain="5001", endpoints=("http://one",), contracts=(PYTH,), **wrong)
+
+
+def test_a_manifest_that_is_wrong_in_many_places_says_all_of_them(tmp_path: Path) -> None:
+    manifest = tmp_path / "wrong.yaml"
+    manifest.write_text("""\
+probe: cross_chain_lag
+options:
+  chains:
+    - chain: atlantis
+      endpoints: [https://a.test]
+    - chain: base
+      endpoints: [base.test]
+    - chain: optimism
+      endpoints: [https://b.test]
+      pusher: "0x1234"
+    - chain: bsc
+      endpoints: [https://c.test]
+      contracts: [stabel]
+      min_balanc: 1
+  feeds:
+    - {feed: Crypto.BTC/USD, heartbeat: 3600, max_deviation: 0.5}
+""")
+    with pytest.raises(ConfigError) as caught:
+        read_manifest(PROBE, manifest)
+    lines = [line.removeprefix(str(manifest)) for line in str(caught.value).splitlines()]
+    for said in (
+        ":4:7 options.chains[0].chain: chain 'atlantis' is not in the registry: give its EVM chain id",
+        ":7:7 options.chains[1].endpoints: endpoints: an endpoint's URL starts with http:// or https://, not 'base.test'",
+        ":10:7 options.chains[2].pusher: pusher: '0x1234' is not an address: 0x and 40 hex digits",
+        ":14:7 options.chains[3].min_balanc: unknown key; did you mean 'min_balance'?",
+        ":16:30 options.feeds[0].heartbeat: 3600 has no unit; write a duration as 500ms, 10s or 1m30s",
+        ":16:47 options.feeds[0].max_deviation: 0.5 has no unit; write a ratio as 50bps or 0.5%",
+    ):
+        assert any(said in line for line in lines), (said, lines)

@@ -72,6 +72,11 @@ async def test_a_feed_never_pushed_says_so_in_the_contracts_words() -> None:
     never, nought = at(ONE, lab.ids[1]), at(TWO, lab.ids[2])
     assert verdict(run, never) == verdict(run, nought) == (CRITICAL, "never_pushed")
     assert "PriceFeedNotFound" in result(run, never).verdicts[0].message
+    # The evidence is of the chain that the target is on, not of whoever was asked last.
+    for target, node in ((never, "one"), (nought, "two")):
+        evidence = result(run, target).evidence
+        assert evidence is not None
+        assert evidence.request == f"POST http://{node}"
     assert others_ok(run, never, nought)
 
 
@@ -196,7 +201,9 @@ def test_options_that_make_no_sense_are_refused(wrong: dict[str, Any], words: st
         ({"chain": "avalanche", "contracts": ("pro",)}, "0 pro ones are known"),
         ({"chain": "base", "contracts": ("stable", "0x8250f4aF4B972684F7b336503E2D6dFeDeB1487a")}, "one address twice"),
         ({"chain": "base", "endpoints": ()}, "endpoints must not be empty"),
-        ({"chain": "base", "endpoints": ("https://x/{key}",)}, "no key is given"),
+        ({"chain": "base", "endpoints": ("https://x/{key}",)}, "no key was given"),
+        ({"chain": "base", "endpoints": ("x.test",)}, "starts with http"),
+        ({"chain": "base", "endpoints": ("http://x", "http://x")}, "names one twice"),
     ],
 )
 def test_chains_that_make_no_sense_are_refused(wrong: dict[str, Any], words: str) -> None:

@@ -196,7 +196,8 @@ async def test_the_source_that_refuses_and_symbols_that_are_none() -> None:
     [
         ({"feeds": ()}, "feeds must not be empty"),
         ({"endpoints": ()}, "endpoints must not be empty"),
-        ({"endpoints": ("https://x/{key}",)}, "no key is given"),
+        ({"endpoints": ("https://x/{key}",)}, "no key was given"),
+        ({"endpoints": ("x.test",)}, "starts with http"),
         ({"max_slots": 0}, "max_slots must be positive"),
         ({"open_grace": -S}, "open_grace must not be negative"),
         ({"feeds": (PostedFeed(feed="a"), PostedFeed(feed="a"))}, "of one shard twice"),
