@@ -25,7 +25,7 @@ from probekit.clients.evm import EvmClient
 from probekit.clients.push_feeds import LastAsked, PushChain, PushFeed, asked_for
 from probekit.clients.pusher import Pusher, PusherReads
 from probekit.clients.source_prices import source_prices
-from probekit.clients.stored_prices import StoredPrices, chain_state, stored_prices
+from probekit.clients.stored_prices import StoredPrices, ask_all, chain_state, stored_prices
 from probekit.clock import reap, within
 from probekit.errors import NotFound, ProbekitError
 from probekit.model.chain_feed import PushedFeed
@@ -170,7 +170,10 @@ async def observe(ctx: pk.Context[Options], watched: Sequence[pk.Target]) -> Asy
     async def one(route: Route) -> list[pk.Observation[Any] | pk.Failure]:
         resolved = [feeds[reference] for reference in options.feeds_of(route) if reference in feeds]
         client, wanted = await evm(ctx, route), dict.fromkeys(route.addresses.values(), resolved)
-        found = await stored_prices(client, wanted, clock=clock, timeout=options.timeout)
+        found, _ = await asyncio.gather(
+            stored_prices(client, wanted, clock=clock, timeout=options.timeout),
+            ask_all(client.pool, timeout=options.timeout),
+        )
         at, origin = clock.now(), asked(ctx, route).origin
         if isinstance(found, ProbekitError):
             return [pk.Failure(found, origin, at, route.id)]

@@ -23,7 +23,7 @@ from probekit.checks import (
 from probekit.clients.evm import EvmClient
 from probekit.clients.push_feeds import LastAsked, PushChain, PushFeed, asked_for
 from probekit.clients.source_prices import source_prices
-from probekit.clients.stored_prices import chain_state, stored_prices
+from probekit.clients.stored_prices import ask_all, chain_state, stored_prices
 from probekit.clock import reap
 from probekit.errors import NotFound, ProbekitError
 
@@ -130,7 +130,10 @@ async def observe(ctx: pk.Context[Options], watched: Sequence[pk.Target]) -> Asy
     async def one(chain: PushChain) -> list[pk.Observation[Any] | pk.Failure]:
         resolved = [feeds[reference] for reference in options.feeds_of(chain) if reference in feeds]
         client, wanted = await evm(ctx, chain), dict.fromkeys(chain.addresses.values(), resolved)
-        found = await stored_prices(client, wanted, clock=clock, timeout=options.timeout)
+        found, _ = await asyncio.gather(
+            stored_prices(client, wanted, clock=clock, timeout=options.timeout),
+            ask_all(client.pool, timeout=options.timeout),
+        )
         at, origin = clock.now(), asked(ctx, chain).origin
         if isinstance(found, ProbekitError):
             return [pk.Failure(found, origin, at, chain.id)]

@@ -25,7 +25,7 @@ from probekit.checks import (
 from probekit.clients.push_feeds import LastAsked, endpoints_of, require_positive
 from probekit.clients.solana import GENESIS
 from probekit.clients.source_prices import SourcePrices, source_prices
-from probekit.clients.stored_prices import chain_state
+from probekit.clients.stored_prices import ask_all, chain_state
 from probekit.clock import reap, within
 from probekit.codecs.solana.sysvar import ClusterClock
 from probekit.errors import DeadlineExceeded, DecodeError, NotFound, ProbekitError
@@ -206,7 +206,8 @@ async def observe(ctx: pk.Context[Options], watched: Sequence[pk.Target]) -> Asy
     source = asyncio.ensure_future(source_prices(await hermes(ctx), feeds.values(), clock=clock, timeout=options.timeout))
     try:
         began_ns = clock.monotonic_ns()
-        found = await read(ctx, [(feeds[one.feed], one.shard) for one in options.feeds if one.feed in feeds])
+        wanted = [(feeds[one.feed], one.shard) for one in options.feeds if one.feed in feeds]
+        found, _ = await asyncio.gather(read(ctx, wanted), ask_all((await solana(ctx)).pool, timeout=options.timeout))
         at, spent_ns, error_ns = clock.now(), clock.monotonic_ns() - began_ns, ctx.clock_error_ns
         prices, origin = await source, asked(ctx).origin
     finally:

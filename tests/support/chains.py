@@ -97,6 +97,9 @@ class PushedChain(EvmNode):
             "to": found["to"], "contractAddress": None, "logs": [],
         }  # fmt: skip
 
+    def eth_syncing(self) -> bool:
+        return False
+
     def eth_blockNumber(self) -> str:
         return hex(self.head)
 

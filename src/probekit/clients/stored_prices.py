@@ -18,10 +18,10 @@ from probekit.model import FeedId
 from probekit.model.chain_feed import ChainFeed, ChainHead, ChainState, EndpointStanding, PublishedPrice
 from probekit.model.evm import Address, Block
 from probekit.model.pyth_evm import OnChainPrice, PythError
-from probekit.transports.rpc import EndpointPool
+from probekit.transports.rpc import EndpointPool, EndpointState
 from probekit.units import format_ns, to_ns
 
-__all__ = ["NeverPushed", "StoredPrices", "chain_state", "stored_prices"]
+__all__ = ["NeverPushed", "StoredPrices", "ask_all", "chain_state", "stored_prices"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,7 +113,19 @@ def _stored(answer: OnChainPrice | ProbekitError) -> PublishedPrice | NeverPushe
     return PublishedPrice(answer.price, answer.conf, answer.publish_time_s)
 
 
+async def ask_all(pool: EndpointPool, *, timeout: timedelta) -> None:
+    """Look at every endpoint of a pool that has several, so that none counts as alive because nobody asked it."""
+    if len(pool.endpoints) > 1:
+        await pool.refresh(timeout=timeout)
+
+
 def chain_state(head: ChainHead, pool: EndpointPool) -> ChainState:
     """The chain at ``head`` with what its pool thinks of each endpoint now."""
-    standings = pool.standings()
-    return ChainState(head, tuple(EndpointStanding(label, str(one.state), one.reason) for label, one in standings.items()))
+    heads = {member.label: member.health.head for member in pool.members}
+    told = []
+    for label, one in pool.standings().items():
+        # One failure does not take an endpoint out; but what has never told its head cannot be counted on.
+        unseen = len(pool.endpoints) > 1 and one.state is EndpointState.ALIVE and heads.get(label) is None
+        state, reason = ("unseen", "it has not told its head yet") if unseen else (str(one.state), one.reason)
+        told.append(EndpointStanding(label, state, reason))
+    return ChainState(head, tuple(told))

@@ -18,7 +18,7 @@ class ChainHead(msgspec.Struct, frozen=True, gc=False):
 
 
 class EndpointStanding(msgspec.Struct, frozen=True, gc=False):
-    """What a pool thinks of one endpoint: ``alive``, or another state with its reason."""
+    """What a pool thinks of one endpoint: ``alive``, or another state with its reason; ``unseen`` before it told its head."""
 
     label: str
     state: str

@@ -10,9 +10,11 @@ from typing import Any
 
 import pytest
 
+from probekit.clients.evm import EvmClient
 from probekit.clients.push_feeds import PushChain, PushFeed
 from probekit.clients.pyth_evm import PythEvmClient
 from probekit.dev import faults
+from probekit.dev.anvil import anvil
 from probekit.dev.network import SandboxNetwork
 from probekit.dev.rpc_proxy import faults as rpc_faults
 from probekit.dev.rpc_proxy.proxy import RpcProxy
@@ -23,7 +25,7 @@ from probekit.model import ProbeRun, Status
 from probekit.runner import RunSettings, run_once
 from probekit.units import Bps
 from tests.support.sandbox import load, module_of, others_ok, result, verdict
-from tests.system.evm.chain import Chain, until
+from tests.system.evm.chain import Chain, counting, until
 from tests.system.evm.pusher import Pusher
 
 pytestmark = [pytest.mark.system, pytest.mark.evm]
@@ -273,3 +275,23 @@ async def test_somebody_else_pushes_which_is_as_good(chain: Chain) -> None:
         other = Pusher(chain, PythEvmClient(chain.client, made.contract), made.network, by=2)
         await other.push(made.feeds)
         assert (await lagging(made, made.feeds[0]))[:2] == (OK, "pushed_by_others")
+
+
+async def test_one_feed_on_two_chains_and_only_one_is_behind(chain: Chain) -> None:
+    async with (
+        pushed(chain, feeds=1) as made,
+        counting() as transport,
+        anvil(chain_id=31_338) as node,
+        EvmClient(node.url, chain_id=node.chain_id, transport=transport) as client,
+    ):
+        other = Chain(node, client, transport)
+        await other.with_multicall()
+        contract = await other.deploy("MockPyth", "uint256,uint256", PERIOD_S, FEE)
+        await Pusher(other, PythEvmClient(client, contract), made.network).push(made.feeds, ago_s=OLD_S)
+        options = route(made)
+        kind = module_of(load("cross_chain_lag")).Route
+        second = kind(chain="31338", endpoints=(node.url,), contracts=(str(contract),))
+        run = await run_of("cross_chain_lag", {**options, "chains": (*options["chains"], second)})
+        behind = f"evm:31338/{contract}/{made.feeds[0]}"
+        assert stage(run, behind)[:2] == (CRITICAL, "pusher_behind")
+        assert others_ok(run, behind)

@@ -176,6 +176,7 @@ async def test_one_node_down_is_a_warning_and_both_are_one_verdict() -> None:
     async with posted(2) as made:
         made.nodes[0].faults.http_status = 503
         run = await made.run(alive_endpoints=2)
+        assert verdict(run, made.cluster) == (WARNING, "few_endpoints")
         assert {verdict(run, made.at(one))[0] for one in made.feeds} == {OK}
         made.nodes[1].faults.http_status = 503
         run = await made.run()

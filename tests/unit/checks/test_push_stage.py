@@ -198,7 +198,13 @@ SECONDS = st.integers(0, 300).map(lambda seconds: seconds * S)
 def test_money_and_transactions_matter_only_once_something_is_overdue(
     gap: timedelta, source_age: timedelta, head_age: timedelta, balance: int, unlanded: int, waiting: int, failed: bool
 ) -> None:
-    pusher = {"balance_wei": balance, "sent": unlanded, "unlanded": unlanded, "waiting": waiting, "failed": failed}
+    pusher: dict[str, Any] = {
+        "balance_wei": balance,
+        "sent": unlanded,
+        "unlanded": unlanded,
+        "waiting": waiting,
+        "failed": failed,
+    }
     verdict = judge(pushed(gap, source_age=source_age, head_age=head_age, **pusher))
     alone = judge(pushed(gap, source_age=source_age, head_age=head_age))
     if alone.reason != "pusher_behind":
@@ -235,7 +241,7 @@ def test_how_far_a_chain_is_behind(value: PushedFeed, expected: tuple[Status, st
 )
 def test_a_lag_knows_market_hours(after_opening: timedelta, expected: tuple[Status, str]) -> None:
     now = OPENING.plus(after_opening)
-    observation = Observation(pushed(99 * S, now=now), "test", now, ID, 0, 0, feed(NYSE))
+    observation: Observation[Any] = Observation(pushed(99 * S, now=now), "test", now, ID, 0, 0, feed(NYSE))
     assert told(LAG(observation, now=now)) == expected
 
 

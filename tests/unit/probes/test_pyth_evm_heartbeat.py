@@ -119,6 +119,21 @@ async def test_an_unreachable_chain_is_one_verdict_and_holds_up_no_other(hangs: 
     assert others_ok(run, ONE, *(at(ONE, one) for one in lab.ids))
 
 
+async def test_an_endpoint_that_is_down_beside_one_that_answers() -> None:
+    lab = pushed()
+    lab.two.chain_id, lab.two.down = 5001, ConnectError("connection refused")
+    chains = (PushChain(chain="5001", endpoints=("http://two", "http://one"), contracts=(PYTH,)),)
+    run = await run_of(lab, chains=chains, alive_endpoints=2)
+    assert verdict(run, ONE) == (WARNING, "few_endpoints")
+    assert others_ok(run, ONE)
+    lab.two.down = None
+    lab.two.chain_id = 1
+    run = await run_of(lab, chains=chains, alive_endpoints=2)
+    assert verdict(run, ONE) == (WARNING, "few_endpoints")
+    assert "wrong_chain" in result(run, ONE).verdicts[1].message
+    assert others_ok(run, ONE)
+
+
 async def test_a_node_of_another_chain_is_never_believed() -> None:
     lab = pushed()
     lab.one.chain_id = 1
