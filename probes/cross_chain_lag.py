@@ -146,7 +146,7 @@ async def targets(ctx: pk.Context[Options]) -> Sequence[pk.Target]:
 
 async def pushers(ctx: pk.Context[Options], route: Route, found: StoredPrices, feeds: Sequence[pk.FeedId]) -> PusherReads | str:
     """What the route's pusher did lately, or why that is not known; empty where none is named."""
-    if route.pusher is None:
+    if route.pusher is None or not feeds:
         return ""
     client, wallet, options, clock = await evm(ctx, route), route.pusher, ctx.options, ctx.clock
     pusher = ctx.state(f"pusher {route.id}", lambda: Pusher(client, wallet, blocks=options.pusher_blocks))

@@ -66,7 +66,8 @@ class Pusher:
             asyncio.gather(*(self._updates(contract, feeds, before + 1, last) for contract, feeds in wanted.items())),
         )
         stored = dict(zip(wanted, logs, strict=True))
-        hashes = dict.fromkeys(one for updates in stored.values() for one, _, _ in updates)
+        by_age = sorted((block, one) for updates in stored.values() for one, _, block in updates)
+        hashes = dict.fromkeys(one for _, one in by_age)
         senders = await self._senders_of(list(hashes)[-_MAX_RECEIPTS:])
         mine = {one for one, sender in senders.items() if sender == self.wallet}
         blocks = [block for updates in stored.values() for one, _, block in updates if one in mine]

@@ -315,3 +315,13 @@ options:
         ":16:47 options.feeds[0].max_deviation: 0.5 has no unit; write a ratio as 50bps or 0.5%",
     ):
         assert any(said in line for line in lines), (said, lines)
+
+
+async def test_who_sent_what_is_asked_once() -> None:
+    lab = pushed()
+    async with lab.watching(PROBE, **options(lab)):
+        await lab.pass_seconds(50)
+    assert len(lab.runs) >= 3
+    assert len(lab.one.asked("eth_getTransactionReceipt")) == 1
+    assert len(lab.one.asked("eth_getLogs")) == len(lab.runs)
+    assert not lab.two.asked("eth_getLogs")
