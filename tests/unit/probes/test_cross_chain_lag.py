@@ -13,7 +13,7 @@ from probekit.errors import ConfigError, ConnectError
 from probekit.manifest import read_manifest
 from probekit.model import ProbeRun, Status
 from probekit.units import Bps
-from tests.support.chains import ChainLab
+from tests.support.pushes import ChainLab
 from tests.support.sandbox import FIRST, S, load, module_of, others_ok, result, verdict
 from tests.unit.clients.contracts import PYTH, Refused
 

@@ -11,7 +11,7 @@ from probekit.dev import faults
 from probekit.errors import ConnectError
 from probekit.model import ProbeRun, Status
 from probekit.units import Bps
-from tests.support.chains import OTHER_PYTH, ChainLab
+from tests.support.pushes import OTHER_PYTH, ChainLab
 from tests.support.sandbox import FIRST, S, load, others_ok, result, verdict
 from tests.unit.clients.contracts import PYTH
 

@@ -13,7 +13,7 @@ from probekit.errors import ConnectError
 from probekit.model import FeedId, ProbeRun, Status
 from probekit.model.receiver import ProgramGeneration, VerificationLevel
 from probekit.units import Bps
-from tests.support.chains import ClusterLab
+from tests.support.pushes import ClusterLab
 from tests.support.sandbox import FIRST, S, load, module_of, others_ok, result, verdict
 
 OK, WARNING, CRITICAL, UNKNOWN, SKIPPED = Status.OK, Status.WARNING, Status.CRITICAL, Status.UNKNOWN, Status.SKIPPED
