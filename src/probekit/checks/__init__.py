@@ -1,6 +1,8 @@
 """Pure judgements: frozen thresholds with units in their types. Nothing here fetches or reads a clock."""
 
 from probekit.checks.agreement import Agreement, SignedPoint
+from probekit.checks.balance_age import AgeMemory, BalanceAge
+from probekit.checks.balance_floor import BalanceFloor, FloorMemory
 from probekit.checks.base import Check, Fold, Rule
 from probekit.checks.confidence import ConfidenceRatio
 from probekit.checks.continuity import ContinuityMemory, StreamContinuity, StreamState
@@ -14,13 +16,20 @@ from probekit.checks.head_age import HeadAge
 from probekit.checks.heartbeat import Heartbeat
 from probekit.checks.latency import LatencyBudget, LatencyMemory, LatencySample
 from probekit.checks.migration import Migration
+from probekit.checks.outflow import Outflow, OutflowMemory, Taken
 from probekit.checks.proof import ProofResult, ProofValidity
 from probekit.checks.push_stage import PushMemory, PushStage
+from probekit.checks.runway import Runway, RunwayMemory
+from probekit.checks.signer_set_expiry import SignerSetExpiry
+from probekit.checks.signer_set_match import SignerSetMatch
 from probekit.checks.slot_lag import SlotLag
 from probekit.checks.verification_depth import VerificationDepth
 
 __all__ = [
+    "AgeMemory",
     "Agreement",
+    "BalanceAge",
+    "BalanceFloor",
     "Check",
     "ConfidenceRatio",
     "ContinuityMemory",
@@ -30,6 +39,7 @@ __all__ = [
     "Deviation",
     "DeviationMemory",
     "EndpointQuorum",
+    "FloorMemory",
     "Fold",
     "Freshness",
     "HeadAge",
@@ -38,14 +48,21 @@ __all__ = [
     "LatencyMemory",
     "LatencySample",
     "Migration",
+    "Outflow",
+    "OutflowMemory",
     "ProofResult",
     "ProofValidity",
     "PushMemory",
     "PushStage",
     "Rule",
+    "Runway",
+    "RunwayMemory",
     "SignedPoint",
+    "SignerSetExpiry",
+    "SignerSetMatch",
     "SlotLag",
     "StreamContinuity",
     "StreamState",
+    "Taken",
     "VerificationDepth",
 ]

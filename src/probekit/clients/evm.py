@@ -5,6 +5,7 @@ Methods and shapes: ethereum/execution-apis. Amounts are integers in wei or base
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
@@ -316,6 +317,33 @@ class EvmClient:
     async def token_balances(self, pairs: Sequence[tuple[str, str]], at: BlockTag | Block = "latest") -> Reads[int]:
         """Base units for many (token, owner) pairs, at one block."""
         return await self.multicall([(token, erc20.balance_of(Address(owner))) for token, owner in pairs], at)
+
+    async def balances(self, holdings: Sequence[tuple[str, str | None]], at: BlockTag | Block = "latest") -> Reads[int]:
+        """What many (owner, token) pairs hold at one block: base units of an ERC-20 token, wei where the token is ``None``.
+
+        The block, then one batch of ``eth_getBalance`` beside one :meth:`multicall`: three requests, however many wallets.
+        """
+        owners = [Address(owner) for owner, token in holdings if token is None]
+        rows = [(Address(token), erc20.balance_of(Address(owner))) for owner, token in holdings if token is not None]
+        with self.pool.one_deadline():
+            block = at if isinstance(at, Block) else await self.block(at)
+            native, reads = await asyncio.gather(
+                self._native_balances(owners, block.number), self._multicall.read(rows, block, remember=at == "latest")
+            )
+        coins, tokens = iter(native), iter(reads.results)
+        return Reads(block, tuple(next(coins if token is None else tokens) for _, token in holdings), reads.route, reads.pinned)
+
+    async def _native_balances(self, owners: Sequence[Address], number: int) -> list[int | ProbekitError]:
+        calls = [Call("eth_getBalance", [owner, hex(number)]) for owner in owners]
+        found: list[int | ProbekitError] = []
+        for outcome in await self.pool.batch(calls, floor=number):
+            try:
+                if isinstance(outcome, ProbekitError):
+                    raise outcome
+                found.append(codec.quantity(result_of(outcome)))
+            except ProbekitError as error:
+                found.append(error)
+        return found
 
     async def token(self, address: str, at: BlockTag | Block = "latest") -> Token:
         """An ERC-20 token's description, without what it does not answer for. Raises the error of the endpoint, ``NotFound``

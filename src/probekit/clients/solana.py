@@ -201,18 +201,26 @@ class SolanaClient:
         ``None`` where there is none; an error stands in its own place only. Addresses of different hundreds may be read at
         different slots.
         """
+        found = await self.accounts_at(addresses, commitment=commitment, min_slot=min_slot)
+        return [item for _, item in found]
+
+    async def accounts_at(
+        self, addresses: Iterable[Pubkey | str], *, commitment: Commitment | None = None, min_slot: int | None = None
+    ) -> list[tuple[int | None, Account | ProbekitError | None]]:
+        """The same, each with its slot, also where there is no account; ``None`` where the node did not answer."""
         keys = [Pubkey(address) for address in addresses]
         parts = [keys[start : start + MAX_ACCOUNTS] for start in range(0, len(keys), MAX_ACCOUNTS)]
         config = self._config(commitment, min_slot=min_slot)
         calls = [Call("getMultipleAccounts", [[str(key) for key in part], config]) for part in parts]
-        found: list[Account | ProbekitError | None] = []
+        found: list[tuple[int | None, Account | ProbekitError | None]] = []
         for part, outcome in zip(parts, await self.pool.batch(calls, floor=min_slot), strict=True):
             try:
                 if isinstance(outcome, ProbekitError):
                     raise outcome
-                found += codec.decode_accounts(result_of(outcome), part).items
+                page = codec.decode_accounts(result_of(outcome), part)
+                found += [(page.slot, item) for item in page.items]
             except ProbekitError as error:
-                found += [error] * len(part)
+                found += [(None, error)] * len(part)
         return found
 
     async def program_accounts(

@@ -256,12 +256,14 @@ def test_the_catalogue_is_complete_and_each_probe_has_its_manifest() -> None:
     listed = list_probes((catalogue(),))
     assert [one.name for one in listed] == [
         "cross_chain_lag",
+        "guardian_set",
         "hermes_agreement",
         "hermes_freshness",
         "hermes_latency",
         "hermes_proof",
         "pyth_evm_heartbeat",
         "receiver_staleness",
+        "wallet_balance",
     ]
     for one in listed:
         probe = load_probe(one)
