@@ -6,14 +6,24 @@ from probekit.checks.balance_floor import BalanceFloor, FloorMemory
 from probekit.checks.base import Check, Fold, Rule
 from probekit.checks.confidence import ConfidenceRatio
 from probekit.checks.continuity import ContinuityMemory, StreamContinuity, StreamState
+from probekit.checks.cross_chain_deviation import CrossChainDeviation, DeviationMemory
+from probekit.checks.cross_chain_lag import CrossChainLag
+from probekit.checks.deadline import Deadline
 from probekit.checks.deviation import Deviation
+from probekit.checks.endpoint_quorum import EndpointQuorum
 from probekit.checks.freshness import Freshness
+from probekit.checks.head_age import HeadAge
+from probekit.checks.heartbeat import Heartbeat
 from probekit.checks.latency import LatencyBudget, LatencyMemory, LatencySample
+from probekit.checks.migration import Migration
 from probekit.checks.outflow import Outflow, OutflowMemory, Taken
 from probekit.checks.proof import ProofResult, ProofValidity
+from probekit.checks.push_stage import PushMemory, PushStage
 from probekit.checks.runway import Runway, RunwayMemory
 from probekit.checks.signer_set_expiry import SignerSetExpiry
 from probekit.checks.signer_set_match import SignerSetMatch
+from probekit.checks.slot_lag import SlotLag
+from probekit.checks.verification_depth import VerificationDepth
 
 __all__ = [
     "AgeMemory",
@@ -23,24 +33,36 @@ __all__ = [
     "Check",
     "ConfidenceRatio",
     "ContinuityMemory",
+    "CrossChainDeviation",
+    "CrossChainLag",
+    "Deadline",
     "Deviation",
+    "DeviationMemory",
+    "EndpointQuorum",
     "FloorMemory",
     "Fold",
     "Freshness",
+    "HeadAge",
+    "Heartbeat",
     "LatencyBudget",
     "LatencyMemory",
     "LatencySample",
+    "Migration",
     "Outflow",
     "OutflowMemory",
     "ProofResult",
     "ProofValidity",
+    "PushMemory",
+    "PushStage",
     "Rule",
     "Runway",
     "RunwayMemory",
     "SignedPoint",
     "SignerSetExpiry",
     "SignerSetMatch",
+    "SlotLag",
     "StreamContinuity",
     "StreamState",
     "Taken",
+    "VerificationDepth",
 ]

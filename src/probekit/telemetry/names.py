@@ -171,6 +171,13 @@ SELF_TELEMETRY: Final = (EXPORTED, REJECTED, DROPPED, RETRIED, OVERFLOW)
 
 MEASURES: Final[dict[MeasureName, MetricName]] = {
     "feed.age": MetricName("probekit.feed.age", "gauge", "s", "Now minus publish_time", _MEASURE),
+    "feed.age.chain": MetricName(
+        "probekit.feed.age.chain",
+        "gauge",
+        "s",
+        "The newest block's own time minus the stored publish_time",
+        _MEASURE,
+    ),
     "feed.age.pipeline": MetricName(
         "probekit.feed.age.pipeline", "gauge", "s", "From publish_time to Hermes having the proof; whole seconds", _MEASURE
     ),
@@ -180,6 +187,20 @@ MEASURES: Final[dict[MeasureName, MetricName]] = {
     "feed.confidence_ratio": MetricName("probekit.feed.confidence_ratio", "gauge", "1e-4", "conf / |price|", _MEASURE),
     "feed.deviation": MetricName("probekit.feed.deviation", "gauge", "1e-4", "Distance from the reference price", _MEASURE),
     "feed.slot_lag": MetricName("probekit.feed.slot_lag", "gauge", "{slot}", "Slots behind the newest", _MEASURE),
+    "feed.source_lag": MetricName(
+        "probekit.feed.source_lag",
+        "gauge",
+        "s",
+        "publish_time of the source's newest minus the stored one",
+        _MEASURE,
+    ),
+    "feed.valid_margin": MetricName(
+        "probekit.feed.valid_margin", "gauge", "s", "Time left until the contract itself refuses the price", _MEASURE
+    ),
+    "chain.endpoints_alive": MetricName(
+        "probekit.chain.endpoints_alive", "gauge", "{endpoint}", "Endpoints of a chain that its pool calls alive", _MEASURE
+    ),
+    "chain.head_age": MetricName("probekit.chain.head_age", "gauge", "s", "Now minus the newest block's own time", _MEASURE),
     "agreement.slot_delay": MetricName(
         "probekit.agreement.slot_delay", "gauge", "{slot}", "Slots between the newest and the slowest endpoint", _MEASURE
     ),
