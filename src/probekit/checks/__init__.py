@@ -6,6 +6,7 @@ from probekit.checks.confidence import ConfidenceRatio
 from probekit.checks.continuity import ContinuityMemory, StreamContinuity, StreamState
 from probekit.checks.deviation import Deviation
 from probekit.checks.freshness import Freshness
+from probekit.checks.http import HttpAnswer, HttpAssertions, HttpBody, HttpHop, StatusRange, Wanted
 from probekit.checks.latency import LatencyBudget, LatencyMemory, LatencySample
 from probekit.checks.proof import ProofResult, ProofValidity
 
@@ -17,6 +18,10 @@ __all__ = [
     "Deviation",
     "Fold",
     "Freshness",
+    "HttpAnswer",
+    "HttpAssertions",
+    "HttpBody",
+    "HttpHop",
     "LatencyBudget",
     "LatencyMemory",
     "LatencySample",
@@ -24,6 +29,8 @@ __all__ = [
     "ProofValidity",
     "Rule",
     "SignedPoint",
+    "StatusRange",
     "StreamContinuity",
     "StreamState",
+    "Wanted",
 ]

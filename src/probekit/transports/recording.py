@@ -55,6 +55,7 @@ class Recording:
                     error_type=error.error_type if isinstance(error, TransportError) else "cancelled",
                     error_phase=error.phase if isinstance(error, DeadlineExceeded) else None,
                     attempt=request.attempt,
+                    family=request.family,
                 )
             )
             raise
@@ -72,6 +73,7 @@ class Recording:
                 http_version=response.http_version,
                 peer_address=response.peer_address,
                 peer_port=response.peer_port,
+                family=request.family,
                 received_bytes=len(response.body),
                 attempt=request.attempt,
                 new_connection=response.new_connection,
