@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import timedelta
 from ipaddress import IPv6Address, ip_address
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, NamedTuple
 from urllib.parse import urlsplit
 
 import msgspec
@@ -140,11 +140,30 @@ async def targets(ctx: pk.Context[Options]) -> Sequence[pk.Target]:
     return [pk.Target(one.id, "service") for one in ctx.options.services]
 
 
-async def answer(ctx: pk.Context[Options], service: Service) -> HttpAnswer:
+class Asked(NamedTuple):
+    """A service made ready once, to be asked at every tick."""
+
+    id: str
+    family: Literal["ipv4", "ipv6"]
+    request: Request
+    statuses: tuple[StatusRange, ...]
+
+
+def asked(options: Options) -> dict[str, Asked]:
+    """Every service by the id of its target."""
+    limits = Limits(max_body_bytes=options.max_body.bytes)
+    return {
+        one.id: Asked(one.id, one.over, replace(one.request(), limits=limits), one.assertions().statuses)
+        for one in options.services
+    }
+
+
+async def answer(ctx: pk.Context[Options], service: Asked) -> HttpAnswer:
     """One attempt, and one more for each redirect asked for; each with its own phases and its own record."""
     engine = ctx.engine("measuring")
-    if service.http_version not in engine.capabilities.http_versions:
-        raise ConfigError(f"this libcurl does not speak HTTP {service.http_version}, which {service.id} asks for")
+    version = service.request.http_version
+    if version not in engine.capabilities.http_versions:
+        raise ConfigError(f"this libcurl does not speak HTTP {version}, which {service.id} asks for")
 
     def observer(record: RequestRecord) -> None:
         ctx.observer(msgspec.structs.replace(record, target=service.id))
@@ -157,20 +176,15 @@ async def answer(ctx: pk.Context[Options], service: Service) -> HttpAnswer:
         hops.append(HttpHop(response.url, response.status, response.elapsed_ns, response.phases, response.peer_address))
         return response
 
-    options = ctx.options
-    request = replace(
-        service.request(),
-        deadline_ns=ctx.clock.monotonic_ns() + to_ns(options.timeout),
-        limits=Limits(max_body_bytes=options.max_body.bytes),
-    )
-    response = await follow(attempt, request)
-    if response.status >= 400 and not any(response.status in StatusRange.parse(one) for one in service.expect_status):
+    due_ns = ctx.clock.monotonic_ns() + to_ns(ctx.options.timeout)
+    response = await follow(attempt, service.request.with_deadline(due_ns))
+    if response.status >= 400 and service.statuses and not any(response.status in one for one in service.statuses):
         # 401 and 429 are about this prober, 503 is about the service: the failure map knows.
         raise_for_status(response)
     return HttpAnswer(
         response.status,
         response.http_version,
-        service.over,
+        service.family,
         response.elapsed_ns,
         sum(hop.phases.queue_ns or 0 for hop in hops),
         tuple(hops),
@@ -179,7 +193,7 @@ async def answer(ctx: pk.Context[Options], service: Service) -> HttpAnswer:
     )
 
 
-async def see(ctx: pk.Context[Options], service: Service) -> pk.Observation[Any] | pk.Failure:
+async def see(ctx: pk.Context[Options], service: Asked) -> pk.Observation[Any] | pk.Failure:
     try:
         found = await answer(ctx, service)
     except ProbekitError as error:
@@ -189,14 +203,14 @@ async def see(ctx: pk.Context[Options], service: Service) -> pk.Observation[Any]
 
 
 async def observe(ctx: pk.Context[Options], watched: Sequence[pk.Target]) -> AsyncIterator[pk.Observation[Any] | pk.Failure]:
-    tasks = [asyncio.create_task(see(ctx, one), name=one.id) for one in ctx.options.services]
+    services = ctx.state("asked", lambda: asked(ctx.options))
+    tasks = [asyncio.create_task(see(ctx, services[one.id]), name=one.id) for one in watched]
     try:
         # As they come: what hangs is nobody's but its own.
         for task in asyncio.as_completed(tasks):
             yield await task
     finally:
-        for one in tasks:
-            await reap(one)
+        await reap(*tasks)
 
 
 def checks(options: Options, target: pk.Target) -> Sequence[Check]:
