@@ -2,7 +2,7 @@
 
 Both ask the same server, in turn, as many targets at once as a prober of a fleet has. Ours is the whole path: runner, engine,
 assertions, percentiles, all metrics at their interval and traces of 1 % of runs, encoded and sent. Theirs is its process, asked
-for each target once by ``GET /probe``: what asks is not counted. Over TLS each makes full handshakes and verifies the certificate.
+for each target once by ``GET /probe``: what asks is not counted. Over TLS each makes full handshakes and verifies certificates.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ from probekit.transports.curl import CurlTransport
 from tests.support.debian import Unavailable, program
 from tests.support.nginx import free_ports, nginx
 
-TARGETS = 200
+TARGETS = 100
 TICKS = 5
 INTERVAL_S = 2.0
 EXPORTER = "prometheus-blackbox-exporter"

@@ -6,7 +6,8 @@ import asyncio
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import timedelta
-from ipaddress import IPv6Address, ip_address
+from functools import lru_cache
+from ipaddress import ip_address
 from typing import Annotated, Any, Literal, NamedTuple
 from urllib.parse import urlsplit
 
@@ -69,7 +70,7 @@ class Service(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
             raise ValueError(f"body goes with method POST, not {self.method}")
         if self.method == "HEAD" and (self.expect_body or self.expect_json):
             raise ValueError("method HEAD brings no body to expect anything of")
-        literal = literal_family(self.url)
+        literal, _ = place(self.url)
         if self.family is not None and literal not in (None, self.family):
             raise ValueError(f"family {self.family} does not reach the {literal} address of the url")
         self.assertions()
@@ -77,11 +78,11 @@ class Service(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     @property
     def over(self) -> Literal["ipv4", "ipv6"]:
         """The one address family it is asked over."""
-        return self.family or literal_family(self.url) or "ipv4"
+        return self.family or place(self.url)[0] or "ipv4"
 
     @property
     def id(self) -> str:
-        return f"{self.name or redact_url(self.url)} {self.over}"
+        return f"{self.name or place(self.url)[1]} {self.over}"
 
     def request(self) -> Request:
         headers: tuple[tuple[str, HeaderValue], ...] = (*self.headers.items(), *self.secret_headers.items())
@@ -128,12 +129,14 @@ class Options(pk.Options, frozen=True, kw_only=True):
             seen.add(one.id)
 
 
-def literal_family(url: str) -> Literal["ipv4", "ipv6"] | None:
-    """The family of the address that a URL names; ``None`` for a name."""
+@lru_cache(maxsize=4_096)
+def place(url: str) -> tuple[Literal["ipv4", "ipv6"] | None, str]:
+    """The family of the address that a URL names, ``None`` for a name; and the URL without keys."""
     try:
-        return "ipv6" if isinstance(ip_address(urlsplit(url).hostname or ""), IPv6Address) else "ipv4"
+        family: Literal["ipv4", "ipv6"] | None = "ipv4" if ip_address(urlsplit(url).hostname or "").version == 4 else "ipv6"
     except ValueError:
-        return None
+        family = None
+    return family, redact_url(url)
 
 
 async def targets(ctx: pk.Context[Options]) -> Sequence[pk.Target]:

@@ -22,6 +22,7 @@ _SAMPLES_PER_HOST: Final = 64
 _WINDOW_NS: Final = 1_800 * NS_PER_S
 # What a free-running crystal may gain or lose: its specification at worst, with temperature and age.
 _DRIFT_PPM: Final = 100
+_ANY: Final = (-(1 << 63), 1 << 63)
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,9 +59,6 @@ def bracket_of(record: RequestRecord) -> tuple[str, Bracket] | None:
 
 
 def _contradict(new: Bracket, old: Bracket) -> bool:
-    # What is far from the edges needs no sum: of the answers of one tick that is nearly every one.
-    if old.low_ns <= new.high_ns and new.low_ns <= old.high_ns:
-        return False
     low, high = old.aged(new.seen_at)
     return new.low_ns > high or new.high_ns < low
 
@@ -83,6 +81,8 @@ class ClockBounds:
 
     def __init__(self) -> None:
         self._hosts: dict[str, list[Bracket]] = {}
+        self._common: dict[str, tuple[int, int]] = {}
+        """The highest low and the lowest high that a host ever gave, not aged: at most as wide as what is kept."""
 
     def add(self, record: RequestRecord) -> None:
         """Take in one attempt's record; records without a usable Date header change nothing."""
@@ -91,8 +91,12 @@ class ClockBounds:
             return
         host, bracket = found
         kept = self._hosts.setdefault(host, [])
-        if any(_contradict(bracket, old) for old in kept):
+        low, high = self._common.get(host, _ANY)
+        # Within what all of them agree on, none is contradicted: of many answers in a second that is nearly every one.
+        if not (bracket.low_ns <= high and low <= bracket.high_ns) and any(_contradict(bracket, old) for old in kept):
             kept.clear()
+            low, high = _ANY
+        self._common[host] = max(low, bracket.low_ns), min(high, bracket.high_ns)
         kept.append(bracket)
         del kept[:-_SAMPLES_PER_HOST]
 

@@ -60,10 +60,12 @@ class Recording:
             )
             raise
         failed = response.status >= 400
+        # Redacted already, where no redirect made it another's.
+        shown = "" if request.max_redirects else response.url
         self._observer(
             RequestRecord(
                 method=request.method,
-                url=request.shown_url,
+                url=shown or request.shown_url,
                 engine=self._engine.capabilities.engine,
                 started_at=response.started_at,
                 elapsed_ns=response.elapsed_ns,

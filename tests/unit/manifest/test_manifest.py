@@ -252,7 +252,9 @@ BODY = '"""Is it so?"""\nimport probekit as pk\nprobe = None\n'
 
 def test_the_catalogue_is_complete_and_each_probe_has_its_manifest() -> None:
     listed = list_probes((catalogue(),))
-    assert [one.name for one in listed] == ["hermes_agreement", "hermes_freshness", "hermes_latency", "hermes_proof"]
+    assert [one.name for one in listed] == [
+        "hermes_agreement", "hermes_freshness", "hermes_latency", "hermes_proof", "http_service",
+    ]  # fmt: skip
     for one in listed:
         probe = load_probe(one)
         assert probe.name == one.name
