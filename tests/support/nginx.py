@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import socket
 import subprocess
 import time
@@ -14,6 +15,7 @@ from typing import Final
 from tests.support.debian import program
 
 _CONFIG: Final = """
+{user}
 daemon off;
 worker_processes 1;
 error_log {folder}/error.log;
@@ -27,6 +29,7 @@ http {{
   uwsgi_temp_path {folder}/uwsgi;
   scgi_temp_path {folder}/scgi;
   default_type application/json;
+  root {folder}/www;
 {servers}
 }}
 """
@@ -48,7 +51,9 @@ def nginx(folder: Path, servers: str, ports: list[int]) -> Iterator[None]:
     Raises :class:`~tests.support.debian.Unavailable` where there is no nginx.
     """
     path = program("nginx", "nginx")
-    (folder / "nginx.conf").write_text(_CONFIG.format(folder=folder, servers=servers))
+    # Started by root, its workers would be somebody who may not read the folder.
+    user = "user root;" if os.geteuid() == 0 else ""
+    (folder / "nginx.conf").write_text(_CONFIG.format(folder=folder, servers=servers, user=user))
     command = [str(path), "-e", str(folder / "error.log"), "-p", str(folder), "-c", str(folder / "nginx.conf")]
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
     try:
