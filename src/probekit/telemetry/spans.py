@@ -127,7 +127,7 @@ def _request_span(run: ProbeRun, record: RequestRecord, number: int, root: SpanC
         "network.protocol.version": record.http_version,
         "network.peer.address": record.peer_address,
         "network.peer.port": record.peer_port,
-        "network.type": record.family or _family_of(record.peer_address),
+        "network.type": _family_of(record.peer_address) or record.family,
         "error.type": error_type,
         "rpc.system.name": "jsonrpc" if record.rpc_method else None,
         "rpc.method": rpc_method_of(record),

@@ -46,7 +46,8 @@ class Request:
     ``shown_url``. A header's value may be a :class:`~probekit.secret.Secret`; engines reveal it on the wire only, and to no
     other origin that a redirect leads to. ``repeatable`` is the caller's word that a POST only asks, so that it may go out
     again, or to another endpoint. ``http_version`` and ``family`` are the engine's own choice where they are ``None``; the
-    measuring engine takes them (with a family, addresses are tried one after the other, never two at once), others refuse.
+    measuring engine takes them, others refuse. A family is that of the addresses a name has, which are then tried one after the
+    other, never two at once; an address in the URL is of its own.
     """
 
     method: Method
