@@ -37,8 +37,10 @@ from tests.support.debian import Unavailable, program
 from tests.support.nginx import free_ports, nginx
 
 TARGETS = 100
-TICKS = 5
-INTERVAL_S = 2.0
+TICKS = 7
+INTERVAL_S = 1.5
+EXPORT_MS = round(6 * INTERVAL_S * 1000)
+"""As by default: a tick every 10 s, an export of all metrics every 60. One falls into what is measured."""
 EXPORTER = "prometheus-blackbox-exporter"
 
 _MODULES = """
@@ -107,7 +109,7 @@ async def _ours(url: str, collector: str) -> float:
     ]
     options = _options(probe, services)
     vantage = Vantage(host="bench")
-    environment = {"OTEL_EXPORTER_OTLP_ENDPOINT": collector, "OTEL_METRIC_EXPORT_INTERVAL": "5000",
+    environment = {"OTEL_EXPORTER_OTLP_ENDPOINT": collector, "OTEL_METRIC_EXPORT_INTERVAL": str(EXPORT_MS),
                    "OTEL_TRACES_SAMPLER": "traceidratio", "OTEL_TRACES_SAMPLER_ARG": "0.01"}  # fmt: skip
     recorder = recorder_from_env(vantage, environment)
     assert recorder is not None
