@@ -12,6 +12,8 @@ VENV_STAMP := $(VENV)/venv-$(shell $(PYTHON) -VV | sha256sum | cut -c1-16)
 DEV_STAMP := $(VENV)/dev-$(call key,dev)
 DEMO_STAMP := $(VENV)/demo-$(call key,demo)
 
+COV := --cov --cov-report=term:skip-covered
+
 # The JavaScript clients that the local Solana node must satisfy.
 NODE_SVM := build/node-svm
 NODE_SVM_STAMP := $(NODE_SVM)/installed-$(shell sha256sum tests/system/svm/node/package-lock.json | cut -c1-16)
@@ -31,13 +33,13 @@ demo: $(DEMO_STAMP) ## Watch prices from a sandbox, break eight things, see each
 
 .PHONY: test
 test: $(DEV_STAMP) ## Run the test suite (no network beyond loopback, no root, under 5 minutes)
-	$(BIN)/python -m pytest -n auto -m "not system" --cov --cov-report=term:skip-covered $(ARGS)
+	$(BIN)/python -m pytest -n auto -m "not system" $(COV) $(ARGS)
 
 .PHONY: test-pythons
 test-pythons: ## The same on the other supported Pythons found here (3.12, 3.13), each in a venv of its own
 	@for version in 3.12 3.13; do \
 	  if python=$$(tests/packaging/find-python $$version); then \
-	    $(MAKE) --no-print-directory test PYTHON=$$python VENV=.venv-$$version || exit 1; \
+	    $(MAKE) --no-print-directory test COV= PYTHON=$$python VENV=.venv-$$version || exit 1; \
 	  else echo "skipped: no Python $$version on this machine"; fi; \
 	done
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Coroutine, Iterable
 from typing import Any, Protocol, TypeVar
 
 from probekit.units import NS_PER_S, Instant
@@ -72,3 +72,24 @@ async def reap(*tasks: asyncio.Future[Any]) -> None:
     for task in tasks:
         task.cancel()
     await asyncio.gather(*tasks, return_exceptions=True)
+
+
+async def together(work: Iterable[Coroutine[Any, Any, R]]) -> list[R]:
+    """The results of all, run at once. The first error is raised as itself, not as a group; when this ends for whatever reason,
+    what is left of them is ended before.
+    """
+    tasks = [asyncio.ensure_future(one) for one in work]
+    try:
+        return list(await asyncio.gather(*tasks))
+    finally:
+        await reap(*tasks)
+
+
+async def first_of(*work: Coroutine[Any, Any, R]) -> R:
+    """What the first to end returns or raises (of several at once, the one named first); the others are ended before."""
+    tasks = [asyncio.ensure_future(one) for one in work]
+    try:
+        await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        return next(task for task in tasks if task.done()).result()
+    finally:
+        await reap(*tasks)

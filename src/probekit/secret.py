@@ -12,7 +12,7 @@ import re
 import weakref
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Final, Self
+from typing import Any, Final, Self, overload
 from urllib.parse import quote, quote_plus
 
 MASK: Final = "[redacted]"
@@ -149,13 +149,58 @@ def redact_bytes(data: bytes) -> bytes:
     return data
 
 
-_MARGIN: Final = 4_096
-"""Bytes looked at beyond an excerpt: a secret that a cut runs through is not found by its first half."""
+_MARGIN: Final = 8_192
+"""Looked at beyond what is kept: a secret that a cut runs through is not found by its first half."""
+_LEAST_TORN: Final = 4
+
+
+@overload
+def cut(text: bytes, size: int) -> bytes: ...
+@overload
+def cut(text: str, size: int) -> str: ...
+@overload
+def cut(text: bytes | str, size: int) -> bytes | str: ...
+def cut(text: bytes | str, size: int) -> bytes | str:
+    """The first ``size`` of ``text`` without any live secret, also without the beginning of one that the cut runs through."""
+    some = text[: size + _MARGIN]
+    kept = redact(some) if isinstance(some, str) else redact_bytes(some)
+    if len(some) < len(text):
+        # What was taken out before it may have moved the end of what was looked at to where it is kept.
+        kept = kept[: len(kept) - _torn(kept)]
+    return kept[:size]
+
+
+def _torn(text: str | bytes) -> int:
+    """How much of the end of ``text`` is the beginning of a live secret."""
+    longest = 0
+    for form in _live_forms():
+        start: str | bytes = form if isinstance(text, str) else form.encode()
+        for length in range(min(len(start), len(text)), max(longest, _LEAST_TORN - 1), -1):
+            if text[-length:] == start[:length]:
+                longest = length
+                break
+    return longest
+
+
+def redacted(value: object, *, deepest: int = 64) -> Any:
+    """A JSON value without any live secret, in its texts and its keys. What is nested deeper than ``deepest`` is left out."""
+    if isinstance(value, str):
+        return redact(value)
+    if isinstance(value, bytes):
+        return redact_bytes(value)
+    if isinstance(value, dict | list | tuple) and not deepest:
+        return MASK
+    if isinstance(value, dict):
+        inner = deepest - 1
+        return {redacted(key, deepest=inner): redacted(item, deepest=inner) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [redacted(item, deepest=deepest - 1) for item in value]
+    return value
 
 
 def excerpt(data: bytes, size: int) -> str:
-    """The first ``size`` bytes of ``data`` as text, without any live secret, also without the beginning of one."""
-    return redact_bytes(data[: size + _MARGIN])[:size].decode("utf-8", "replace")
+    """:func:`cut` of ``data``, as text."""
+    return cut(data, size).decode("utf-8", "replace")
 
 
 _KEY_PARAMETERS: Final = re.compile(

@@ -151,6 +151,33 @@ def seconds_decimal(ns: int) -> Decimal:
     return Decimal(ns) / NS_PER_S
 
 
+_AMOUNT: Final = re.compile(r"\s*(\d+(?:\.\d+)?)\s*([^\W\d_]\S{0,31})\s*")
+
+
+class Amount(msgspec.Struct, frozen=True):
+    """So many coins or tokens, exact, with the name of the unit, written ``0.1 ETH`` or ``250 USDC`` in a manifest."""
+
+    value: Decimal
+    unit: str
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """``0.1 ETH``, ``250 USDC``, ``5000000 lamports``. A bare number is refused. Raises ``ValueError``."""
+        match = _AMOUNT.fullmatch(text)
+        if match is None:
+            raise ValueError(f"{text!r} is not an amount; write it with its unit, as 0.1 ETH or 250 USDC")
+        return cls(Decimal(match[1]), match[2])
+
+    def __str__(self) -> str:
+        return f"{format_decimal(self.value)} {self.unit}"
+
+
+def format_decimal(value: Decimal) -> str:
+    """All digits of a decimal, without an exponent and without zeros at the end of a fraction."""
+    text = f"{value:f}"
+    return text.rstrip("0").rstrip(".") if "." in text else text
+
+
 _SIZE: Final = re.compile(r"\s*(\d+)\s*(B|kB|KiB|MB|MiB)\s*")
 _SIZE_BYTES: Final = {"B": 1, "kB": 1000, "KiB": 1024, "MB": 1_000_000, "MiB": 1024 * 1024}
 

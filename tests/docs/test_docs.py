@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from probekit.clients import evm
+import probekit as pk
 from probekit.clients.solana import SolanaClient
 from probekit.dev.network import SandboxNetwork
 from probekit.dev.sandbox import Sandbox
@@ -81,7 +81,7 @@ async def test_examples_run_against_a_receiver_on_an_evm_node(
     assert held is not None
     node = EvmNode()
     node.contracts[RECEIVER] = Receiver(held.index, held.signers, held.quorum)
-    monkeypatch.setattr(evm, "EvmClient", lambda url, *, chain_id: node.client)
+    monkeypatch.setattr(pk, "EvmClient", lambda url, *, chain_id: node.client)
     names = {"url": "http://node.test/", "chain_id": node.chain_id, "address": RECEIVER, "vaa": b"a VAA"}
     await eval(compile(block.code, str(block), "exec", flags=ast.PyCF_ALLOW_TOP_LEVEL_AWAIT), names)
     printed_as_said(block, capsys.readouterr().out)

@@ -5,12 +5,26 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Sequence
 from datetime import timedelta
 from decimal import Decimal
-from typing import Annotated, assert_type
+from typing import Annotated, Literal, assert_type
 
 import probekit as pk
 from probekit import sync
 from probekit.checks import Check, Freshness
+from probekit.clients.evm_stream import Head
+from probekit.clients.lazer_batch import LazerBatch
+from probekit.clients.lazer_events import LazerTick
+from probekit.clients.solana_stream import Seen
+from probekit.codecs.lazer.messages import PriceRequest
+from probekit.codecs.vaa import Vaa
+from probekit.model.entropy import EntropyCause, RequestStatus, StuckLimit
+from probekit.model.evm import Block
+from probekit.model.fortuna import Revelation
+from probekit.model.pythnet.price import PriceAccount
+from probekit.model.receiver import ReceiverConfig
+from probekit.model.reference_price import ReferencePrice
+from probekit.model.solana import Account, SlotInfo
 from probekit.testing import FakeClock, ReplyTransport, reply
+from probekit.trust import SignerSet
 
 
 async def read() -> None:
@@ -32,6 +46,92 @@ async def read() -> None:
 def read_blocking() -> None:
     with sync.HermesClient() as hermes:
         assert_type(hermes.latest(["ab" * 32]), pk.Batch)
+
+
+async def read_benchmarks() -> None:
+    async with pk.BenchmarksClient(api_key=pk.Secret.env("PYTH_API_KEY"), verify=pk.trust.MAINNET) as benchmarks:
+        assert_type(await benchmarks.at(pk.Instant.now(), ["ab" * 32]), pk.Batch)
+        window = await benchmarks.window(pk.Instant.now(), timedelta(seconds=60), ["ab" * 32])
+        assert_type(window.of("ab" * 32), tuple[pk.PriceUpdate, ...])
+
+
+async def read_lazer() -> None:
+    async with pk.LazerClient(api_key=pk.Secret.env("PYTH_API_KEY")) as pro:
+        batch = await pro.latest([1, "Crypto.ETH/USD"])
+        assert_type(batch, LazerBatch)
+        assert_type(batch[1].price, pk.Price | None)
+        async for tick in pro.stream(PriceRequest((1,))):
+            assert_type(tick, LazerTick)
+
+
+async def read_exchanges() -> None:
+    async with pk.ExchangesClient(["kraken"]) as exchanges:
+        reads = await exchanges.prices(["Crypto.BTC/USD"])
+        assert_type(reads.prices("Crypto.BTC/USD"), tuple[ReferencePrice, ...])
+        assert_type(reads.failures, dict[str, pk.errors.ProbekitError])
+
+
+async def read_wormhole() -> None:
+    async with pk.WormholeClient(["https://a", "https://b"]) as wormhole:
+        vaa = await wormhole.signed_vaa(1, bytes(32), 7)
+        assert_type(vaa, Vaa)
+    assert_type(pk.trust.signed_by(vaa, pk.trust.MAINNET, at=pk.Instant.now()), SignerSet)
+
+
+async def read_fortuna() -> None:
+    async with pk.FortunaClient() as fortuna:
+        assert_type(await fortuna.revelation("base", 7), Revelation)
+
+
+async def read_evm(evm: pk.EvmClient) -> None:
+    assert_type(await evm.block(), Block)
+    assert_type(await evm.balance("0x" + "70" * 20), int)
+    landing = await evm.wait(await evm.send(b"", cap_wei=10**15), confirmations=2)
+    assert_type(landing.confirmations, int)
+    assert_type(evm.pool, pk.EndpointPool)
+    async for item in pk.EvmStreams(evm).heads():
+        if isinstance(item, Head):
+            assert_type(item.block, Block)
+
+
+async def read_pyth_on_evm() -> None:
+    async with pk.EvmClient([pk.Endpoint("https://a"), "https://b"], chain_id=8453) as evm:
+        pyth = pk.PythEvmClient.known(evm)
+        assert_type(pyth, pk.PythEvmClient)
+        assert_type((await pyth.price("ab" * 32)).price, pk.Price)
+        receiver = await pyth.receiver()
+        assert_type(receiver, pk.EvmReceiverClient)
+
+
+async def read_receiver_on_evm(evm: pk.EvmClient) -> None:
+    judged = await pk.EvmReceiverClient(evm, "0x" + "70" * 20).judge(b"")
+    assert_type(judged.valid, bool)
+
+
+async def read_entropy(evm: pk.EvmClient) -> None:
+    entropy = pk.EntropyClient.known(evm)
+    status = await entropy.status(7, limit=StuckLimit(blocks=30))
+    assert_type(status, RequestStatus)
+    assert_type(await entropy.cause(status), EntropyCause)
+
+
+async def read_solana(solana: pk.SolanaClient) -> None:
+    assert_type(await solana.accounts([pk.Pubkey(bytes(32))]), list[Account | pk.errors.ProbekitError | None])
+    landed = await solana.confirm("", last_valid_block_height=7)
+    assert_type(landed.outcome, Literal["landed", "failed", "expired"])
+    async for item in pk.SolanaStreams(solana).slots():
+        if isinstance(item, Seen):
+            assert_type(item.value, SlotInfo)
+
+
+async def read_receiver(solana: pk.SolanaClient) -> None:
+    assert_type(await pk.ReceiverClient(solana).config(), ReceiverConfig)
+
+
+async def read_pythnet(solana: pk.SolanaClient) -> None:
+    account, slot = await pk.PythnetClient(solana).price("ab" * 32)
+    assert_type(account, PriceAccount)
+    assert_type(slot, int)
 
 
 def judge(update: pk.PriceUpdate) -> None:

@@ -19,13 +19,24 @@ from probekit.dev.network import SandboxNetwork
 from probekit.dev.sandbox import Sandbox
 from probekit.dev.server import serve
 from probekit.entry.output import junit, plain_table
-from probekit.errors import DecodeError, ProbekitError
+from probekit.errors import (
+    DecodeError,
+    NoAgreement,
+    NotServed,
+    ProbekitError,
+    RangeTooLarge,
+    Reverted,
+    RpcError,
+    RpcInternal,
+    RpcRateLimited,
+)
 from probekit.model import FeedId, Status, Vantage
 from probekit.runner import RunSettings, run_once
 from probekit.runner.encode import encode_run
-from probekit.secret import Secret
+from probekit.secret import Secret, cut, excerpt
 from probekit.telemetry import recorder_from_env
 from probekit.telemetry.jsonl import JsonLinesRecorder
+from probekit.transports.rpc.faults import error_of
 from tests.support.sandbox import load
 
 CANARY = "c4nary/key+with=odd&chars-0123456789"
@@ -165,3 +176,38 @@ def test_errors_made_of_it_say_nothing() -> None:
     key = Secret(CANARY)
     error = ProbekitError(f"bad answer {key.reveal()} {quote(key.reveal(), safe='')}")
     assert traces(pickle.dumps(error) + repr(error).encode()) == []
+
+
+@pytest.mark.parametrize("spaced", [b"", b"-"])
+@pytest.mark.parametrize("size", [100, 1_024, 8_192, 65_536])
+def test_a_text_full_of_it_is_cut_without_the_beginning_of_one(size: int, spaced: bytes) -> None:
+    """Each one taken out brings what follows nearer: the end of what was looked at may come to be shown."""
+    key = Secret(CANARY * 3)
+    for lead in range(0, len(key.reveal()), 7):
+        data = b"." * lead + (key.reveal().encode() + spaced) * (3 * size // 100 + 400)
+        for kept in (cut(data, size), cut(data.decode(), size).encode(), excerpt(data, size).encode()):
+            assert len(kept) <= size
+            assert CANARY.encode()[:8] not in kept
+
+
+def test_what_an_rpc_error_and_a_missing_agreement_keep_says_nothing() -> None:
+    key = Secret(CANARY)
+    shown = f"key {key.reveal()} {quote(key.reveal(), safe='')}"
+    deep: object = shown
+    for _ in range(500):
+        deep = [deep]
+    for data in (shown, [shown], {"why": {shown: [shown, 7, None]}}, shown.encode(), deep):
+        for kind in (RpcError, Reverted, RpcInternal, RpcRateLimited, NotServed, RangeTooLarge):
+            error = kind(shown, code=-32000, data=data)
+            assert traces(pickle.dumps(error) + repr(error).encode() + repr(error.data).encode()) == []
+    kept = RpcError("no", code=1, data={"why": ["x", 7, None, 1.5, True]}).data
+    assert kept == {"why": ["x", 7, None, 1.5, True]}
+    disagreed = NoAgreement(shown, answers=((shown, shown),))
+    assert traces(pickle.dumps(disagreed) + repr(disagreed.answers).encode()) == []
+
+
+@pytest.mark.parametrize("size", range(100, 320, 5))
+def test_words_of_a_node_are_cut_without_the_beginning_of_one(size: int) -> None:
+    key = Secret(CANARY)
+    told = error_of(-32000, "." * size + key.reveal() + "." * 400, None, method="eth_call")
+    assert CANARY[:8] not in told.message

@@ -48,6 +48,7 @@ def test_a_real_answer(vector: dict[str, Any]) -> None:
                 trust.verify(one, trust.MAINNET, at=at, accept_superseded=True)
             return
         verified = trust.verify(one, trust.MAINNET, at=at, accept_superseded=True)
+        assert (verified.set_index, verified.slot) == (expected["guardian_set_index"], expected["slot"])
         for message in verified.messages:
             if isinstance(message, PriceMessage):
                 proven[message.feed_id] = (message, verified.slot)
@@ -57,6 +58,7 @@ def test_a_real_answer(vector: dict[str, Any]) -> None:
             trust.check_parsed(update, *proven[update.id])
         except ParsedMismatch:
             disagreeing.append(update.id)
+    assert disagreeing == expected["disagreements"]
     assert (not disagreeing) == expected["parsed_agrees_with_binary"]
 
     batch = Batch([FeedId(update.id) for update in parsed], (answer,), {}, received_at=Instant(0))

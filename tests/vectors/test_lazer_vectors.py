@@ -68,6 +68,7 @@ def test_signed_update(vector: dict[str, Any]) -> None:
     assert envelope.encode(signed) == data
     assert (str(signed.format), len(signed.payload)) == (expected["format"], expected["payload_length"])
     if not expected["decodes"]:
+        assert (signed.public_key or b"").hex() == expected["public_key"]
         assert trust.ed25519_holds(signed.public_key or b"", signed.signature, signed.payload) is expected["signature_valid"]
         with pytest.raises(DecodeError):
             envelope.content(signed)
@@ -103,7 +104,9 @@ def test_damaged_bytes_decode_or_are_refused(vector: dict[str, Any]) -> None:
 def test_json(vector: dict[str, Any]) -> None:
     data, expected = bytes.fromhex(vector["data"]), vector["expected"]
     found = messages.decode(data) if expected["type"] else updates.decode_update(data)
+    assert expected["decodes"]
     if expected["type"] == "error":
+        assert expected["subscription_id"] is None
         assert found == ServiceError(expected["error_text"])
         return
     if expected["type"] == "subscriptionError":
@@ -123,7 +126,9 @@ def test_json(vector: dict[str, Any]) -> None:
     for form, part in found.binary.items():
         assert isinstance(part, Envelope)
         wanted = expected["binary"][form]
-        assert len(envelope.encode(part)) == wanted["bytes"]
+        raw = envelope.encode(part)
+        assert len(raw) == wanted["bytes"]
+        assert (wanted["encoding"], raw.hex().encode() in data) == ("hex", True)
         key = bytes.fromhex(wanted["signer"][2:])
         content = trust.verify(part, LazerSigners((LazerSigner(key),)), at=NOW).payload
         assert content.channel is Channel(expected["channel"])
@@ -135,6 +140,7 @@ def test_json(vector: dict[str, Any]) -> None:
 @pytest.mark.parametrize("vector", of_kind("lazer_symbol_json"))
 def test_symbol(vector: dict[str, Any]) -> None:
     data, expected = bytes.fromhex(vector["data"]), vector["expected"]
+    assert expected["decodes"]
     found = symbols.decode_symbol(data)
     same = ("feed_id", "symbol", "name", "asset_type", "instrument_type", "min_publishers", "min_channel", "state", "hermes_id")
     for name in (*same, "interval", "expiration_time"):
@@ -160,7 +166,9 @@ def test_storage(vector: dict[str, Any]) -> None:
         assert [(one.key.hex(), one.expires_at.seconds if one.expires_at else None) for one in held] == [
             (one["pubkey"], one["expires_at"]) for one in wanted
         ]
-    assert len(found.signers) == expected["num_trusted_signers"]
+    assert expected["decodes"]
+    counts = (expected["num_trusted_signers"], expected["num_trusted_ecdsa_signers"])
+    assert (len(found.signers), len(found.ecdsa_signers)) == counts
     assert (len(data), storage.encode_storage(found)) == (expected["length"], data)
     assert storage.storage_address() == Pubkey("3rdJbqfnagQ4yx9HXJViD4zc4xpiSqmFsKpPuSCQVyQL")
     outcomes = [decodes_or_refuses(storage.decode_storage, one) for one in mutations(data)]

@@ -30,6 +30,8 @@ def test_price_update(vector: dict[str, Any]) -> None:
     assert account.posted_slot == expected["posted_slot"]
     for name in ("feed_id", "price", "conf", "expo", "publish_time", "prev_publish_time", "ema_price", "ema_conf"):
         assert getattr(message, name) == expected[name], name
+    assert data[:8].hex() == expected["discriminator"]
+    assert data[(at := expected["feed_id_offset"]) : at + 32].hex() == message.feed_id
     used = len(data) - len(expected["trailing"]) // 2
     encoded = receiver.encode_price_update(account)
     assert (len(encoded), len(data), encoded[:used]) == (expected["account_length"], expected["account_length"], data[:used])
@@ -62,6 +64,7 @@ def test_push_feed_address(vector: dict[str, Any]) -> None:
     assert owner in owners
     read = receiver.read_push_feed(Account(Pubkey(address), owner, 1, data, False, 1), feed_id, shard_id=pda["shard_id"])
     assert (read.generation, read.update) == (PROGRAMS[oracle].generation, receiver.decode_price_update(data))
+    assert str(read.generation) == expected.get("trust_root", str(read.generation))
 
 
 @pytest.mark.parametrize("vector", of_kind("solana_push_feed_pda"))

@@ -1,4 +1,4 @@
-"""``probekit explain NAME``: a probe's question and effective configuration."""
+"""``probekit explain NAME``: a probe's question, targets, options, measures and checks, as they are configured here."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ from probekit.entry.streams import emit
 _HELP = """\
 usage: probekit explain NAME [--config FILE] [--set KEY=VALUE]
 
-Print what a probe asks, and its options with where each value comes from.
+Print what a probe asks and of what, its options with where each value comes from, what it measures, and its checks with their
+limits and what each of their reasons means. Nothing is asked of the network.
 """
 
 

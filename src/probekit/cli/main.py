@@ -10,6 +10,7 @@ COMMANDS = {
     "explain": "print a probe's question and its effective configuration",
     "price": "print a feed's newest price, by symbol",
     "probes": "list the probes and what each asks",
+    "replay": "judge what a probe recorded again, by other limits",
     "run": "run a probe, by name or path",
     "verify": "verify a signed price update and say who signed it",
     "version": "print the version",

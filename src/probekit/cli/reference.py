@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from typing import Any
 
+from probekit.entry.explain import meanings_of, plan
+from probekit.entry.runbook import find_runbook, read_runbook
+from probekit.manifest import read_manifest
 from probekit.manifest.discovery import Found, load_probe
 from probekit.manifest.options import describe
+from probekit.probe import Probe
 from probekit.units import format_ns, to_ns
 
 _HEAD = """\
@@ -31,4 +36,18 @@ def markdown(found: Sequence[Found]) -> str:
         for info in describe(probe.options):
             default = "required" if info.required else f"`{info.default}`"
             parts.append(f"| `{info.name}` | {info.type} | {default} | {info.doc} |\n")
+        parts += _checks(probe, one)
     return "".join(parts)
+
+
+def _checks(probe: Probe[Any], found: Found) -> Iterator[str]:
+    """The targets and checks of the ready-to-run manifest, and what each reason means."""
+    planned = plan(probe, read_manifest(probe, found.manifest).options)
+    kinds = ", ".join(dict.fromkeys(target.kind for target in planned.targets)) or "known once it runs"
+    meanings = read_runbook(find_runbook(found.path))
+    yield f"\nTargets, by kind: {kinds}.\n\n| Check | Question | Reason | Status | Meaning |\n|---|---|---|---|---|\n"
+    questions = {use.name: use.question for use in planned.checks}
+    for name, question in questions.items():
+        for meaning in meanings_of(name, meanings):
+            link = f"[`{meaning.reason}`](../runbooks/{found.name}.md#{meaning.reason})"
+            yield f"| `{name}` | {question} | {link} | {', '.join(meaning.statuses)} | {meaning.text} |\n"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
 from itertools import repeat
 from operator import attrgetter
@@ -123,3 +123,8 @@ class Batch(Mapping[FeedId, PriceUpdate]):
                 proven.errors[one] = error
         proven._ordered = list(map(proven._raw.get, proven._ids))
         return proven
+
+
+def unique(ids: Iterable[str]) -> list[FeedId]:
+    """Ids in order, each once. Raises ``ValueError``."""
+    return list(dict.fromkeys(FeedId(one) for one in ids))

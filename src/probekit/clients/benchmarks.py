@@ -12,10 +12,11 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Final, Self, TypeVar
+from typing import Final, TypeVar
 from urllib.parse import urlencode
 
-from probekit.clients.batch import Batch
+from probekit.clients.batch import Batch, unique
+from probekit.clients.over_http import OverHttp, bearer, several
 from probekit.clock import SYSTEM_CLOCK, Clock
 from probekit.codecs import benchmarks as codec
 from probekit.codecs.benchmarks import PastUpdate, ShimError
@@ -37,7 +38,7 @@ from probekit.transports.base import Engine, HeaderValue, Limits, Observer, Requ
 from probekit.transports.retry import RetryPolicy
 from probekit.transports.stack import build
 from probekit.trust import Trust
-from probekit.units import Instant, to_ns
+from probekit.units import Instant
 
 __all__ = ["BENCHMARKS", "BenchmarksClient", "PriceWindow"]
 
@@ -83,7 +84,7 @@ class PriceWindow:
         return tuple(one for one in self.ids if not self.of(one))
 
 
-class BenchmarksClient:
+class BenchmarksClient(OverHttp):
     """A client of one Benchmarks service at one or several endpoints, asked in order when one fails.
 
     ``api_key`` goes into the Authorization header. ``verify`` is a trust: every update returned is then replaced by what its
@@ -109,37 +110,15 @@ class BenchmarksClient:
         clock: Clock = SYSTEM_CLOCK,
         limits: Limits | None = None,
     ) -> None:
-        self.endpoints = (endpoints,) if isinstance(endpoints, str) else tuple(endpoints)
-        if not self.endpoints:
-            raise ValueError("at least one endpoint is needed")
+        self.endpoints = several(endpoints)
+        super().__init__(transport=transport, timeout=timeout, clock=clock, limits=limits)
         self._base = self.endpoints[0].rstrip("/")
         self._verify = verify
-        self._timeout_ns = to_ns(timeout)
         self._encoding: Encoding = encoding
-        self._clock = clock
-        self._limits = limits or Limits()
-        self._owned: Engine | None = None
-        if transport is None:
-            from probekit.transports.httpx import HttpxTransport
-
-            transport = self._owned = HttpxTransport(clock=clock)
         self._transport = build(
-            transport, clock=clock, observer=observer, retry=retry or RetryPolicy(), endpoints=self.endpoints
+            self._engine, clock=clock, observer=observer, retry=retry or RetryPolicy(), endpoints=self.endpoints
         )
-        self._headers: tuple[tuple[str, HeaderValue], ...] = (("accept", "application/json"),)
-        if api_key is not None:
-            self._headers += (("authorization", Secret(f"Bearer {api_key.reveal()}", origin=api_key.origin)),)
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(self, *_: object) -> None:
-        await self.aclose()
-
-    async def aclose(self) -> None:
-        """Close connections made by this client; a caller's transport is left open."""
-        if self._owned is not None:
-            await self._owned.aclose()
+        self._headers: tuple[tuple[str, HeaderValue], ...] = (("accept", "application/json"), *bearer(api_key))
 
     # -- prices --------------------------------------------------------------------------------------------------------------
 
@@ -151,7 +130,7 @@ class BenchmarksClient:
         for at most 8 requests more, since it takes 10 in 10 s. What fails after something was answered is the error of the ids
         that were left. Raises ``ValueError`` for an id that is none.
         """
-        wanted = _unique(ids)
+        wanted = unique(ids)
         path = f"/v1/updates/price/{publish_time.seconds}"
         past, errors = await self._isolating(path, wanted, codec.decode_update)
         errors |= {one: error for found in past for one, error in found.malformed if one is not None}
@@ -170,7 +149,7 @@ class BenchmarksClient:
         """
         if not timedelta(0) <= length <= LONGEST_WINDOW or length.microseconds:
             raise ValueError(f"a window of {length}; whole seconds up to {LONGEST_WINDOW.seconds} are served")
-        wanted = _unique(ids)
+        wanted = unique(ids)
         path = f"/v1/updates/price/{start.seconds}/{int(length.total_seconds())}"
         answers, refused = await self._isolating(path, wanted, codec.decode_updates, f"&unique={str(distinct).lower()}")
         found = [one for answer in answers for one in answer]
@@ -248,7 +227,7 @@ class BenchmarksClient:
         """Ask for ``ids``, in as many requests as it takes to keep one that is refused from the rest: what was answered, and
         the error of each id that was not. Raises where nothing was answered before an error that is about all.
         """
-        deadline_ns = self._clock.monotonic_ns() + self._timeout_ns
+        deadline_ns = self._due_ns()
         left = deque(self._parts(ids, path))
         found: list[T] = []
         errors: dict[FeedId, ProbekitError] = {}
@@ -284,7 +263,7 @@ class BenchmarksClient:
 
     async def _get(self, path: str, deadline_ns: int | None = None) -> Response:
         if deadline_ns is None:
-            deadline_ns = self._clock.monotonic_ns() + self._timeout_ns
+            deadline_ns = self._due_ns()
         request = Request("GET", self._base + path, self._headers, deadline_ns=deadline_ns, limits=self._limits)
         return await self._transport.send(request)
 
@@ -329,8 +308,3 @@ def _answered(found: T | ShimError, response: Response, symbol: str) -> T:
         raise NotFound(message, subject=symbol)
     # The status says 200; what is meant is that the service failed.
     raise ServerError(message, status=response.status, body=found.message, url=response.url)
-
-
-def _unique(ids: Iterable[str]) -> list[FeedId]:
-    """Ids in order, each once. Raises ``ValueError``."""
-    return list(dict.fromkeys(FeedId(one) for one in ids))

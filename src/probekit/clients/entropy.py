@@ -8,19 +8,17 @@ Source: pyth-crosschain ``target_chains/ethereum/contracts/contracts/entropy``; 
 from __future__ import annotations
 
 import functools
-import re
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from typing import Any, Concatenate, Final, ParamSpec, Self, TypeVar, cast
 
+from probekit.clients.entropy_trials import tried_callback, tried_reveal
 from probekit.clients.evm import BlockTag, EvmClient
-from probekit.clock import within
 from probekit.codecs.evm import entropy as codec
 from probekit.codecs.evm import entropy_events, multicall, registry
 from probekit.codecs.evm.contract import ContractCall, Event, PreparedCall
 from probekit.codecs.evm.pyth import sorted_out
 from probekit.codecs.evm.registry import ContractKind, DeployedContract
-from probekit.codecs.evm.reverts import decode_revert
-from probekit.errors import DeadlineExceeded, DecodeError, NotFound, ProbekitError, Reverted
+from probekit.errors import DecodeError, NotFound, ProbekitError, Reverted
 from probekit.model.entropy import (
     CallbackStatus,
     CauseKind,
@@ -36,17 +34,13 @@ from probekit.model.entropy import (
 )
 from probekit.model.entropy_events import Counted, EntropyEvent, EntropyRequested, EntropyRevealed
 from probekit.model.evm import Address, Block
-from probekit.model.pyth_evm import Absence, EntropyError
+from probekit.model.pyth_evm import Absence
 from probekit.model.pyth_evm_events import Logged
-from probekit.units import to_ns
 
 __all__ = ["EntropyClient"]
 
 T = TypeVar("T")
 P = ParamSpec("P")
-
-_OUT_OF_GAS: Final = re.compile(r"(?i)out.?of.?gas|oog\b")
-"""What nodes say of a call that used up its gas: geth and others "out of gas", those on revm "OutOfGas", "MemoryOOG"."""
 
 
 def _one_deadline(
@@ -56,12 +50,8 @@ def _one_deadline(
 
     @functools.wraps(method)
     async def bounded(self: EntropyClient, /, *args: P.args, **kwargs: P.kwargs) -> T:
-        pool = self.evm.pool
-        due_ns = pool.clock.monotonic_ns() + to_ns(pool.policy.timeout)
-        try:
-            return await within(pool.clock, due_ns, method(self, *args, **kwargs))
-        except TimeoutError:
-            raise DeadlineExceeded(f"{pool.chain}: {self.address} was not read in time") from None
+        with self.evm.pool.one_deadline():
+            return await method(self, *args, **kwargs)
 
     return bounded
 
@@ -267,26 +257,7 @@ class EntropyClient:
 
         Whether the callback succeeds within it does not show: :meth:`try_callback` tries that.
         """
-        limit = request.gas_limit
-        if request.num_hashes <= codec.MOST_HASHES and not codec.revelation_fits(
-            request, contributions.user, contributions.provider
-        ):
-            return EntropyCause(CauseKind.WRONG_REVELATION, "the contributions do not fit the commitment", gas_limit=limit)
-        try:
-            await self.evm.call(self.address, self.build_reveal(request, contributions).call.data, at, gas=gas)
-        except Reverted as error:
-            revert = decode_revert(error.revert_data)
-            if not error.revert_data and _OUT_OF_GAS.search(error.message):
-                return EntropyCause(CauseKind.INSUFFICIENT_GAS, "the reveal itself runs out of gas", gas_limit=limit)
-            if revert.entropy_error is EntropyError.INSUFFICIENT_GAS:
-                return EntropyCause(CauseKind.INSUFFICIENT_GAS, str(revert), revert, gas_limit=limit)
-            if revert.entropy_error is EntropyError.INCORRECT_REVELATION:
-                return EntropyCause(CauseKind.WRONG_REVELATION, str(revert), revert, gas_limit=limit)
-            if revert.entropy_error is not None or limit:
-                return EntropyCause(CauseKind.REFUSED, f"the reveal reverts: {revert}", revert, gas_limit=limit)
-            # Without the flow for failed callbacks, what the callback reverts with is what the reveal reverts with.
-            return codec.callback_cause(error.revert_data)
-        return EntropyCause(CauseKind.NOT_SENT, "the reveal would be taken now; nobody has sent it", gas_limit=limit)
+        return await tried_reveal(self.evm, self.build_reveal(request, contributions), request, contributions, gas=gas, at=at)
 
     @_one_deadline
     async def try_callback(
@@ -295,20 +266,7 @@ class EntropyClient:
         """What the requester's callback would do now, called by ``eth_call`` as the contract calls it, with the gas that the
         request gives it; ``CALLBACK_RECOVERED`` where it succeeds.
         """
-        number = codec.random_number(contributions.user, contributions.provider)
-        call = codec.entropy_callback(request.sequence, request.provider, number)
-        limit = request.gas_limit
-        gas = codec.call_gas(call.data, limit) if limit else None
-        try:
-            await self.evm.call(request.requester, call.data, at, sender=self.address, gas=gas)
-        except NotFound:
-            # An account without code: the contract's call of it succeeds.
-            pass
-        except Reverted as error:
-            if not error.revert_data and _OUT_OF_GAS.search(error.message):
-                return EntropyCause(CauseKind.OUT_OF_GAS, f"the callback runs out of {limit} gas", gas_limit=limit)
-            return codec.callback_cause(error.revert_data, gas_limit=limit)
-        return EntropyCause(CauseKind.CALLBACK_RECOVERED, "the callback would succeed now", gas_limit=limit)
+        return await tried_callback(self.evm, self.address, request, contributions, at=at)
 
     async def _failure(self, status: RequestStatus, begin: int) -> EntropyCause | None:
         found = await self.revelations(from_block=begin, to_block=status.block.number, provider=status.provider)

@@ -5,15 +5,16 @@ Methods and shapes: ethereum/execution-apis. Amounts are integers in wei or base
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Literal, Self, TypeVar
 
 import msgspec
 
+from probekit.clients.evm_landing import Landing, refuse_other, wait_for
 from probekit.clients.evm_multicall import Multicall, Reads
-from probekit.clock import SYSTEM_CLOCK, Clock, within
+from probekit.clock import SYSTEM_CLOCK, Clock
 from probekit.codecs import evm_rpc as codec
 from probekit.codecs.evm import erc20, multicall
 from probekit.codecs.evm.contract import ContractCall, PreparedCall
@@ -21,16 +22,12 @@ from probekit.codecs.evm.erc20 import Token
 from probekit.codecs.evm.reverts import reverted
 from probekit.errors import (
     BodyTooLarge,
-    DeadlineExceeded,
     DecodeError,
-    Missing,
     NotFound,
-    NotServed,
     ProbekitError,
     RangeTooLarge,
     Reverted,
     RpcError,
-    SendRefused,
 )
 from probekit.model.evm import Address, Block, FeeHistory, Log, Receipt
 from probekit.model.fees import GasFees
@@ -38,7 +35,6 @@ from probekit.transports.base import Engine, Observer
 from probekit.transports.rpc import EVM, Call, Endpoint, EndpointPool, HealthPolicy, Outcome, PoolPolicy, Standing
 from probekit.transports.rpc.family import result_of
 from probekit.transports.rpc.record import CallObserver, ChangeObserver
-from probekit.units import to_ns
 
 if TYPE_CHECKING:
     from web3 import AsyncWeb3
@@ -52,17 +48,6 @@ BlockTag = int | Literal["latest", "safe", "finalized", "pending", "earliest"]
 _PAYER = Address("0x" + "70" * 20)
 """Nobody's account: who pays in a simulation for which nobody was named."""
 _PLENTY_WEI = 1 << 96
-
-
-class Landing(msgspec.Struct, frozen=True):
-    """How waiting for a receipt ended: the receipt that stayed, and how many blocks were on top when it was taken for good.
-
-    ``reorganised`` counts the blocks that held the transaction and left the chain meanwhile.
-    """
-
-    receipt: Receipt
-    confirmations: int
-    reorganised: int = 0
 
 
 class Heads(msgspec.Struct, frozen=True):
@@ -317,6 +302,33 @@ class EvmClient:
         """Base units for many (token, owner) pairs, at one block."""
         return await self.multicall([(token, erc20.balance_of(Address(owner))) for token, owner in pairs], at)
 
+    async def balances(self, holdings: Sequence[tuple[str, str | None]], at: BlockTag | Block = "latest") -> Reads[int]:
+        """What many (owner, token) pairs hold at one block: base units of an ERC-20 token, wei where the token is ``None``.
+
+        The block, then one batch of ``eth_getBalance`` beside one :meth:`multicall`: three requests, however many wallets.
+        """
+        owners = [Address(owner) for owner, token in holdings if token is None]
+        rows = [(Address(token), erc20.balance_of(Address(owner))) for owner, token in holdings if token is not None]
+        with self.pool.one_deadline():
+            block = at if isinstance(at, Block) else await self.block(at)
+            native, reads = await asyncio.gather(
+                self._native_balances(owners, block.number), self._multicall.read(rows, block, remember=at == "latest")
+            )
+        coins, tokens = iter(native), iter(reads.results)
+        return Reads(block, tuple(next(coins if token is None else tokens) for _, token in holdings), reads.route, reads.pinned)
+
+    async def _native_balances(self, owners: Sequence[Address], number: int) -> list[int | ProbekitError]:
+        calls = [Call("eth_getBalance", [owner, hex(number)]) for owner in owners]
+        found: list[int | ProbekitError] = []
+        for outcome in await self.pool.batch(calls, floor=number):
+            try:
+                if isinstance(outcome, ProbekitError):
+                    raise outcome
+                found.append(codec.quantity(result_of(outcome)))
+            except ProbekitError as error:
+                found.append(error)
+        return found
+
     async def token(self, address: str, at: BlockTag | Block = "latest") -> Token:
         """An ERC-20 token's description, without what it does not answer for. Raises the error of the endpoint, ``NotFound``
         where it answers for nothing.
@@ -345,9 +357,7 @@ class EvmClient:
         answer is above the pool's limit, is halved as often as it takes, all within ``timeout``. An event that does not decode
         is its own error.
         """
-        query: dict[str, Any] = {"topics": [_topic(topic) for topic in topics]}
-        if address is not None:
-            query["address"] = Address(address) if isinstance(address, str) else [Address(one) for one in address]
+        query = codec.log_filter(address, topics)
         found: list[Log | DecodeError] = []
         first, size = from_block, to_block - from_block + 1
         with self.pool.one_deadline(timeout):
@@ -373,12 +383,7 @@ class EvmClient:
         above ``cap_wei``, or when no endpoint proves the chain. A rollup's data fee comes beside that. After any other error
         nobody knows whether it was taken: :meth:`wait` finds out. Raises ``SendRefused``, ``DecodeError``.
         """
-        said = codec.decode_signed_transaction(raw)
-        if said.chain_id != self.chain_id:
-            of = "every chain" if said.chain_id is None else f"chain {said.chain_id}"
-            raise SendRefused(f"the transaction is of {of}, this is {self.pool.chain}")
-        if said.most > cap_wei:
-            raise SendRefused(f"it may take {said.most} wei, the cap is {cap_wei}")
+        refuse_other(raw, chain_id=self.chain_id, chain=self.pool.chain, cap_wei=cap_wei)
         found = result_of(await self.pool.send("eth_sendRawTransaction", ["0x" + raw.hex()]))
         if not isinstance(found, str):
             raise DecodeError("the answer to a sent transaction is no hash", raw=str(found))
@@ -402,57 +407,14 @@ class EvmClient:
         the one that does is behind. Whether the transaction succeeded is in the receipt. Raises ``DeadlineExceeded`` when
         ``timeout`` passes first, and at once what asking again does not mend.
         """
-        due_ns = self._clock.monotonic_ns() + to_ns(timeout)
-        watched = _Watched(transaction_hash, confirmations)
-        while True:
-            failure = ""
-            try:
-                landing = await within(self._clock, due_ns, self._landing(watched))
-            except TimeoutError:
-                landing, failure = None, "no answer in time"
-            except ProbekitError as error:
-                if not (error.retry_same or isinstance(error, NotServed | Missing)):
-                    raise
-                landing, failure = None, error.message
-            if landing is not None:
-                return landing
-            wake_ns = self._clock.monotonic_ns() + to_ns(poll)
-            if wake_ns >= due_ns:
-                why = f": {failure}" if failure else ""
-                raise DeadlineExceeded(f"{transaction_hash} has not {confirmations} confirmations in time{why}")
-            await self._clock.sleep_until_ns(wake_ns)
-
-    async def _landing(self, watched: _Watched) -> Landing | None:
-        found = await self.receipt(watched.transaction_hash)
-        if watched.held is not None and (found is None or found.block_hash != watched.held):
-            watched.reorganised += 1
-        watched.held = None if found is None else found.block_hash
-        if found is None:
-            return None
-        on_top = await self.block_number() - found.block_number + 1
-        if on_top < watched.confirmations:
-            return None
-        try:
-            # The block of that number now: a node may keep the receipt of a block that is no longer the chain's.
-            stands = (await self.block(found.block_number)).hash == found.block_hash
-        except NotFound:  # Asked of an endpoint that is behind the one before, or a reorganisation has just made it shorter.
-            return None
-        return Landing(found, on_top, watched.reorganised) if stands else None
+        return await wait_for(
+            self, transaction_hash, confirmations=confirmations, poll=poll, timeout=timeout, clock=self._clock
+        )
 
     # -- the wire ------------------------------------------------------------------------------------------------------------
 
     async def _read(self, decode: Callable[[Any], T], method: str, params: Sequence[Any] = ()) -> T:
         return decode(result_of(await self.pool.call(method, params)))
-
-
-@dataclass
-class _Watched:
-    """A transaction that is waited for: the block that it was seen in last, and how many it was in before."""
-
-    transaction_hash: str
-    confirmations: int
-    held: str | None = None
-    reorganised: int = 0
 
 
 def _tag(at: BlockTag) -> str:
@@ -461,11 +423,3 @@ def _tag(at: BlockTag) -> str:
     if at < 0:
         raise ValueError(f"no block has the number {at}")
     return hex(at)
-
-
-def _topic(topic: bytes | Sequence[bytes] | None) -> Any:
-    if topic is None:
-        return None
-    if isinstance(topic, bytes):
-        return "0x" + topic.hex()
-    return ["0x" + one.hex() for one in topic]

@@ -7,12 +7,12 @@ nodes that take no hash are asked by number.
 
 from __future__ import annotations
 
-import asyncio
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Generic, Literal, TypeVar
 
+from probekit.clock import together
 from probekit.codecs.evm import multicall as codec
 from probekit.codecs.evm.contract import ContractCall
 from probekit.codecs.evm.reverts import reverted
@@ -108,7 +108,7 @@ class _Reading:
             wave = [parts.popleft() for _ in range(min(len(parts), _AT_ONCE))]
             calls = [codec.aggregate3([self._rows[index] for index in part]) for part in wave]
             # Each by itself: a batch of such calls may be above what a server takes in one request.
-            asked = await asyncio.gather(*(self._ask([(contract, call)]) for call in calls))
+            asked = await together(self._ask([(contract, call)]) for call in calls)
             for part, call, (outcome,) in zip(wave, calls, asked, strict=True):
                 if isinstance(outcome, ProbekitError):
                     if len(part) > 1 and _too_much(outcome):

@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import asyncio
 import difflib
-from collections.abc import Coroutine, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import cached_property
-from typing import Any, Final, Self, TypeVar
+from typing import Final, TypeVar
 
-from probekit.clock import SYSTEM_CLOCK, Clock, reap, within
+from probekit.clients.over_http import OverHttp
+from probekit.clock import SYSTEM_CLOCK, Clock, together, within
 from probekit.codecs.exchanges import MARKETS, VENUES, Market, Query, Refusal, RefusalKind, Tick, Venue, choose
 from probekit.errors import (
     DeadlineExceeded,
@@ -28,11 +29,11 @@ from probekit.errors import (
 )
 from probekit.model import Comparison
 from probekit.model.reference_price import ReferencePrice
-from probekit.secret import Secret, redact
+from probekit.secret import Secret, excerpt
 from probekit.transports.base import Engine, HeaderValue, Limits, Observer, Request, Response, Transport
 from probekit.transports.recording import Recording
 from probekit.transports.status import retry_after_ns
-from probekit.units import Instant, format_ns, to_ns
+from probekit.units import Instant, format_ns
 
 __all__ = ["ExchangesClient", "ReferenceReads"]
 
@@ -82,7 +83,7 @@ class ReferenceReads:
         return found
 
 
-class ExchangesClient:
+class ExchangesClient(OverHttp):
     """A client of several exchanges. ``timeout`` bounds a whole read; an exchange that is late then has that as its error.
 
     ``markets`` say what stands for which symbol. ``base_urls`` replace an exchange's own by name: a mirror, or CoinGecko's for
@@ -115,27 +116,11 @@ class ExchangesClient:
         self._base = {one.name: one.base_url for one in self._venues} | {
             name: url.rstrip("/") for name, url in (base_urls or {}).items()
         }
+        super().__init__(transport=transport, timeout=timeout, clock=clock, limits=limits)
         self._key = coingecko_key
-        self._timeout_ns = to_ns(timeout)
-        self._clock = clock
-        self._limits = limits
-        self._owned: Engine | None = None
-        if transport is None:
-            from probekit.transports.httpx import HttpxTransport
-
-            transport = self._owned = HttpxTransport(clock=clock)
-        self._transport: Transport = transport if observer is None else Recording(transport, observer=observer, clock=clock)
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(self, *_: object) -> None:
-        await self.aclose()
-
-    async def aclose(self) -> None:
-        """Close connections made by this client; a caller's transport is left open."""
-        if self._owned is not None:
-            await self._owned.aclose()
+        self._transport: Transport = (
+            self._engine if observer is None else Recording(self._engine, observer=observer, clock=clock)
+        )
 
     async def prices(self, symbols: Iterable[str], *, stand_ins: Sequence[str] = ()) -> ReferenceReads:
         """Prices of Pyth's symbols (``Crypto.BTC/USD``), each exchange's own.
@@ -147,9 +132,9 @@ class ExchangesClient:
         """
         wanted = tuple(dict.fromkeys(symbols))
         self._refuse_unknown(wanted)
-        deadline_ns = self._clock.monotonic_ns() + self._timeout_ns
+        deadline_ns = self._due_ns()
         chosen = {venue.name: self._chosen(venue.name, wanted, stand_ins) for venue in self._venues}
-        answers = await _all([self._ask(venue, chosen[venue.name], deadline_ns) for venue in self._venues])
+        answers = await together([self._ask(venue, chosen[venue.name], deadline_ns) for venue in self._venues])
         return ReferenceReads(wanted, {venue.name: answer for venue, answer in zip(self._venues, answers, strict=True)})
 
     # -- one exchange --------------------------------------------------------------------------------------------------------
@@ -161,7 +146,7 @@ class ExchangesClient:
         gate = asyncio.Semaphore(venue.at_once)
         queries = venue.queries(tuple(dict.fromkeys(market.name for market in markets.values())))
         found: dict[str, _Seen] = {}
-        for seen in await _all([self._query(venue, query, deadline_ns, gate) for query in queries]):
+        for seen in await together([self._query(venue, query, deadline_ns, gate) for query in queries]):
             found |= seen
         return {symbol: _priced(venue, market, found[market.name]) for symbol, market in markets.items()}
 
@@ -260,7 +245,7 @@ def _refused(
 ) -> ProbekitError:
     """The error of an answer that is none, by what its body says and by its status."""
     status, kind = response.status, None if refusal is None else refusal.kind
-    body = redact(response.body[:_EXCERPT].decode("utf-8", "replace"))
+    body = excerpt(response.body, _EXCERPT)
     words = refusal.text if refusal is not None else " ".join(body.split())[:200]
     message = f"{venue.name} answered {status}" + (f": {words}" if words else "")
     url, elapsed_ns = request.shown_url, response.elapsed_ns
@@ -274,12 +259,3 @@ def _refused(
     if status in _REFUSED_HERE:
         return Unauthorized(message, status=status, body=body, url=url, elapsed_ns=elapsed_ns)
     return StatusError(message, status=status, body=body, url=url, elapsed_ns=elapsed_ns)
-
-
-async def _all(work: Sequence[Coroutine[Any, Any, T]]) -> list[T]:
-    """Run all at once. What is left of them when this ends for another reason is ended as well."""
-    tasks = [asyncio.ensure_future(one) for one in work]
-    try:
-        return list(await asyncio.gather(*tasks))
-    finally:
-        await reap(*tasks)

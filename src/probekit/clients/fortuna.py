@@ -8,9 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import timedelta
-from typing import Final, Literal, Self
+from typing import Final, Literal
 from urllib.parse import quote, urlencode
 
+from probekit.clients.over_http import OverHttp
 from probekit.clock import SYSTEM_CLOCK, Clock
 from probekit.codecs import fortuna as codec
 from probekit.errors import DecodeError, NotEntitled, NotFound, StatusError, Unauthorized
@@ -18,7 +19,7 @@ from probekit.model.fortuna import FortunaChain, FortunaLogs, FortunaRequest, Re
 from probekit.transports.base import Engine, Limits, Observer, Request
 from probekit.transports.retry import RetryPolicy
 from probekit.transports.stack import build
-from probekit.units import Instant, to_ns
+from probekit.units import Instant
 
 __all__ = ["FORTUNA_MAINNET", "FORTUNA_TESTNET", "FortunaClient"]
 
@@ -30,7 +31,7 @@ MOST_LOGS: Final = 1_000
 LogState = Literal["Pending", "Failed", "Completed", "CallbackErrored"]
 
 
-class FortunaClient:
+class FortunaClient(OverHttp):
     """A client of one service. ``timeout`` bounds each call with its retries; ``transport`` is an engine of the caller's, not
     closed here.
 
@@ -50,28 +51,10 @@ class FortunaClient:
         limits: Limits | None = None,
     ) -> None:
         self.endpoint = endpoint.rstrip("/")
-        self._clock = clock
-        self._timeout_ns = to_ns(timeout)
-        self._limits = limits or Limits()
-        self._owned: Engine | None = None
-        if transport is None:
-            from probekit.transports.httpx import HttpxTransport
-
-            transport = self._owned = HttpxTransport(clock=clock)
+        super().__init__(transport=transport, timeout=timeout, clock=clock, limits=limits)
         self._transport = build(
-            transport, clock=clock, observer=observer, retry=retry or RetryPolicy(), endpoints=(self.endpoint,)
+            self._engine, clock=clock, observer=observer, retry=retry or RetryPolicy(), endpoints=(self.endpoint,)
         )
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(self, *_: object) -> None:
-        await self.aclose()
-
-    async def aclose(self) -> None:
-        """Close connections made by this client; a caller's transport is left open."""
-        if self._owned is not None:
-            await self._owned.aclose()
 
     async def chains(self) -> tuple[str, ...]:
         """Names of the chains that the service works on."""
@@ -140,7 +123,7 @@ class FortunaClient:
         return FortunaLogs(_kept(rows), total, tuple(row for row in rows if isinstance(row, DecodeError)))
 
     async def _get(self, path: str) -> bytes:
-        deadline_ns = self._clock.monotonic_ns() + self._timeout_ns
+        deadline_ns = self._due_ns()
         headers = (("accept", "application/json"),)
         request = Request("GET", self.endpoint + path, headers=headers, deadline_ns=deadline_ns, limits=self._limits)
         return (await self._transport.send(request)).body

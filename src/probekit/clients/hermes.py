@@ -8,16 +8,17 @@ from __future__ import annotations
 
 import asyncio
 import difflib
-from collections.abc import Coroutine, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from datetime import timedelta
-from typing import Any, Final, Self, TypeVar
+from typing import Final, TypeVar
 from urllib.parse import urlencode
 
 import msgspec
 
-from probekit.clients.batch import Batch
+from probekit.clients.batch import Batch, unique
+from probekit.clients.over_http import OverHttp, bearer, several
 from probekit.clients.stream import HermesStream, StreamChange
-from probekit.clock import SYSTEM_CLOCK, Clock
+from probekit.clock import SYSTEM_CLOCK, Clock, together
 from probekit.codecs import hermes as codec
 from probekit.codecs.hermes import Encoding, PriceAnswer
 from probekit.errors import NotEntitled, NotFound, ProbekitError, ServerError, StatusError, Unauthorized
@@ -37,6 +38,8 @@ T = TypeVar("T")
 _MAX_URL_BYTES: Final = 7_500
 """Below the 8 KiB that proxies in front of a service commonly allow."""
 _ID_QUERY_BYTES: Final = len("&ids%5B%5D=") + 64
+_FEEDS: Final = "/v2/price_feeds"
+_LATEST: Final = "/v2/updates/price/latest"
 _ISOLATION_ROUNDS: Final = 32
 _CONCURRENT: Final = 4
 _SYMBOLS_FOR: Final = timedelta(minutes=10)
@@ -50,7 +53,7 @@ class Readiness(msgspec.Struct, frozen=True):
     fields: codec.ReadinessFields | None = None
 
 
-class HermesClient:
+class HermesClient(OverHttp):
     """A client of one Hermes service at one or several endpoints.
 
     ``endpoints`` are base URLs, asked in order when one fails. ``api_key`` goes into the Authorization header. ``verify`` is a
@@ -78,44 +81,22 @@ class HermesClient:
         limits: Limits | None = None,
         refused_for: timedelta = timedelta(minutes=10),
     ) -> None:
-        self.endpoints = (endpoints,) if isinstance(endpoints, str) else tuple(endpoints)
-        if not self.endpoints:
-            raise ValueError("a client needs at least one endpoint")
+        self.endpoints = several(endpoints)
+        super().__init__(transport=transport, timeout=timeout, clock=clock, limits=limits)
         self._base = self.endpoints[0].rstrip("/")
         self._verify = verify
-        self._timeout_ns = to_ns(timeout)
         self._refused_for_ns = to_ns(refused_for)
         self._encoding: Encoding = encoding
-        self._clock = clock
-        self._limits = limits or Limits()
-        self._owned: Engine | None = None
-        if transport is None:
-            from probekit.transports.httpx import HttpxTransport
-
-            transport = self._owned = HttpxTransport(clock=clock)
         self._transport = build(
-            transport, clock=clock, observer=observer, retry=retry or RetryPolicy(), endpoints=self.endpoints
+            self._engine, clock=clock, observer=observer, retry=retry or RetryPolicy(), endpoints=self.endpoints
         )
         # For questions that 503 answers: asking again would only wait, and spend what retries there are for prices.
-        self._once = build(transport, clock=clock, observer=observer, endpoints=self.endpoints)
-        self._headers: tuple[tuple[str, HeaderValue], ...] = (("accept", "application/json"),)
-        if api_key is not None:
-            self._headers += (("authorization", Secret(f"Bearer {api_key.reveal()}", origin=api_key.origin)),)
+        self._once = build(self._engine, clock=clock, observer=observer, endpoints=self.endpoints)
+        self._headers: tuple[tuple[str, HeaderValue], ...] = (("accept", "application/json"), *bearer(api_key))
         self._refused: dict[FeedId, tuple[int, NotEntitled]] = {}
         self._table: tuple[int, tuple[Feed, ...]] | None = None
         self._symbols: dict[str, Feed] = {}
         self._reading = asyncio.Lock()
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(self, *_: object) -> None:
-        await self.aclose()
-
-    async def aclose(self) -> None:
-        """Close connections made by this client; a caller's transport is left open."""
-        if self._owned is not None:
-            await self._owned.aclose()
 
     # -- prices --------------------------------------------------------------------------------------------------------------
 
@@ -124,7 +105,7 @@ class HermesClient:
 
         Hundreds of ids are split over several requests. Raises ``ValueError`` for an id that is none.
         """
-        return await self._prices("/v2/updates/price/latest", ids)
+        return await self._prices(_LATEST, ids, self._due_ns())
 
     async def at(self, publish_time: Instant, ids: Iterable[str]) -> Batch:
         """Each feed's first stored update published at or after ``publish_time`` (in whole seconds, rounded up).
@@ -132,18 +113,20 @@ class HermesClient:
         Raises ``NotFound`` when the service has nothing at that time. Check ``prev_publish_time`` to know that it is the
         first.
         """
-        return await self._prices(f"/v2/updates/price/{-(-publish_time.ns // NS_PER_S)}", ids)
+        return await self._prices(f"/v2/updates/price/{-(-publish_time.ns // NS_PER_S)}", ids, self._due_ns())
 
     async def price(self, symbol: str) -> PriceUpdate:
         """The newest update of a feed by its symbol (``Crypto.BTC/USD``): look-up in the cached symbol table, then latest.
 
-        Raises ``NotFound`` with the nearest symbols when there is none, or the feed's own error.
+        Both share one ``timeout``. Raises ``NotFound`` with the nearest symbols when there is none, or the feed's own error.
         """
-        feed = (await self.symbols()).get(symbol)
+        deadline_ns = self._due_ns()
+        await self._feed_table(deadline_ns)
+        feed = self._symbols.get(symbol)
         if feed is None:
             near = difflib.get_close_matches(symbol, self._symbols, n=3)
             raise NotFound(f"no feed has the symbol {symbol!r}; nearest: {', '.join(near) or 'none'}", subject=symbol)
-        return (await self.latest([feed.id]))[feed.id]
+        return (await self._prices(_LATEST, [feed.id], deadline_ns))[feed.id]
 
     async def stake_caps(self) -> tuple[StakeCap, ...]:
         """The latest publisher stake caps; publishers in base58."""
@@ -156,7 +139,7 @@ class HermesClient:
         """Feeds with their attributes and market hours; ``query`` is a part of the symbol, in any case."""
         given = {"query": query, "asset_type": asset_type}
         parameters = urlencode({name: value for name, value in given.items() if value is not None})
-        response = await self._get("/v2/price_feeds" + (f"?{parameters}" if parameters else ""))
+        response = await self._get(_FEEDS + (f"?{parameters}" if parameters else ""))
         return codec.decode_feeds(response.body)
 
     async def symbols(self) -> dict[str, Feed]:
@@ -167,14 +150,18 @@ class HermesClient:
         await self._feed_table()
         return self._symbols
 
-    async def _feed_table(self) -> tuple[Feed, ...]:
-        """All feeds, cached; read once, however many want them at the same time."""
+    async def _feed_table(self, deadline_ns: int | None = None) -> tuple[Feed, ...]:
+        """All feeds, cached; read once, however many want them at the same time. With a deadline that is for more than this, a
+        table that is to be refreshed takes half of what is left: the last good one will do.
+        """
         async with self._reading:
             cached, now_ns = self._table, self._clock.monotonic_ns()
             if cached is not None and now_ns - cached[0] < to_ns(_SYMBOLS_FOR):
                 return cached[1]
+            if deadline_ns is not None and cached is not None:
+                deadline_ns -= (deadline_ns - now_ns) // 2
             try:
-                feeds = await self.feeds()
+                feeds = codec.decode_feeds((await self._get(_FEEDS, deadline_ns)).body)
             except ProbekitError:
                 if cached is None:
                     raise
@@ -217,18 +204,19 @@ class HermesClient:
 
     def stream(self, ids: Iterable[str], *, policy: StreamPolicy | None = None) -> HermesStream:
         """A stream of the feeds that reconnects by itself; iterate it. Raises ``ValueError`` for an id that is none."""
-        return HermesStream(self, _unique(ids), policy)
+        return HermesStream(self, unique(ids), policy)
 
     # -- the wire ------------------------------------------------------------------------------------------------------------
 
-    async def _prices(self, path: str, ids: Iterable[str]) -> Batch:
-        wanted = _unique(ids)
-        deadline_ns = self._clock.monotonic_ns() + self._timeout_ns
+    async def _prices(self, path: str, ids: Iterable[str], deadline_ns: int) -> Batch:
+        wanted = unique(ids)
         errors: dict[FeedId, ProbekitError] = {}
         asked = [one for one in wanted if not self._known_refused(one, errors)]
         parts = self._parts(asked, path)
         gate = asyncio.Semaphore(_CONCURRENT)
-        answers = [one for one in await _all(self._isolating(path, part, errors, deadline_ns, gate) for part in parts) if one]
+        answers = [
+            one for one in await together(self._isolating(path, part, errors, deadline_ns, gate) for part in parts) if one
+        ]
         batch = Batch(wanted, answers, errors, received_at=self._clock.now())
         return batch if self._verify is None else batch.verified(self._verify, at=self._clock.now())
 
@@ -304,22 +292,5 @@ class HermesClient:
         return Request("GET", self._base + path, headers, deadline_ns=deadline_ns, stream=stream, limits=self._limits)
 
     async def _get(self, path: str, deadline_ns: int | None = None, *, through: Transport | None = None) -> Response:
-        if deadline_ns is None:
-            deadline_ns = self._clock.monotonic_ns() + self._timeout_ns
-        return await (through or self._transport).send(self._request(path, deadline_ns))
-
-
-def _unique(ids: Iterable[str]) -> list[FeedId]:
-    """Ids in order, each once. Raises ``ValueError``."""
-    return list(dict.fromkeys(FeedId(one) for one in ids))
-
-
-async def _all(work: Iterable[Coroutine[Any, Any, T]]) -> list[T]:
-    """Run all at once; the first error cancels the rest and is raised as itself, not as a group."""
-    tasks = [asyncio.ensure_future(one) for one in work]
-    try:
-        return list(await asyncio.gather(*tasks))
-    finally:
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        due_ns = self._due_ns() if deadline_ns is None else deadline_ns
+        return await (through or self._transport).send(self._request(path, due_ns))

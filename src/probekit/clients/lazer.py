@@ -9,14 +9,15 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable, Sequence
 from datetime import timedelta
-from typing import Any, Final, Self
+from typing import Any, Final
 from urllib.parse import quote, urlencode
 
 import msgspec
 
 from probekit.clients.lazer_batch import LazerBatch
 from probekit.clients.lazer_isolation import Isolation
-from probekit.clients.lazer_stream import LazerStream, LazerStreamPolicy, bearer
+from probekit.clients.lazer_stream import LazerStream, LazerStreamPolicy
+from probekit.clients.over_http import OverHttp, bearer
 from probekit.clock import SYSTEM_CLOCK, Clock
 from probekit.codecs.lazer import symbols as symbols_codec
 from probekit.codecs.lazer.messages import PriceRequest, request_body
@@ -43,7 +44,7 @@ HISTORY: Final = ("https://pyth.dourolabs.app",)
 _SYMBOLS_FOR: Final = timedelta(minutes=10)
 
 
-class LazerClient:
+class LazerClient(OverHttp):
     """A client of the routers and of the history service beside them.
 
     ``routers`` and ``history`` are base URLs, asked in order when one fails; reads that are POSTs are asked again as GETs are.
@@ -73,34 +74,16 @@ class LazerClient:
     ) -> None:
         self.routers = (routers,) if isinstance(routers, str) else tuple(routers)
         self.history_endpoints = (history,) if isinstance(history, str) else tuple(history)
-        self._clock = clock
+        super().__init__(transport=transport, timeout=timeout, clock=clock, limits=limits)
         self._signers = signers
-        self._timeout_ns = to_ns(timeout)
         self._refused_for_ns = to_ns(refused_for)
-        self._limits = limits or Limits()
         self._api_key = api_key
-        self._owned: Engine | None = None
-        if transport is None:
-            from probekit.transports.httpx import HttpxTransport
-
-            transport = self._owned = HttpxTransport(clock=clock)
         policy = retry or RetryPolicy()
-        self._router = build(transport, clock=clock, observer=observer, retry=policy, endpoints=self.routers)
-        self._history = build(transport, clock=clock, observer=observer, retry=policy, endpoints=self.history_endpoints)
+        self._router = build(self._engine, clock=clock, observer=observer, retry=policy, endpoints=self.routers)
+        self._history = build(self._engine, clock=clock, observer=observer, retry=policy, endpoints=self.history_endpoints)
         self._headers: tuple[tuple[str, HeaderValue], ...] = (("accept", "application/json"), *bearer(api_key))
         self._refused: dict[int, tuple[int, ProbekitError]] = {}
         self._table: tuple[int, dict[str, LazerSymbol]] | None = None
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(self, *_: object) -> None:
-        await self.aclose()
-
-    async def aclose(self) -> None:
-        """Close connections made by this client; a caller's transport is left open."""
-        if self._owned is not None:
-            await self._owned.aclose()
 
     # -- prices --------------------------------------------------------------------------------------------------------------
 
@@ -135,9 +118,16 @@ class LazerClient:
         return await self._prices("/v1/price", feeds, properties, formats, channel, parsed, timestamp_us)
 
     async def reduced(self, update: LazerUpdate, feeds: Iterable[int]) -> LazerUpdate:
-        """An update with some of its feeds only, signed anew by the router. Raises ``ValueError`` for one with broken parts."""
+        """An update with some of its feeds only, in the same forms, signed anew by the router.
+
+        Raises ``ValueError`` for one with broken parts, ``DecodeError`` for an answer in none of its forms.
+        """
         body = {"payload": write_update(update), "priceFeedIds": list(dict.fromkeys(feeds))}
-        return decode_update(await self._post(self._router, self.routers[0], "/v1/reduce_price", body))
+        answer = await self._post(self._router, self.routers[0], "/v1/reduce_price", body)
+        found = decode_update(answer)
+        if not (found.binary.keys() & update.binary.keys() or (found.parsed is not None and update.parsed is not None)):
+            raise DecodeError("a reduced update has none of the forms of the one it is of", raw=answer)
+        return found
 
     def stream(
         self,
@@ -174,7 +164,7 @@ class LazerClient:
         """The number of a feed by its symbol (``Crypto.BTC/USD``); the table is kept for ten minutes, and longer when it cannot
         be had anew. Raises ``NotFound`` with the nearest symbols.
         """
-        return await self._feed_id(symbol, self._clock.monotonic_ns() + self._timeout_ns)
+        return await self._feed_id(symbol, self._due_ns())
 
     async def _feed_id(self, symbol: str, deadline_ns: int) -> int:
         table = await self._symbol_table(deadline_ns)
@@ -244,7 +234,7 @@ class LazerClient:
         parsed: bool,
         timestamp_us: int | None,
     ) -> LazerBatch:
-        deadline_ns = self._clock.monotonic_ns() + self._timeout_ns
+        deadline_ns = self._due_ns()
         ids = [feed if isinstance(feed, int) else await self._feed_id(feed, deadline_ns) for feed in feeds]
         wanted = list(dict.fromkeys(ids))
         forms = tuple(formats)
@@ -294,7 +284,7 @@ class LazerClient:
 
     async def _get(self, path: str, deadline_ns: int | None = None) -> bytes:
         if deadline_ns is None:
-            deadline_ns = self._clock.monotonic_ns() + self._timeout_ns
+            deadline_ns = self._due_ns()
         url = self.history_endpoints[0].rstrip("/") + path
         request = Request("GET", url, self._headers, deadline_ns=deadline_ns, limits=self._limits)
         return (await self._history.send(request)).body
@@ -310,7 +300,7 @@ class LazerClient:
         repeatable: bool = True,
     ) -> bytes:
         if deadline_ns is None:
-            deadline_ns = self._clock.monotonic_ns() + self._timeout_ns
+            deadline_ns = self._due_ns()
         request = Request(
             "POST",
             base.rstrip("/") + path,

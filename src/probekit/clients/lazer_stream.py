@@ -25,7 +25,8 @@ from probekit.clients.lazer_events import (
     LazerTick,
 )
 from probekit.clients.lazer_merge import EndpointStats, Merge
-from probekit.clock import SYSTEM_CLOCK, Clock, reap, within
+from probekit.clients.over_http import bearer
+from probekit.clock import SYSTEM_CLOCK, Clock, first_of, reap, within
 from probekit.codecs.lazer import messages
 from probekit.codecs.lazer.messages import IgnoredFeeds, PriceRequest, ServiceError, Subscribed, SubscriptionRefused
 from probekit.errors import (
@@ -41,7 +42,6 @@ from probekit.errors import (
 )
 from probekit.model.lazer import Channel, LazerUpdate, UpdateFormat, VerifiedPayload
 from probekit.secret import Secret, redact_url
-from probekit.transports.base import HeaderValue
 from probekit.transports.queue import BoundedQueue
 from probekit.transports.socket import Connector, Socket
 from probekit.trust.lazer import LazerSigners, require_ed25519, verify_update
@@ -206,12 +206,7 @@ class _Connection:
             self._stats.connections += 1
             stream._queue.put(LazerConnected(self._endpoint, self._clock.now()))
             self._told_ns = dict.fromkeys(range(len(stream._requests)), self._clock.monotonic_ns())
-            reader, watchdog = asyncio.ensure_future(self._read(socket)), asyncio.ensure_future(self._watch())
-            try:
-                await asyncio.wait({reader, watchdog}, return_when=asyncio.FIRST_COMPLETED)
-                (reader if reader.done() else watchdog).result()
-            finally:
-                await reap(reader, watchdog)
+            await first_of(self._read(socket), self._watch())
         finally:
             with contextlib.suppress(ProbekitError, OSError):
                 await socket.aclose()
@@ -306,13 +301,6 @@ class _Connection:
         if not self._told_ns:
             raise error
         self._stream._queue.put(LazerRejected(self._endpoint, at, error, number))
-
-
-def bearer(api_key: Secret | None) -> tuple[tuple[str, HeaderValue], ...]:
-    """The Authorization header of a key; none without one."""
-    if api_key is None:
-        return ()
-    return (("authorization", Secret(f"Bearer {api_key.reveal()}", origin=api_key.origin)),)
 
 
 def _refusal(text: str) -> ProbekitError:

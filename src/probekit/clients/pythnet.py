@@ -153,7 +153,8 @@ class PythnetClient:
         self, state: PythnetState[P], feed_ids: Iterable[str] | None = None, *, timeout: timedelta = REFRESH_TIMEOUT
     ) -> PythnetState[P]:
         """The price accounts of ``state`` again (of ``feed_ids``, where given), decoded as they are there. Products and the
-        list of feeds stay as they are; a feed that cannot be read keeps its last account and has an error beside it.
+        list of feeds stay as they are; a feed that cannot be read keeps its last account and has an error beside it. One that
+        an endpoint answers for as of an earlier slot keeps its last account.
         """
         wanted = list(state.feeds) if feed_ids is None else [FeedId(feed_id) for feed_id in feed_ids]
         for feed_id in wanted:
@@ -168,7 +169,7 @@ class PythnetClient:
             before = feeds[feed_id]
             decode = _decoder(before.price)
             found = self._decoded(item, Pubkey(bytes(feed_id)), decode, errors)
-            if found is not None:
+            if found is not None and found[1] >= before.slot:
                 price, slot = found
                 feeds[feed_id] = FeedAccount(feed_id, before.product_key, before.product, price, slot)
         return PythnetState(state.products, feeds, errors, state.unlisted)
@@ -220,8 +221,14 @@ class PythnetClient:
             wanted = await self._round(wanted, products, decode, feeds, errors)
             if not wanted:
                 break
+        for _, price_key in wanted:
+            text = f"more than {_MAX_PRICES_OF_A_PRODUCT} price accounts of one product"
+            errors[price_key] = DecodeError(text, raw=bytes(price_key))
         for feed_id, feed in before.feeds.items():
-            if feed_id not in feeds and feed.product_key in products:
+            if feed_id in feeds:
+                if feeds[feed_id].slot < feed.slot:
+                    feeds[feed_id] = feed  # The endpoint that answered is behind what was read before.
+            elif feed.product_key in products:
                 feeds[feed_id] = feed
         unlisted = tuple(key for key, product in products.items() if product.first_price is None)
         return PythnetState(products, feeds, errors, unlisted)
@@ -270,6 +277,12 @@ class PythnetClient:
                 break
             keys |= dict.fromkeys(mapping.products)
             page = mapping.next_mapping
+        else:
+            if page is not None:
+                text = (
+                    f"the list of products leads back to {page}" if page in seen else f"more than {_MAX_PAGES} mapping accounts"
+                )
+                errors[page] = DecodeError(text, raw=bytes(page))
         return list(keys)
 
     async def _accounts(self, keys: Sequence[Pubkey]) -> list[Account | ProbekitError | None]:

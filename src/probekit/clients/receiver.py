@@ -34,6 +34,7 @@ from probekit.model.receiver import (
     PushFeedAccount,
     PushFeedRead,
     ReceiverConfig,
+    SetInForce,
     VerificationLevel,
 )
 from probekit.model.solana import Account
@@ -169,6 +170,38 @@ class ReceiverClient:
             raise DecodeError(f"the account of guardian set {index} holds set {decoded.index}", raw=found.data)
         return decoded
 
+    async def in_force(
+        self, generations: Iterable[ProgramGeneration] = tuple(ProgramGeneration)
+    ) -> dict[ProgramGeneration, SetInForce | ProbekitError]:
+        """The guardian set that each generation verifies by, with the receiver's configuration: two requests in all.
+
+        Each for itself: an error stands in its own place. ``NotFound`` for a generation that this cluster has not.
+        """
+        wanted = list(dict.fromkeys(generations))
+        with self.solana.pool.one_deadline():
+            known = await self._configured(wanted)
+            indices = {one: found[0] for one, found in known.items() if not isinstance(found, ProbekitError)}
+            places = {one: GENERATIONS[one].guardian_set(index) for one, index in indices.items()}
+            accounts = dict(zip(places, await self.solana.accounts(places.values()), strict=True))
+        return {one: _in_force(one, known[one], accounts.get(one)) for one in wanted}
+
+    async def _configured(
+        self, generations: Iterable[ProgramGeneration]
+    ) -> dict[ProgramGeneration, tuple[int, ReceiverConfig] | ProbekitError]:
+        """The index of the set in force, and the receiver's configuration."""
+        keys = {one: (GENERATIONS[one].bridge_config(), GENERATIONS[one].receiver_config()) for one in generations}
+        read = iter(await self.solana.accounts(key for pair in keys.values() for key in pair))
+        found: dict[ProgramGeneration, tuple[int, ReceiverConfig] | ProbekitError] = {}
+        for generation, (bridge_key, config_key) in keys.items():
+            programs, bridge, config = GENERATIONS[generation], next(read), next(read)
+            try:
+                index = decode_bridge_config(_held(bridge, bridge_key, programs.wormhole, "bridge configuration").data)
+                receiver = decode_config(_held(config, config_key, programs.receiver, "receiver configuration").data)
+                found[generation] = index.guardian_set_index, receiver
+            except ProbekitError as error:
+                found[generation] = error
+        return found
+
     async def programs_present(self) -> dict[ProgramGeneration, bool]:
         """Which generations this cluster has, by their receivers' program accounts; some list the core one only."""
         ordered: list[Programs] = list(GENERATIONS.values())
@@ -181,16 +214,41 @@ class ReceiverClient:
         return present
 
     async def _owned(self, address: Pubkey, owner: Pubkey, what: str) -> Account:
-        found = await self._account(address, what)
-        if found.owner != owner:
-            raise DecodeError(f"the {what} at {address} is owned by {found.owner}, not by {owner}", raw=found.data)
-        return found
+        return _held(await self.solana.account(address), address, owner, what)
 
     async def _account(self, address: Pubkey, what: str) -> Account:
         found = await self.solana.account(address)
         if found is None:
             raise NotFound(f"no {what} at {address} on this cluster", subject=str(address))
         return found
+
+
+def _in_force(
+    generation: ProgramGeneration,
+    known: tuple[int, ReceiverConfig] | ProbekitError,
+    account: Account | ProbekitError | None,
+) -> SetInForce | ProbekitError:
+    if isinstance(known, ProbekitError):
+        return known
+    (index, config), programs = known, GENERATIONS[generation]
+    try:
+        held = _held(account, programs.guardian_set(index), programs.wormhole, f"guardian set {index}")
+        decoded = decode_guardian_set(held.data)
+        if decoded.index != index:
+            raise DecodeError(f"the account of guardian set {index} holds set {decoded.index}", raw=held.data)
+        return SetInForce(decoded, config, held.slot)
+    except ProbekitError as error:
+        return error
+
+
+def _held(found: Account | ProbekitError | None, address: Pubkey, owner: Pubkey, what: str) -> Account:
+    if isinstance(found, ProbekitError):
+        raise found
+    if found is None:
+        raise NotFound(f"no {what} at {address} on this cluster", subject=str(address))
+    if found.owner != owner:
+        raise DecodeError(f"the {what} at {address} is owned by {found.owner}, not by {owner}", raw=found.data)
+    return found
 
 
 def _read(item: Account | ProbekitError | None, feed_id: FeedId, shard_id: int) -> PushFeedAccount | ProbekitError | None:

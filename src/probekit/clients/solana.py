@@ -8,23 +8,18 @@ from __future__ import annotations
 import base64
 from collections.abc import AsyncGenerator, Callable, Iterable, Sequence
 from datetime import timedelta
-from typing import Any, Final, Literal, Self, TypeVar
+from typing import Any, Final, Self, TypeVar
 
-import msgspec
-
+from probekit.clients.solana_landing import Confirmation, confirm, refuse_costly
 from probekit.clock import SYSTEM_CLOCK, Clock
 from probekit.codecs.solana import fees, token
 from probekit.codecs.solana import rpc as codec
 from probekit.codecs.solana.token import decode_mint, decode_token_account
 from probekit.errors import (
-    DeadlineExceeded,
     DecodeError,
-    Missing,
     NotFound,
-    NotServed,
     ProbekitError,
     RpcError,
-    SendRefused,
 )
 from probekit.model.fees import PriorityFees
 from probekit.model.pubkey import Pubkey, base58
@@ -47,8 +42,6 @@ from probekit.transports.base import Engine, Observer
 from probekit.transports.rpc import SVM, Call, Endpoint, EndpointPool, HealthPolicy, PoolPolicy, Standing
 from probekit.transports.rpc.family import result_of
 from probekit.transports.rpc.record import CallObserver, ChangeObserver
-from probekit.transports.rpc.wire import raised
-from probekit.units import to_ns
 
 __all__ = ["GENESIS", "Confirmation", "SolanaClient"]
 
@@ -64,23 +57,6 @@ GENESIS: Final = {
 MAX_ACCOUNTS: Final = 100
 """Addresses in one ``getMultipleAccounts``: the limit of agave's RPC."""
 MAX_STATUSES: Final = 256
-_REMEMBERED_BLOCKS: Final = 100
-"""After a transaction's last block, how long every node surely remembers it: of 300 slots, 150 blocks are its own, and some
-slots have none. What landed before that is in an archive only, which not every node has.
-"""
-
-
-class Confirmation(msgspec.Struct, frozen=True):
-    """How waiting for a transaction ended.
-
-    ``landed``: as final as asked for. ``failed``: landed, and the program refused it. ``expired``: the chain is past its last
-    valid block height without it, so that it never can land.
-    """
-
-    signature: str
-    outcome: Literal["landed", "failed", "expired"]
-    status: SignatureStatus | None
-    block_height: int | None = None
 
 
 class SolanaClient:
@@ -201,18 +177,26 @@ class SolanaClient:
         ``None`` where there is none; an error stands in its own place only. Addresses of different hundreds may be read at
         different slots.
         """
+        found = await self.accounts_at(addresses, commitment=commitment, min_slot=min_slot)
+        return [item for _, item in found]
+
+    async def accounts_at(
+        self, addresses: Iterable[Pubkey | str], *, commitment: Commitment | None = None, min_slot: int | None = None
+    ) -> list[tuple[int | None, Account | ProbekitError | None]]:
+        """The same, each with its slot, also where there is no account; ``None`` where the node did not answer."""
         keys = [Pubkey(address) for address in addresses]
         parts = [keys[start : start + MAX_ACCOUNTS] for start in range(0, len(keys), MAX_ACCOUNTS)]
         config = self._config(commitment, min_slot=min_slot)
         calls = [Call("getMultipleAccounts", [[str(key) for key in part], config]) for part in parts]
-        found: list[Account | ProbekitError | None] = []
+        found: list[tuple[int | None, Account | ProbekitError | None]] = []
         for part, outcome in zip(parts, await self.pool.batch(calls, floor=min_slot), strict=True):
             try:
                 if isinstance(outcome, ProbekitError):
                     raise outcome
-                found += codec.decode_accounts(result_of(outcome), part).items
+                page = codec.decode_accounts(result_of(outcome), part)
+                found += [(page.slot, item) for item in page.items]
             except ProbekitError as error:
-                found += [error] * len(part)
+                found += [(None, error)] * len(part)
         return found
 
     async def program_accounts(
@@ -315,26 +299,7 @@ class SolanaClient:
         rent and transfers). Raises ``SendRefused`` where nothing was sent, for whatever reason: also when no endpoint proves
         the chain, or tells what it takes. After any other error nobody knows whether it landed: :meth:`confirm` finds out.
         """
-        if self.pool.identity is None:
-            raise SendRefused("no genesis hash is configured: nothing is sent to a chain that cannot be proven")
-        key = Pubkey(payer)
-        try:
-            with self.pool.one_deadline():
-                before = await self.balance(key)
-                simulated = await self.simulate(raw, accounts=[key])
-        except ProbekitError as error:
-            raise SendRefused(f"nothing was sent: what it takes could not be found out: {error.message}") from error
-        if not simulated.succeeded:
-            last = f": {simulated.logs[-1][:200]}" if simulated.logs else ""
-            raise SendRefused(f"the simulation fails with {simulated.error}{last}")
-        (after,) = simulated.accounts or (None,)
-        if isinstance(after, DecodeError):
-            raise SendRefused(f"the simulation does not tell what is left to {key}: {after.message}")
-        spent = before.lamports - (after.lamports if after is not None else 0)
-        # A simulation leaves out the fee on some nodes; 5,000 lamports for each signature is the least it can be.
-        spent = max(spent, 5_000 * raw[0]) if raw else spent
-        if spent > cap_lamports:
-            raise SendRefused(f"it takes {spent} lamports from {key}, the cap is {cap_lamports}")
+        await refuse_costly(self, raw, payer=Pubkey(payer), cap_lamports=cap_lamports)
         config = {
             "encoding": "base64",
             "skipPreflight": not preflight,
@@ -378,46 +343,15 @@ class SolanaClient:
         While no endpoint answers, or the one that does is behind, the wait goes on. Raises ``DeadlineExceeded`` when
         ``timeout`` passes before anything is certain (a chain that stands still), and at once what asking again does not mend.
         """
-        with self.pool.one_deadline(timeout) as due_ns:
-            while True:
-                failure = "it is neither final nor expired"
-                try:
-                    found = await self._outcome(signature, last_valid_block_height, commitment or self.commitment)
-                except ProbekitError as error:
-                    if not (error.retry_same or isinstance(error, NotServed | Missing)):
-                        raise
-                    found, failure = None, error.message
-                if found is not None:
-                    return found
-                wake_ns = self._clock.monotonic_ns() + to_ns(poll)
-                if wake_ns >= due_ns:
-                    raise DeadlineExceeded(f"{signature}: {failure}")
-                await self._clock.sleep_until_ns(wake_ns)
-
-    async def _outcome(self, signature: str, last_valid_block_height: int, wanted: Commitment) -> Confirmation | None:
-        """How it ended, if it has. Height before status: what landed at the last height is seen by the status that follows."""
-        at = self._at(Commitment.FINALIZED)
-        told = await self.pool.batch([Call("getBlockHeight", at), Call("getSlot", at)])
-        height, slot = (codec.decode_count(result_of(raised(outcome))) for outcome in told)
-        status, known_to = await self._status(signature, slot)
-        passed = height > last_valid_block_height
-        if status is None and height > last_valid_block_height + _REMEMBERED_BLOCKS:
-            status, known_to = await self._status(signature, slot, history=True)
-        if status is None:
-            # One endpoint's height says nothing of what another has not seen yet.
-            return Confirmation(signature, "expired", None, height) if passed and known_to >= slot else None
-        if not status.succeeded and status.reached(Commitment.CONFIRMED):
-            return Confirmation(signature, "failed", status, height)
-        return Confirmation(signature, "landed", status, height) if status.succeeded and status.reached(wanted) else None
-
-    async def _status(self, signature: str, floor: int, *, history: bool = False) -> tuple[SignatureStatus | None, int]:
-        """Where a transaction stands, and the slot up to which the answering node knows."""
-        params = [[signature], {"searchTransactionHistory": history}]
-        result = result_of(await self.pool.call("getSignatureStatuses", params, floor=floor))
-        (status,) = codec.decode_signature_statuses(result, [signature])
-        if isinstance(status, DecodeError):
-            raise status
-        return status, result["context"]["slot"]
+        return await confirm(
+            self.pool,
+            signature,
+            last_valid_block_height=last_valid_block_height,
+            commitment=commitment or self.commitment,
+            poll=poll,
+            timeout=timeout,
+            clock=self._clock,
+        )
 
     async def signatures_for(
         self,
@@ -459,7 +393,7 @@ class SolanaClient:
             if len(rows) < page:
                 return
             if not readable:
-                raise DecodeError(f"no signature of {address} on a page of {len(rows)} reads", raw=str(rows[-1])[:200])
+                raise DecodeError(f"no signature of {address} on a page of {len(rows)} reads", raw=str(rows[-1]))
             before = readable[-1].signature
 
     # -- the wire ------------------------------------------------------------------------------------------------------------

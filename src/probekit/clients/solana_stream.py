@@ -1,7 +1,8 @@
 """Slots, accounts and logs of a Solana cluster as they happen, over subscriptions that are watched and made whole again.
 
-After every reconnect what may have been missed is fetched: an account by a read, transactions by their signatures. Slots that
-were missed are told as a gap. Methods and messages: Solana RPC reference, WebSocket methods.
+After every reconnect, and when a slow reader made the queue drop something, what may have been missed is fetched: an account by
+a read, transactions by their signatures. Slots that were missed are told as a gap. Methods and messages: Solana RPC reference,
+WebSocket methods.
 """
 
 from __future__ import annotations
@@ -38,6 +39,7 @@ T = TypeVar("T")
 
 _REMEMBERED: Final = 4_096
 _BACKFILL_PAGES: Final = 10
+_TOO_SLOW: Final = "dropped: whoever reads the stream is slower than it"
 
 
 class Seen(msgspec.Struct, Generic[T], frozen=True):
@@ -117,24 +119,27 @@ class SolanaStreams:
     async def slots(self) -> AsyncGenerator[StreamItem[SlotInfo], None]:
         """Every slot that a node processes, as told: forks go back. Those missed by a reconnect come as :class:`Gap`."""
         newest: int | None = None
-        missed = False
-        items = self._feed(Subscription("slots", Call("slotSubscribe"), self._silence)).items()
+        missed, dropped = "", 0
+        feed = self._feed(Subscription("slots", Call("slotSubscribe"), self._silence))
+        items = feed.items()
         try:
             async for item in items:
+                if feed.dropped > dropped:
+                    missed, dropped = _TOO_SLOW, feed.dropped
                 if isinstance(item, Notice):
                     try:
                         slot = codec.decode_slot(result_of(item.result))
                     except DecodeError as error:
                         yield Unreadable(error, item.endpoint, item.at)
                         continue
-                    # Within one connection a jump is skipped slots, which the parent tells; after a reconnect it is ours.
+                    # Within one connection a jump is skipped slots, which the parent tells; after a loss it is ours.
                     if missed and newest is not None and slot.slot > newest + 1:
-                        yield Gap(newest + 1, slot.slot - 1, "not told while the stream was away")
-                    missed = False
+                        yield Gap(newest + 1, slot.slot - 1, missed)
+                    missed = ""
                     newest = slot.slot if newest is None else max(newest, slot.slot)
                     yield Seen(slot, item.endpoint, item.at)
                 else:
-                    missed = missed or isinstance(item, Lost)
+                    missed = missed or ("not told while the stream was away" if isinstance(item, Lost) else "")
                     yield item
         finally:
             await items.aclose()
@@ -148,24 +153,28 @@ class SolanaStreams:
         key = Pubkey(address)
         config = {"encoding": "base64", "commitment": str(commitment)}
         # Silence is normal here; the slots beside it prove that the connection is alive.
-        items = self._feed(
+        feed = self._feed(
             Subscription("account", Call("accountSubscribe", [str(key), config]), None),
             Subscription("slots", Call("slotSubscribe"), self._silence),
-        ).items()
-        newest = -1
+        )
+        items = feed.items()
+        newest, dropped = -1, 0
         try:
             async for item in items:
+                too_slow, dropped = feed.dropped > dropped, feed.dropped
                 if isinstance(item, Connected):
                     yield item
+                if isinstance(item, Connected) or too_slow:
                     try:
-                        found = await self._client.account(key, commitment=commitment)
+                        # Not of an endpoint that is behind what was told: the change that was missed would stay so.
+                        found = await self._client.account(key, commitment=commitment, min_slot=newest if newest >= 0 else None)
                     except ProbekitError as error:
+                        found = None
                         yield Unreadable(error, item.endpoint, self._clock.now())
-                        continue
                     if found is not None and found.slot > newest:
                         newest = found.slot
                         yield Seen(found, item.endpoint, self._clock.now(), backfilled=True)
-                elif isinstance(item, Notice):
+                if isinstance(item, Notice):
                     if item.name != "account":
                         continue
                     try:
@@ -176,7 +185,7 @@ class SolanaStreams:
                     if changed.slot >= newest:
                         newest = changed.slot
                         yield Seen(changed, item.endpoint, item.at)
-                else:
+                elif isinstance(item, Lost):
                     yield item
         finally:
             await items.aclose()
@@ -189,18 +198,29 @@ class SolanaStreams:
         """
         key = Pubkey(mentions)
         params = [{"mentions": [str(key)]}, {"commitment": str(commitment)}]
-        items = self._feed(
+        feed = self._feed(
             Subscription("logs", Call("logsSubscribe", params), None),
             Subscription("slots", Call("slotSubscribe"), self._silence),
-        ).items()
+        )
+        items = feed.items()
         told: OrderedDict[str, int] = OrderedDict()
+        begun, dropped = False, 0
         try:
             async for item in items:
+                too_slow, dropped = feed.dropped > dropped, feed.dropped
                 if isinstance(item, Connected):
                     yield item
+                if (isinstance(item, Connected) or too_slow) and (begun or told):
                     async for one in self._missed(key, commitment, told, item.endpoint):
                         yield one
-                elif isinstance(item, Notice):
+                elif isinstance(item, Connected):
+                    try:
+                        await self._begin(key, commitment, told)
+                    except ProbekitError as error:
+                        yield Unreadable(error, item.endpoint, self._clock.now())
+                    else:
+                        begun = True
+                if isinstance(item, Notice):
                     if item.name != "logs":
                         continue
                     try:
@@ -210,24 +230,23 @@ class SolanaStreams:
                         continue
                     if _first_time(told, event.signature, event.slot):
                         yield Seen(event, item.endpoint, item.at)
-                else:
+                elif isinstance(item, Lost):
                     yield item
         finally:
             await items.aclose()
 
+    async def _begin(self, key: Pubkey, commitment: Commitment, told: OrderedDict[str, int]) -> None:
+        """Note the newest transaction there is, if there is any: what comes after it is told. Raises what reading it does."""
+        for row in await self._client.signatures_for(key, limit=1, commitment=commitment):
+            if isinstance(row, DecodeError):
+                raise row
+            told[row.signature] = row.slot
+
     async def _missed(
         self, key: Pubkey, commitment: Commitment, told: OrderedDict[str, int], endpoint: str
     ) -> AsyncGenerator[StreamItem[LogsEvent], None]:
-        """The transactions since the last one told, oldest first. The first time: where to begin, and nothing told."""
-        if not told:
-            try:
-                for row in await self._client.signatures_for(key, limit=1, commitment=commitment):
-                    if not isinstance(row, DecodeError):
-                        told[row.signature] = row.slot
-            except ProbekitError as error:
-                yield Unreadable(error, endpoint, self._clock.now())
-            return
-        until, last_slot = next(reversed(told.items()))
+        """The transactions since the last one told, oldest first; all there are where there was none when the stream began."""
+        until, last_slot = next(reversed(told.items()), (None, 0))
         rows: list[SignatureInfo] = []
         before: str | None = None
         for _ in range(_BACKFILL_PAGES):
@@ -236,7 +255,12 @@ class SolanaStreams:
             except ProbekitError as error:
                 yield Unreadable(error, endpoint, self._clock.now())
                 return
-            readable = [row for row in page if not isinstance(row, DecodeError)]
+            readable: list[SignatureInfo] = []
+            for row in page:
+                if isinstance(row, DecodeError):
+                    yield Unreadable(row, endpoint, self._clock.now())
+                else:
+                    readable.append(row)
             rows += readable
             if len(page) < 1000 or not readable:
                 break

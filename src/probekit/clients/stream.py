@@ -148,7 +148,7 @@ class HermesStream:
     async def _subscribe(self, ids: Sequence[FeedId]) -> Request:
         client = self._client
         refused: dict[FeedId, ProbekitError] = {}
-        deadline_ns = client._clock.monotonic_ns() + client._timeout_ns
+        deadline_ns = client._due_ns()
         left = [one for one in ids if not client._known_refused(one, refused)]
         # The service answers a subscription with one bad id by refusing it whole; asking for the latest names the bad ones.
         await client._isolating("/v2/updates/price/latest", left, refused, deadline_ns, asyncio.Semaphore(1))

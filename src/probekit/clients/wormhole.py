@@ -9,8 +9,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any, Final, Self
+from typing import TYPE_CHECKING, Any, Final
 
+from probekit.clients.over_http import OverHttp, several
 from probekit.clock import SYSTEM_CLOCK, Clock
 from probekit.codecs.evm import wormhole as receiver_codec
 from probekit.codecs.evm.contract import ContractCall
@@ -26,7 +27,6 @@ from probekit.transports.base import Engine, Limits, Observer, Request
 from probekit.transports.retry import RetryPolicy
 from probekit.transports.stack import build
 from probekit.trust import MAINNET, Trust
-from probekit.units import to_ns
 
 if TYPE_CHECKING:
     from probekit.clients.evm import BlockTag, EvmClient
@@ -38,7 +38,7 @@ _MOST_SIGNATURES: Final = 19
 """What Wormhole's set has; with either rule, less is enough."""
 
 
-class WormholeClient:
+class WormholeClient(OverHttp):
     """A client of one or several guardians' APIs, asked in order when one fails. ``timeout`` bounds each call with its retries.
 
     ``transport`` is an engine of the caller's, not closed here. Raises :class:`~probekit.errors.TransportError` leaves and
@@ -56,32 +56,12 @@ class WormholeClient:
         clock: Clock = SYSTEM_CLOCK,
         limits: Limits | None = None,
     ) -> None:
-        self.endpoints = (endpoints,) if isinstance(endpoints, str) else tuple(endpoints)
-        if not self.endpoints:
-            raise ValueError("at least one endpoint is needed")
+        self.endpoints = several(endpoints)
+        super().__init__(transport=transport, timeout=timeout, clock=clock, limits=limits)
         self._base = self.endpoints[0].rstrip("/")
-        self._clock = clock
-        self._timeout_ns = to_ns(timeout)
-        self._limits = limits or Limits()
-        self._owned: Engine | None = None
-        if transport is None:
-            from probekit.transports.httpx import HttpxTransport
-
-            transport = self._owned = HttpxTransport(clock=clock)
         policy = retry or RetryPolicy()
-        self._transport = build(transport, clock=clock, observer=observer, retry=policy, endpoints=self.endpoints)
-        self._direct = build(transport, clock=clock, observer=observer, retry=policy)
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(self, *_: object) -> None:
-        await self.aclose()
-
-    async def aclose(self) -> None:
-        """Close connections made by this client; a caller's transport is left open."""
-        if self._owned is not None:
-            await self._owned.aclose()
+        self._transport = build(self._engine, clock=clock, observer=observer, retry=policy, endpoints=self.endpoints)
+        self._direct = build(self._engine, clock=clock, observer=observer, retry=policy)
 
     async def heartbeats(self) -> tuple[Heartbeat | DecodeError, ...]:
         """The last heartbeat of each guardian that this node has heard; an unreadable one is its own error."""
@@ -108,12 +88,12 @@ class WormholeClient:
         return vaa
 
     async def _get(self, path: str) -> bytes:
-        due_ns = self._clock.monotonic_ns() + self._timeout_ns
+        due_ns = self._due_ns()
         return (await self._transport.send(self._request(self._base + path, due_ns))).body
 
     async def _get_of_any(self, path: str, subject: str) -> bytes:
         """From the first node that has it. Raises ``NotFound`` when one that answered has not, else the last error."""
-        due_ns = self._clock.monotonic_ns() + self._timeout_ns
+        due_ns = self._due_ns()
         failure: TransportError | None = None
         missing: list[str] = []
         for number, endpoint in enumerate(self.endpoints):

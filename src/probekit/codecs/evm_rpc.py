@@ -7,6 +7,7 @@ ethereum/execution-apis; EIP-155, EIP-2718, EIP-2930, EIP-1559 for transactions;
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from typing import Any, Final
 
 from probekit.errors import DecodeError
@@ -84,6 +85,26 @@ def decode_logs(value: Any) -> tuple[Log | DecodeError, ...]:
         except DecodeError as error:
             found.append(error)
     return tuple(found)
+
+
+def log_filter(
+    address: str | Sequence[str] | None = None, topics: Sequence[bytes | Sequence[bytes] | None] = ()
+) -> dict[str, Any]:
+    """The parameter of ``eth_getLogs`` without its range: contracts, and for each topic one, any of several, or any at all.
+    Raises ``ValueError`` for an address that is none.
+    """
+    query: dict[str, Any] = {"topics": [_topic(topic) for topic in topics]}
+    if address is not None:
+        query["address"] = Address(address) if isinstance(address, str) else [Address(one) for one in address]
+    return query
+
+
+def _topic(topic: bytes | Sequence[bytes] | None) -> Any:
+    if topic is None:
+        return None
+    if isinstance(topic, bytes):
+        return "0x" + topic.hex()
+    return ["0x" + one.hex() for one in topic]
 
 
 def decode_receipt(value: Any) -> Receipt | None:

@@ -80,6 +80,12 @@ def build_parser(probe: Probe[Any], prog: str | None = None) -> Parser:
     parser.add_argument("--json", action="store_true", help="print each run as one line of JSON")
     parser.add_argument("--junit", metavar="FILE", type=filled, help="write a JUnit report of the last run; - prints it")
     parser.add_argument("--record", metavar="FILE", type=filled, help="append every run to a JSON-lines file")
+    parser.add_argument(
+        "--observations",
+        metavar="FILE",
+        type=filled,
+        help="append what is observed to a file, for `probekit replay`",
+    )
     parser.add_argument("--otlp", action="store_true", help="send telemetry to OTLP even when no OTEL_* variable names a place")
     parser.add_argument("--allow-skipped", action="store_true", help="exit 0 when everything was skipped")
     parser.add_argument("--version", action="store_true", help="print the probe, its version and source digest, and exit")

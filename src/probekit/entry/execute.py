@@ -25,7 +25,7 @@ from probekit.manifest.options import value_text
 from probekit.manifest.read import Manifest, Origin, read_manifest
 from probekit.model import ProbeRun, Status, Vantage
 from probekit.probe import Probe
-from probekit.runner import Recorder, RunSettings, config_digest, run_once, watch
+from probekit.runner import Recorder, RunSettings, Tape, config_digest, run_once, watch
 from probekit.units import parse_duration
 
 
@@ -33,7 +33,7 @@ def execute(probe: Probe[Any], path: Path, arguments: argparse.Namespace) -> int
     """Read the configuration, run or explain, and return the exit code. Raises ``ConfigError``."""
     manifest = _manifest(probe, path, arguments)
     if arguments.explain:
-        emit(explain(probe, manifest) + "\n")
+        emit(explain(probe, manifest, path) + "\n")
         return 0
     _check_junit(arguments.junit)
     settings = _settings(path, manifest, arguments)
@@ -53,9 +53,14 @@ def execute(probe: Probe[Any], path: Path, arguments: argparse.Namespace) -> int
         # After telemetry: what became of the exports is known once those are closed.
         counters = None if telemetry is None else (lambda: telemetry.counters)
         recorders.append(JsonLinesRecorder(arguments.record, telemetry=counters))
+    tape = Tape(arguments.observations) if arguments.observations else None
     work = _loop if arguments.loop else _once
-    with _runner() as run:
-        last = run(work(probe, manifest, settings, recorders, arguments))
+    try:
+        with _runner() as run:
+            last = run(work(probe, manifest, settings, recorders, arguments, tape))
+    finally:
+        if tape is not None:
+            tape.close()
     if arguments.junit and last is not None:
         _write_junit(arguments.junit, last)
     if arguments.loop and arguments.runs is None:
@@ -126,8 +131,9 @@ async def _once(
     settings: RunSettings,
     recorders: list[Recorder],
     arguments: argparse.Namespace,
+    tape: Tape | None,
 ) -> ProbeRun:
-    run = await run_once(probe, manifest.options, settings=settings, recorders=recorders)
+    run = await run_once(probe, manifest.options, settings=settings, recorders=recorders, tape=tape)
     Printer(as_json=arguments.json, quiet=arguments.junit == "-").show(run)
     return run
 
@@ -138,6 +144,7 @@ async def _loop(
     settings: RunSettings,
     recorders: list[Recorder],
     arguments: argparse.Namespace,
+    tape: Tape | None,
 ) -> ProbeRun | None:
     """Run until SIGTERM, or for ``--runs`` runs; everything is flushed when this returns."""
     printer = Printer(as_json=arguments.json, quiet=arguments.junit == "-")
@@ -146,7 +153,7 @@ async def _loop(
 
     async def consume() -> None:
         nonlocal last, count
-        runs = watch(probe, manifest.options, settings=settings, recorders=recorders)
+        runs = watch(probe, manifest.options, settings=settings, recorders=recorders, tape=tape)
         async with aclosing(runs):
             async for run in runs:
                 last = run

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, ClassVar, Final, Literal, get_args
 
-from probekit.secret import redact, redact_bytes
+from probekit.secret import cut, redact
 
 Phase = Literal["queue", "resolve", "connect", "tls", "first_byte", "transfer"]
 
@@ -61,7 +61,6 @@ ErrorType = Literal[
 ERROR_TYPES: Final[frozenset[str]] = frozenset(get_args(ErrorType))
 
 _RAW_LIMIT: Final = 65_536
-_LONGEST_SECRET: Final = 8_192
 
 
 def _rebuild(cls: type[ProbekitError], args: tuple[Any, ...], state: dict[str, Any]) -> ProbekitError:
@@ -115,9 +114,7 @@ class DecodeError(ProbekitError):
 
     def __init__(self, message: str, *, raw: bytes | str, offset: int | None = None) -> None:
         super().__init__(message)
-        # Redacted with some more than is kept, so that no half of a secret is left where it is cut.
-        some = raw[: _RAW_LIMIT + _LONGEST_SECRET]
-        self.raw = (redact(some) if isinstance(some, str) else redact_bytes(some))[:_RAW_LIMIT]
+        self.raw = cut(raw, _RAW_LIMIT)
         self.raw_length = len(raw)
         self.offset = offset
 

@@ -5,10 +5,12 @@ from __future__ import annotations
 from typing import ClassVar
 
 from probekit.errors.base import ErrorType, ProbekitError
+from probekit.secret import redact, redacted
 
 
 class RpcError(ProbekitError):
-    """A JSON-RPC error object: ``code``, ``message`` and ``data`` as the server gave them, ``method`` as asked.
+    """A JSON-RPC error object: ``code``, ``message`` and ``data`` as the server gave them, without any secret that it echoed;
+    ``method`` as asked.
 
     This class itself is the answer to the question asked (invalid parameters, refused by the chain's rules): asking anyone
     again gives the same. Its subclasses are about who was asked.
@@ -19,7 +21,7 @@ class RpcError(ProbekitError):
     def __init__(self, message: str, *, code: int, data: object = None, method: str = "") -> None:
         super().__init__(message)
         self.code = code
-        self.data = data
+        self.data = redacted(data)
         self.method = method
 
 
@@ -87,4 +89,4 @@ class NoAgreement(ProbekitError):
 
     def __init__(self, message: str, *, answers: tuple[tuple[str, str], ...] = ()) -> None:
         super().__init__(message)
-        self.answers = answers
+        self.answers = tuple((redact(endpoint), redact(shown)) for endpoint, shown in answers)

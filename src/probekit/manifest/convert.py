@@ -22,11 +22,16 @@ from probekit.manifest.tree import BROKEN, Broken, Tree
 from probekit.model import FeedId
 from probekit.model.pubkey import Pubkey
 from probekit.secret import Secret, redact
-from probekit.units import Bps, ByteSize, Instant, parse_duration
+from probekit.units import Amount, Bps, ByteSize, Instant, parse_duration
 
 S = TypeVar("S", bound=msgspec.Struct)
 
-_WITH_UNIT: Final[dict[Any, Callable[[str], Any]]] = {timedelta: parse_duration, Bps: Bps.parse, ByteSize: ByteSize.parse}
+_WITH_UNIT: Final[dict[Any, Callable[[str], Any]]] = {
+    timedelta: parse_duration,
+    Amount: Amount.parse,
+    Bps: Bps.parse,
+    ByteSize: ByteSize.parse,
+}
 _AS_TEXT: Final[dict[Any, Callable[[str], Any]]] = {
     FeedId: FeedId,
     Pubkey: Pubkey,

@@ -17,7 +17,7 @@ import msgspec
 from probekit.model import FeedId
 from probekit.model.pubkey import Pubkey
 from probekit.secret import Secret, redact_url
-from probekit.units import Bps, ByteSize, Instant, format_ns, to_ns
+from probekit.units import Amount, Bps, ByteSize, Instant, format_ns, to_ns
 
 _REQUIRED: Final = msgspec.NODEFAULT
 
@@ -25,6 +25,7 @@ TYPE_NAMES: Final[dict[Any, tuple[str, str]]] = {
     timedelta: ("duration", "500ms, 10s, 1m30s"),
     Bps: ("ratio", "50bps, 0.5%"),
     ByteSize: ("size", "64kB, 1MiB"),
+    Amount: ("coin amount", "0.1 ETH, 250 USDC"),
     FeedId: ("feed id", "64 hex digits"),
     Pubkey: ("public key", "base58"),
     Instant: ("time", "2026-09-12T10:00:00Z"),
@@ -121,10 +122,18 @@ def value_text(value: Any) -> str:
         return format_ns(to_ns(value))
     if isinstance(value, Secret):
         return repr(value)
+    if isinstance(value, bytes):
+        return f"0x{value.hex()}"
     if isinstance(value, Enum):
         return value_text(value.value)
     if isinstance(value, tuple | list):
         return "[" + ", ".join(value_text(one) for one in value) + "]"
+    if isinstance(value, msgspec.Struct) and type(value) not in TYPE_NAMES:
+        fields = msgspec.structs.fields(value)
+        said = {
+            one.name: getattr(value, one.name) for one in fields if one.required or getattr(value, one.name) != _default(one)
+        }
+        return value_text(said)
     if isinstance(value, dict):
         return "{" + ", ".join(f"{key}: {value_text(one)}" for key, one in value.items()) + "}"
     if value is None:

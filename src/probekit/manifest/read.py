@@ -6,7 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path as FilePath
-from typing import Any, Final, Generic
+from typing import Any, Final, Generic, TypeVar
+
+import msgspec
 
 from probekit.manifest import options as option_reader
 from probekit.manifest.convert import convert, convert_value
@@ -14,7 +16,9 @@ from probekit.manifest.options import unknown_key, value_text
 from probekit.manifest.problems import Mark, Problems, one_line
 from probekit.manifest.tree import BROKEN, Tree, parse
 from probekit.probe import O, Probe
-from probekit.secret import Secret
+from probekit.secret import Secret, redact
+
+S = TypeVar("S", bound=msgspec.Struct)
 
 MAX_BYTES: Final = 1024 * 1024
 """A manifest of two thousand feeds has a tenth of this; what is larger is another file, given by mistake."""
@@ -78,6 +82,29 @@ def read_manifest(probe: Probe[O], path: FilePath | None, overrides: Mapping[str
         problems.refuse()
     origins = _origins(probe, options, tree, problems.source, flagged, interval, deadline)
     return Manifest(options, name, interval, deadline, vantage, connectivity, origins)
+
+
+def overridden(options: S, overrides: Mapping[str, str]) -> S:
+    """``options`` with ``overrides`` (``key=value`` as on the command line) on top.
+
+    Raises ``ConfigError`` as :func:`read_manifest` does.
+    """
+    problems, tree = Problems("(options)"), Tree({})
+    fields = {one.name: one for one in msgspec.structs.fields(options)}
+    values: dict[str, Any] = {}
+    for key in _apply(tree, overrides, problems):
+        path = ("options", key)
+        if key not in fields:
+            problems.add(tree.mark(path), path, unknown_key(key, fields))
+        else:
+            values[key] = convert_value(fields[key].type, tree.value["options"][key], tree, path, problems)
+    if len(problems):
+        problems.refuse()
+    try:
+        return msgspec.structs.replace(options, **values)
+    except ValueError as error:
+        problems.add(None, ("options",), redact(str(error)))
+        problems.refuse()
 
 
 def _text(path: FilePath, problems: Problems) -> str:

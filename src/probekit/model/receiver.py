@@ -191,6 +191,14 @@ class GuardianSetAccount(msgspec.Struct, frozen=True):
         return self.expiration_time == 0 or self.expiration_time >= at.seconds
 
 
+class SetInForce(msgspec.Struct, frozen=True):
+    """What one generation of programs verifies by, as read at ``slot``: its guardian set, and who may emit updates."""
+
+    guardian_set: GuardianSetAccount
+    config: ReceiverConfig
+    slot: int
+
+
 class BridgeConfig(msgspec.Struct, frozen=True, gc=False):
     """The Wormhole program's configuration: which set is in force, and how long the one before stays valid."""
 

@@ -55,10 +55,15 @@ MeasureName = Literal[
     "stream.out_of_order",
     "stream.silence",
     "proof.updates",
+    "wallet.balance",
+    "wallet.runway",
+    "wallet.age",
+    "signer_set.index",
+    "signer_set.time_left",
 ]
 """What checks measure. ``telemetry.names`` maps each to its instrument; a test holds the two lists together."""
 
-Unit = Literal["ns", "bps", "slots", "count"]
+Unit = Literal["ns", "bps", "slots", "count", "coins"]
 
 
 class Measure(msgspec.Struct, frozen=True, gc=False):

@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Generic, Literal
 
+from msgspec.structs import replace
+
 from probekit.clock import Clock, within
 from probekit.errors import DeadlineExceeded, ErrorType, ProbekitError
 from probekit.model import ProbeRun, RequestRecord, Target, Vantage
@@ -17,6 +19,8 @@ from probekit.probe import Context, EngineFactory, O, Probe
 from probekit.runner.evaluate import Evaluator
 from probekit.runner.recorder import ProbeInfo, Recorder, Recorders
 from probekit.runner.requests import CallLog, RequestLog
+from probekit.runner.tape import FORMAT, Began, Tape, TapedEvaluator
+from probekit.runner.values import Values, own_module
 from probekit.runner.vantage import SelfCheck
 from probekit.units import Instant, format_ns, to_ns
 
@@ -52,6 +56,7 @@ class Runner(Generic[O]):
         recorders: Sequence[Recorder],
         clock: Clock,
         engines: EngineFactory | None,
+        tape: Tape | None = None,
     ) -> None:
         self.probe = probe
         self.settings = settings
@@ -61,7 +66,8 @@ class Runner(Generic[O]):
         self.requests = RequestLog()
         self.calls = CallLog()
         self.self_check = SelfCheck(clock, connectivity=settings.connectivity, max_loop_lag=settings.max_loop_lag)
-        self.evaluator: Evaluator[O] = Evaluator(probe.checks, options)
+        self.tape = tape
+        self.evaluator: Evaluator[O] = self._evaluator(options)
         self.recorders = Recorders(recorders)
         self.context = Context(
             options,
@@ -75,6 +81,20 @@ class Runner(Generic[O]):
         )
         self.changed = asyncio.Event()
         self._announced: tuple[object, ...] = ()
+
+    def _evaluator(self, options: O) -> Evaluator[O]:
+        if self.tape is None:
+            return Evaluator(self.probe.checks, options)
+        values = Values(own_module(self.probe))
+        settings = self.settings
+        try:
+            written = values.encode(options)
+        except TypeError:
+            # A replay then wants a manifest.
+            written = None
+        began = Began(self.clock.now().ns, FORMAT, self.probe.name, self.probe.mode, written)
+        self.tape.write(replace(began, version=settings.probe_version, source_digest=settings.source_digest))
+        return TapedEvaluator(self.probe.checks, options, self.tape, values)
 
     def _saw_request(self, record: RequestRecord) -> None:
         self.self_check.saw_request(record)
@@ -168,6 +188,8 @@ class Runner(Generic[O]):
         if health.problem is not None:
             results = self.evaluator.results(self.requests.latest, health.problem)
             error_type = error_type or "vantage"
+        if isinstance(self.evaluator, TapedEvaluator):
+            self.evaluator.closed(results, self.clock.now(), health.problem)
         if error_type is None and any(verdict.error_type == "probe_error" for result in results for verdict in result.verdicts):
             # A check that raised: counted with the defects of the probe itself, as runs of that error.
             error_type = "probe_error"

@@ -19,6 +19,7 @@ from probekit.runner.core import Runner, RunSettings
 from probekit.runner.recorder import Recorder
 from probekit.runner.schedule import next_due_ns, phase_ns, skipped
 from probekit.runner.stream import ObservationStream
+from probekit.runner.tape import Tape
 from probekit.units import NS_PER_S, Instant, format_ns, to_ns
 
 _log = logging.getLogger("probekit.runner")
@@ -36,13 +37,14 @@ async def run_once(
     recorders: Sequence[Recorder] = (),
     clock: Clock = SYSTEM_CLOCK,
     engines: EngineFactory | None = None,
+    tape: Tape | None = None,
 ) -> ProbeRun:
     """Run a probe once and return its run; recorders have it, and are flushed and closed, when this returns.
 
     A watch probe is opened and judged as soon as every target was seen, or its ``first_within`` passed.
     Never raises for what it observes: that is a verdict.
     """
-    runner = Runner(probe, options, settings, recorders, clock, engines)
+    runner = Runner(probe, options, settings, recorders, clock, engines, tape)
     try:
         started_at, started_ns = clock.now(), clock.monotonic_ns()
         if probe.mode == "poll":
@@ -101,6 +103,7 @@ async def watch(
     recorders: Sequence[Recorder] = (),
     clock: Clock = SYSTEM_CLOCK,
     engines: EngineFactory | None = None,
+    tape: Tape | None = None,
 ) -> AsyncGenerator[ProbeRun, None]:
     """Run a probe on and on, yielding each run as it closes; ``aclose()`` the generator to stop.
 
@@ -108,7 +111,7 @@ async def watch(
     swallowed are counted in the next run. A watch closes a run at every interval, and at once when a target's status
     changes.
     """
-    runner = Runner(probe, options, settings, recorders, clock, engines)
+    runner = Runner(probe, options, settings, recorders, clock, engines, tape)
     loop = _poll_loop(runner) if probe.mode == "poll" else _watch_loop(runner)
     try:
         async with contextlib.aclosing(loop):

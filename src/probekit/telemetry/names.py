@@ -207,6 +207,17 @@ MEASURES: Final[dict[MeasureName, MetricName]] = {
     ),
     "stream.silence": MetricName("probekit.stream.silence", "gauge", "s", "Time since the last event", _MEASURE),
     "proof.updates": MetricName("probekit.proof.updates", "counter", "{update}", "Updates whose proof held", _MEASURE),
+    "wallet.balance": MetricName(
+        "probekit.wallet.balance", "gauge", "{coin}", "What a wallet holds, in whole coins or tokens", _MEASURE
+    ),
+    "wallet.runway": MetricName(
+        "probekit.wallet.runway", "gauge", "s", "How long the balance lasts at the rate it is spent at", _MEASURE
+    ),
+    "signer_set.index": MetricName("probekit.signer_set.index", "gauge", "1", "Index of the signer set in force", _MEASURE),
+    "signer_set.time_left": MetricName(
+        "probekit.signer_set.time_left", "gauge", "s", "Until the signer set in force expires; below zero once it has", _MEASURE
+    ),
+    "wallet.age": MetricName("probekit.wallet.age", "gauge", "s", "How old the chain's state is that was read last", _MEASURE),
 }
 """The metric of each measure that checks record."""
 

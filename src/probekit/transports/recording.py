@@ -8,7 +8,7 @@ from typing import Final
 from probekit.clock import Clock
 from probekit.errors import DeadlineExceeded, TransportError
 from probekit.model import Phases, RequestRecord
-from probekit.secret import excerpt, redact
+from probekit.secret import cut, excerpt
 from probekit.transports.base import Engine, Observer, Request, Response
 
 _KEPT_HEADERS: Final = frozenset(
@@ -79,7 +79,7 @@ class Recording:
                 received_bytes=len(response.body),
                 attempt=request.attempt,
                 new_connection=response.new_connection,
-                headers=tuple((name, redact(value)[:200]) for name, value in response.headers if name in _KEPT_HEADERS),
+                headers=tuple((name, cut(value, 200)) for name, value in response.headers if name in _KEPT_HEADERS),
                 excerpt=excerpt(response.body, _EXCERPT) if failed else "",
             )
         )

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Final
 
-from probekit.clock import Clock, reap
+from probekit.clock import Clock, first_of, reap
 from probekit.codecs.sse import DEFAULT_MAX_EVENT_BYTES, SseEvent, SseSplitter
 from probekit.errors import (
     DeadlineExceeded,
@@ -22,6 +22,7 @@ from probekit.errors import (
     StatusError,
     StreamClosed,
 )
+from probekit.secret import cut
 from probekit.transports.base import Request, Response, Transport
 from probekit.transports.queue import BoundedQueue
 from probekit.units import NS_PER_S, Instant, format_ns, to_ns
@@ -164,19 +165,11 @@ class EventStream:
         try:
             kind = response.header("content-type") or ""
             if not kind.lower().startswith("text/event-stream") or response.chunks is None:
-                text = f"{response.url} answered {kind[:80] or 'no content type'}, not an event stream"
+                text = f"{response.url} answered {cut(kind, 80) or 'no content type'}, not an event stream"
                 raise ProtocolError(text, url=response.url)
             self._queue.put(Opened(clock.now(), response))
             self._last_byte_ns = clock.monotonic_ns()
-            reader = asyncio.create_task(self._read(response.url, response.chunks), name="event stream reader")
-            watchdog = asyncio.create_task(self._watch(response.url), name="event stream watchdog")
-            try:
-                done, _ = await asyncio.wait({reader, watchdog}, return_when=asyncio.FIRST_COMPLETED)
-                return (reader if reader in done else watchdog).result()
-            finally:
-                reader.cancel()
-                watchdog.cancel()
-                await asyncio.gather(reader, watchdog, return_exceptions=True)
+            return await first_of(self._read(response.url, response.chunks), self._watch(response.url))
         finally:
             await response.aclose()
 

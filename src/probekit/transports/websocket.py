@@ -25,7 +25,7 @@ from probekit.errors import (
     Unauthorized,
 )
 from probekit.errors.extras import missing_extra
-from probekit.secret import excerpt, redact_url
+from probekit.secret import cut, excerpt, redact_url
 from probekit.transports.authorities import authorities, ssl_context
 from probekit.transports.base import HeaderValue
 from probekit.transports.sendable import refuse_headers, revealed
@@ -141,7 +141,7 @@ def _error_of(error: Exception, shown: str) -> TransportError:
     if isinstance(error, InvalidStatus):
         return _status_error(error, shown)
     if isinstance(error, InvalidHandshake | EOFError):
-        return ProtocolError(f"{shown} did not become a WebSocket: {str(error)[:200]}", url=shown)
+        return ProtocolError(f"{shown} did not become a WebSocket: {cut(str(error), 200)}", url=shown)
     if isinstance(error, InvalidURI):
         return ProtocolError(f"{shown} is not a WebSocket URL", url=shown)
     if isinstance(error, TimeoutError | asyncio.TimeoutError):

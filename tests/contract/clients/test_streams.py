@@ -2,6 +2,9 @@
 
 A stream never raises for what its endpoints do: it tells, and goes on with the next one. To add one, add a line to ``STREAMS``:
 how to make it over the two nodes of a rig, the messages of two items, one that is none, and what they become.
+
+A stream that is no JSON-RPC subscription has another wire and other words (Hermes's events over HTTP, Pyth Pro's routers, all
+at once): it is asked the same questions in its own suites, and ``ELSEWHERE`` says where each of them is.
 """
 
 from __future__ import annotations
@@ -210,6 +213,73 @@ STREAMS = [
         lambda item: item.value.slot - 100,
     ),
 ]  # fmt: skip
+
+
+NO_JSON_RPC = "its service answers no JSON-RPC"
+NO_CHAIN = "a service of no one chain: no endpoint serves a wrong one"
+HERMES, SSE = "tests.unit.clients.test_hermes", "tests.unit.transports.test_middleware"
+ENGINES, LAZER = "tests.contract.transports.test_engines", "tests.unit.clients.test_lazer_stream"
+
+ELSEWHERE: dict[str, dict[str, str]] = {
+    "HermesStream": {
+        "test_happy": f"{HERMES}:test_a_stream_of_batches_with_refused_ids_set_apart",
+        "test_nothing_told_is_found_out_within_the_silence": (
+            f"{SSE}:test_not_one_byte_is_a_dead_connection_and_keep_alives_are_life"
+        ),
+        "test_members_that_nobody_knows_change_nothing": (
+            f"{HERMES}:test_members_of_a_stream_that_nobody_knows_change_nothing"
+        ),
+        "test_one_malformed_message_loses_no_neighbour": (
+            f"{HERMES}:test_a_price_of_a_stream_that_does_not_decode_takes_no_other_with_it"
+        ),
+        "test_a_json_rpc_error_to_the_subscription_goes_to_the_next_endpoint": NO_JSON_RPC,
+        "test_a_handshake_that_is_refused": f"{SSE}:test_a_refusal_is_not_hammered",
+        "test_a_node_that_never_opens_the_subscription_keeps_the_deadline": f"{ENGINES}:test_a_streams_headers_have_a_deadline",
+        "test_a_socket_that_breaks": f"{SSE}:test_a_stream_reopens_after_a_break_with_back_off",
+        "test_ended_at_any_time_it_leaves_no_task_and_no_socket": (
+            f"{SSE}:test_a_stream_that_is_left_at_any_turn_leaves_nothing"
+        ),
+        "test_an_endpoint_of_another_chain_is_not_used": NO_CHAIN,
+    },
+    "LazerStream": {
+        "test_happy": f"{LAZER}:test_several_endpoints_are_told_as_one",
+        "test_nothing_told_is_found_out_within_the_silence": (
+            f"{LAZER}:test_a_silent_router_is_lost_within_its_limit_and_tried_again"
+        ),
+        "test_members_that_nobody_knows_change_nothing": f"{LAZER}:test_members_that_nobody_knows_change_nothing",
+        "test_one_malformed_message_loses_no_neighbour": f"{LAZER}:test_junk_is_counted_and_harms_nothing",
+        "test_a_json_rpc_error_to_the_subscription_goes_to_the_next_endpoint": NO_JSON_RPC,
+        "test_a_handshake_that_is_refused": f"{LAZER}:test_a_router_that_lets_nobody_in",
+        # One of the ways in which it lets nobody in is to hang; each wait there has its own deadline.
+        "test_a_node_that_never_opens_the_subscription_keeps_the_deadline": f"{LAZER}:test_a_router_that_lets_nobody_in",
+        "test_a_socket_that_breaks": f"{LAZER}:test_a_cut_is_mended_and_subscribed_anew",
+        # Whose rig looks for tasks and sockets after each of its tests.
+        "test_ended_at_any_time_it_leaves_no_task_and_no_socket": (
+            f"{LAZER}:test_one_endpoint_may_fail_in_any_way_and_nothing_is_missed"
+        ),
+        "test_an_endpoint_of_another_chain_is_not_used": NO_CHAIN,
+    },
+}
+
+
+def test_every_other_stream_is_asked_each_question_in_a_test_that_is_there() -> None:
+    questions = {
+        name for name, one in globals().items() if name.startswith("test_") and "rig" in inspect.signature(one).parameters
+    }
+    found = set()
+    for module in pkgutil.iter_modules(probekit.clients.__path__):
+        made = importlib.import_module(f"probekit.clients.{module.name}")
+        found |= {
+            name
+            for name, one in vars(made).items()
+            if inspect.isclass(one) and one.__module__ == made.__name__ and name.endswith("Stream")
+        }
+    assert set(ELSEWHERE) == found
+    for answers in ELSEWHERE.values():
+        assert set(answers) == questions
+        for answer in set(answers.values()) - {NO_JSON_RPC, NO_CHAIN}:
+            where, _, name = answer.partition(":")
+            assert inspect.iscoroutinefunction(getattr(importlib.import_module(where), name)), answer
 
 
 @pytest.fixture(params=STREAMS, ids=lambda made: made.name)

@@ -32,7 +32,7 @@ async def test_an_example(
     archive = Archive()
     archive.unknown = {NOBODY}
     ours = partial(benchmarks.BenchmarksClient, URL, transport=archive.transport, clock=archive.clock)
-    monkeypatch.setattr(benchmarks, "BenchmarksClient", ours)
+    monkeypatch.setattr(pk, "BenchmarksClient", ours)
     monkeypatch.setattr(pk.trust, "MAINNET", archive.network.trust)
     monkeypatch.setenv("PYTH_API_KEY", "a-key-for-the-stand-in")
     names: dict[str, Any] = {"feed_id": archive.ids[0], "other_id": NOBODY}

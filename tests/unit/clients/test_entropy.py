@@ -599,7 +599,11 @@ async def test_a_node_that_is_slow_each_time_is_late_once(name: str) -> None:
     status = await chain.entropy.status(7, limit=LIMIT)
 
     async def slow(asked: Request, clock: FakeClock) -> Response:
-        await clock.sleep_until_ns(clock.monotonic_ns() + 6 * 10**9)
+        ready_ns = clock.monotonic_ns() + 6 * 10**9
+        assert asked.deadline_ns is not None
+        await clock.sleep_until_ns(min(ready_ns, asked.deadline_ns))
+        if ready_ns > asked.deadline_ns:
+            raise errors.DeadlineExceeded("the node is late", phase="first_byte")
         return chain.node._reply(asked)
 
     works = {

@@ -12,7 +12,8 @@ from typing import Any
 
 import pytest
 
-from probekit.clients import evm, fortuna
+import probekit as pk
+from probekit.clients import fortuna
 from probekit.codecs import fortuna as fortuna_codec
 from probekit.codecs.evm import entropy_events as events
 from probekit.codecs.evm.registry import ContractKind, contracts
@@ -59,9 +60,9 @@ async def test_an_example(
     chain.log(events.REQUESTED_V2, (PROVIDER, CONSUMER, STUCK, USER, 100_000, b""), number=HEAD - 40)
     failed = (PROVIDER, CONSUMER, BROKEN, NUMBER, USER, SECRET, True, b"", 100_000, b"")
     chain.log(events.REVEALED_V2, failed, number=HEAD - 30, transaction=2)
-    monkeypatch.setattr(evm, "EvmClient", lambda url, *, chain_id: chain.node.client if chain_id == 8453 else None)
+    monkeypatch.setattr(pk, "EvmClient", lambda url, *, chain_id: chain.node.client if chain_id == 8453 else None)
     stand_in = partial(fortuna.FortunaClient, transport=ReplyTransport(answer))
-    monkeypatch.setattr(fortuna, "FortunaClient", stand_in)
+    monkeypatch.setattr(pk, "FortunaClient", stand_in)
     names: dict[str, Any] = {
         "url": "http://node.test/",
         "service": "https://fortuna.test",

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+import probekit as pk
 from probekit.clients import exchanges
 from probekit.codecs.exchanges import MARKETS, VENUES
 from probekit.units import Instant
@@ -39,7 +40,7 @@ async def test_an_example(
     box.faults["bitstamp"] = box.answer(503)
     monkeypatch.setitem(NAMES, "kraken", NAMES["kraken"] | {"XXBTZEUR": "BTC"})
     stand_in = partial(exchanges.ExchangesClient, transport=box.transport, clock=box.clock)
-    monkeypatch.setattr(exchanges, "ExchangesClient", stand_in)
+    monkeypatch.setattr(pk, "ExchangesClient", stand_in)
     monkeypatch.setattr(Instant, "now", classmethod(lambda _: Instant.from_seconds(TIME_S)))
     names: dict[str, Any] = {}
     work = eval(compile(code, str(PAGE), "exec", flags=ast.PyCF_ALLOW_TOP_LEVEL_AWAIT), names)

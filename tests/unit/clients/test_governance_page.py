@@ -13,7 +13,8 @@ from typing import Any
 
 import pytest
 
-from probekit.clients import evm, wormhole
+import probekit as pk
+from probekit.clients import wormhole
 from probekit.codecs import vaa as vaa_codec
 from probekit.codecs.evm.registry import ContractKind, Deployment, contracts
 from probekit.codecs.governance.envelope import EMITTERS, decode_vaa
@@ -47,7 +48,7 @@ async def test_the_message_of_a_sequence(monkeypatch: pytest.MonkeyPatch, capsys
     body = json.dumps({"vaaBytes": base64.b64encode(RAW).decode()})
     transport = ReplyTransport(lambda _: reply(200, body))
     ours = partial(wormhole.WormholeClient, transport=transport, clock=FakeClock())
-    monkeypatch.setattr(wormhole, "WormholeClient", ours)
+    monkeypatch.setattr(pk, "WormholeClient", ours)
     await run(EXAMPLES[0], guardians="https://guardian.test", sequence=421)
     assert transport.requests[0].url.endswith(f"/v1/signed_vaa/1/{PYTH.emitter.hex()}/421")
     assert capsys.readouterr().out.startswith("Pyth governance, sequence 421, 0 signatures of set 1: base (30): SetFee: each")
@@ -58,7 +59,7 @@ async def test_what_a_contract_says(monkeypatch: pytest.MonkeyPatch, capsys: pyt
     chain, node = Chain(), EvmNode(chain_id=8453)
     assert PRO_SET is not None
     node.contracts |= {base.address.lower(): chain.contract, RECEIVER: Receiver(1, PRO_SET.signers, PRO_SET.quorum)}
-    monkeypatch.setattr(evm, "EvmClient", lambda url, *, chain_id: node.client if chain_id == node.chain_id else None)
+    monkeypatch.setattr(pk, "EvmClient", lambda url, *, chain_id: node.client if chain_id == node.chain_id else None)
     await run(EXAMPLES[1], url="http://node.test/", raw_vaa=RAW, found=decode_vaa(RAW))
     valid, *reasons = capsys.readouterr().out.splitlines()
     assert valid == "False no quorum"

@@ -27,6 +27,7 @@ from probekit.dev.server import serve_in_thread
 from probekit.dev.transport import SandboxTransport
 from probekit.errors import (
     ConnectError,
+    DeadlineExceeded,
     DecodeError,
     Missing,
     NotEntitled,
@@ -44,6 +45,7 @@ from probekit.transports.base import Request, Response
 from probekit.transports.retry import NO_RETRY
 from probekit.transports.sse import StreamPolicy
 from probekit.units import NS_PER_S, Instant
+from tests.contract.clients.wire import with_unknown_members
 
 S = timedelta(seconds=1)
 URL = "http://box"
@@ -284,6 +286,27 @@ async def test_symbols_are_looked_up_cached_and_kept() -> None:
         await fresh.hermes.symbols()
 
 
+async def test_a_table_that_cannot_be_had_anew_leaves_time_for_the_price() -> None:
+    clock, hanging = FakeClock(), False
+
+    async def answer(request: Request) -> Response:
+        if "price_feeds" not in request.url:
+            return reply(200, encode_prices([update()], []), clock=clock)
+        if hanging:
+            assert request.deadline_ns is not None
+            await clock.sleep_until_ns(request.deadline_ns)
+            raise DeadlineExceeded("no answer", phase="first_byte")
+        return reply(200, encode_feeds([Feed(FeedId(ID), "A", attributes={"symbol": "A"})]), clock=clock)
+
+    hermes = HermesClient(URL, transport=ReplyTransport(answer), clock=clock, retry=NO_RETRY)
+    assert (await hermes.price("A")).feed_id == ID
+    await clock.advance(timedelta(minutes=11))
+    hanging = True
+    again = asyncio.ensure_future(hermes.price("A"))
+    await clock.advance(timedelta(seconds=6))
+    assert (await again).feed_id == ID
+
+
 async def test_two_feeds_of_one_symbol_the_first_wins() -> None:
     rows = [Feed(FeedId(byte * 32), "Same", attributes={"symbol": "Same"}) for byte in ("01", "02")]
     table = await answering(reply(200, encode_feeds(rows))).symbols()
@@ -487,6 +510,18 @@ async def test_a_price_of_a_stream_that_does_not_decode_takes_no_other_with_it()
     assert isinstance(batch, Batch)
     assert list(batch.updates) == [ID]
     assert isinstance(batch.errors[other], DecodeError)
+
+
+async def test_members_of_a_stream_that_nobody_knows_change_nothing() -> None:
+    clock = FakeClock()
+    newer = json.dumps(with_unknown_members(json.loads(encode_prices([update()], [])))).encode()
+    stream = streamed(newer, clock=clock).stream([ID])
+    async with aclosing(stream.events()) as events:
+        await anext(events)
+        batch = await anext(events)
+    assert isinstance(batch, Batch)
+    assert batch[ID].price == update().price
+    assert (dict(batch.errors), stream.undecodable) == ({}, 0)
 
 
 async def test_iterating_a_stream_yields_batches_alone() -> None:

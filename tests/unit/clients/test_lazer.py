@@ -241,6 +241,21 @@ async def test_an_update_is_reduced() -> None:
     assert isinstance(reduced.binary[UpdateFormat.EVM], Envelope)
 
 
+@pytest.mark.parametrize("body", ["{}", '{"evm":{"data":"zz"}}', '{"parsed":null}', '{"more":1}'])
+async def test_a_reduced_update_in_none_of_its_forms_is_none(body: str) -> None:
+    made, _ = answering(reply(200, body))
+    with pytest.raises(errors.DecodeError, match="none of the forms") as caught:
+        await made.reduced(UPDATE, [1])
+    assert caught.value.raw == body.encode()
+
+
+async def test_a_reduced_update_with_one_form_that_is_broken_keeps_it_and_its_neighbours() -> None:
+    made, _ = answering(reply(200, json.dumps(ANSWER | {"evm": {"data": "zz"}})))
+    found = await made.reduced(UPDATE, [1])
+    assert isinstance(found.parsed, LazerPayload)
+    assert isinstance(found.binary[UpdateFormat.EVM], errors.DecodeError)
+
+
 # -- metadata ------------------------------------------------------------------------------------------------------------------
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from datetime import timedelta
 from typing import Any
 
@@ -27,6 +28,7 @@ from probekit.dev.lazer.transport import RouterConnector, RouterSocket
 from probekit.model.lazer import Channel, Freshness, UpdateFormat
 from probekit.secret import Secret
 from probekit.testing import FakeClock, ReplyTransport, reply
+from tests.contract.clients.wire import with_unknown_members
 
 KEY = "canary-2208-key"
 REQUEST = PriceRequest((1, 2, 3), formats=(UpdateFormat.LE_ECDSA,))
@@ -363,6 +365,18 @@ async def test_junk_is_counted_and_harms_nothing(junk: bytes) -> None:
         assert isinstance(rejected.error, errors.DecodeError)
         assert rejected.error.raw == junk
         assert len(rig.ticks) == 5
+
+
+async def test_members_that_nobody_knows_change_nothing() -> None:
+    async with Rig("a") as rig:
+        update = rig.network.update(REQUEST, [1, 2, 3], 1_700_000_000_000_000, frozen={}, subscription_id=1)
+        newer = with_unknown_members(json.loads(messages.encode(update)))
+        rig.socket.put(json.dumps(newer).encode())
+        await rig.clock.settle()
+        (tick,) = rig.ticks
+        assert tick.payload.timestamp_us == 1_700_000_000_000_000
+        assert sorted(tick.values) == [1, 2, 3]
+        assert (rig.of(LazerRejected), rig.stats("a").unknown) == ([], 0)
 
 
 async def test_other_words_of_the_service() -> None:

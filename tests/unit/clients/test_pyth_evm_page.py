@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+import probekit as pk
 from probekit.clients import evm
 from probekit.clients.pyth_evm import PythEvmClient
 from probekit.codecs.evm.registry import ContractKind, Deployment, contracts
@@ -43,7 +44,7 @@ async def test_an_example(
     assert PRO_SET is not None
     node.contracts |= {base.address.lower(): chain.contract, RECEIVER: Receiver(1, PRO_SET.signers, PRO_SET.quorum)}
     node.logs = [price_log(HEAD - 3, BTC, 5) | {"address": base.address.lower()}]
-    monkeypatch.setattr(evm, "EvmClient", lambda url, *, chain_id: node.client if chain_id == node.chain_id else None)
+    monkeypatch.setattr(pk, "EvmClient", lambda url, *, chain_id: node.client if chain_id == node.chain_id else None)
     names: dict[str, Any] = {
         "url": "http://node.test/",
         "feed_id": BTC,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import pytest
 
 from probekit import errors
@@ -171,6 +173,30 @@ async def test_what_changed_since() -> None:
         await network.client.refresh_since(PythnetState({}, {}, {}))
 
 
+async def test_an_endpoint_that_is_behind_takes_nothing_back() -> None:
+    network = Network(2)
+    state = await network.client.refresh()
+    network.price(0, 7)
+    network.cluster.contextual = lambda value: {"context": {"slot": 99}, "value": value}  # type: ignore[method-assign]
+    for again in (await network.client.refresh_prices(state), await network.client.refresh_since(state)):
+        assert (again.feeds, again.errors) == (state.feeds, {})
+    network.cluster.contextual = lambda value: {"context": {"slot": 100}, "value": value}  # type: ignore[method-assign]
+    for again in (await network.client.refresh_prices(state), await network.client.refresh_since(state)):
+        assert again.feeds[network.feed(0)].price.agg_price == 7
+
+
+async def test_a_chain_of_prices_without_an_end_is_cut_and_told() -> None:
+    network = Network(2)
+    chain = [key(4, number) for number in range(12)]
+    network.price(0, 10, next_key=bytes(chain[0]))
+    for at, follows in pairwise(chain):
+        one = PriceAccount(size=3312, sums=b"", product_key=bytes(network.products[0]), next_key=bytes(follows), agg_price=11)
+        network.put(at, encode_price(one, length=3312))
+    state = await network.client.refresh()
+    assert len(state.feeds) == 1 + 8
+    assert list(state.errors) == [chain[7]]
+
+
 async def test_a_chain_of_prices_is_followed_and_a_loop_ends() -> None:
     network = Network(2)
     second = key(4, 0)
@@ -187,7 +213,9 @@ async def test_a_list_that_loops_ends_and_one_that_breaks_keeps_what_it_had() ->
     network = Network(4)
     second = key(3, 0)
     network.put(second, encode_mapping(MappingAccount(tuple(network.products[2:]), DEPLOYMENT.mapping)))
-    assert len((await network.client.refresh()).feeds) == 4
+    looped = await network.client.refresh()
+    assert len(looped.feeds) == 4
+    assert "leads back" in looped.errors[DEPLOYMENT.mapping].message
     network.put(second, b"broken")
     state = await network.client.refresh()
     assert len(state.feeds) == 2

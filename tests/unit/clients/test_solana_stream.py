@@ -17,6 +17,7 @@ from probekit.codecs.solana.rpc import encode_account
 from probekit.errors import StreamClosed
 from probekit.model.pubkey import base58
 from probekit.transports.rpc import Endpoint, PoolPolicy
+from probekit.transports.rpc.subscription import Connected, SubscriptionPolicy
 from tests.unit.clients.cluster import KEYS, Cluster, account
 from tests.unit.rpc.sockets import FakeConnector, FakeSocket
 
@@ -130,6 +131,14 @@ async def test_a_slot_that_does_not_decode_is_told_and_harms_nothing(rig: Rig) -
 
 async def test_an_account_is_read_first_and_after_each_reconnect(rig: Rig) -> None:
     rig.cluster.add(account(KEY, b"one"))
+    asked: list[Any] = []
+    answer = rig.cluster.methods["getAccountInfo"]
+
+    def remembered(params: list[Any]) -> Any:
+        asked.append(params)
+        return answer(params)
+
+    rig.cluster.methods["getAccountInfo"] = remembered
     async with rig.running(rig.streams.account(KEY)):
         rig.account("a", 105, b"two")
         await rig.clock.settle()
@@ -139,6 +148,7 @@ async def test_an_account_is_read_first_and_after_each_reconnect(rig: Rig) -> No
         rig.account("b", 119, b"late")
         rig.account("b", 121, b"four")
         await rig.clock.settle()
+    assert [params[1].get("minContextSlot") for params in asked] == [None, 105]
     told = [(item.value.data, item.value.slot, item.backfilled) for item in rig.values()]
     assert told == [(b"one", 100, True), (b"two", 105, False), (b"three", 120, True), (b"four", 121, False)]
 
@@ -203,6 +213,33 @@ async def test_what_is_missed_before_the_first_transaction_is_fetched_too(rig: R
     assert [(item.value.signature, item.backfilled) for item in rig.values()] == [(signature(2), True)]
 
 
+async def test_what_is_missed_of_an_address_that_had_no_transaction_is_fetched(rig: Rig) -> None:
+    pages: dict[int, list[Any]] = {1: [], 1000: [row(3, 103), row(2, 102)]}
+    rig.cluster.methods["getSignaturesForAddress"] = lambda params: pages[params[1]["limit"]]
+    async with rig.running(rig.streams.logs(KEY)):
+        await rig.lose("a")
+    assert [(item.value.signature, item.backfilled) for item in rig.values()] == [(signature(2), True), (signature(3), True)]
+
+
+async def test_a_missed_transaction_that_does_not_read_is_told_beside_its_neighbours(rig: Rig) -> None:
+    pages: dict[int, list[Any]] = {1: [row(0, 90)], 1000: [row(3, 103), {"signature": 7}, row(2, 102)]}
+    rig.cluster.methods["getSignaturesForAddress"] = lambda params: pages[params[1]["limit"]]
+    async with rig.running(rig.streams.logs(KEY)):
+        await rig.lose("a")
+    bad, *good = rig.values()
+    assert (type(bad), type(bad.error)) == (Unreadable, errors.DecodeError)
+    assert [item.value.signature for item in good] == [signature(2), signature(3)]
+
+
+async def test_a_beginning_that_could_not_be_read_is_looked_for_again(rig: Rig) -> None:
+    answers: list[Any] = [errors.RpcError("no", code=-32000), [row(0, 90)]]
+    rig.cluster.methods["getSignaturesForAddress"] = lambda _: answers.pop(0)
+    async with rig.running(rig.streams.logs(KEY)):
+        await rig.lose("a")
+    assert [type(item) for item in rig.values()] == [Unreadable]
+    assert not answers
+
+
 async def test_transactions_that_cannot_be_fetched_are_told(rig: Rig) -> None:
     rig.cluster.methods["getSignaturesForAddress"] = lambda _: errors.RpcError("no", code=-32000)
     async with rig.running(rig.streams.logs(KEY)):
@@ -220,6 +257,64 @@ async def test_more_than_can_be_fetched_is_a_gap(rig: Rig) -> None:
         await rig.clock.settle(400)
     gaps = [item for item in rig.values() if isinstance(item, Gap)]
     assert gaps == [Gap(101, 200, "more than 10000 transactions while the stream was away")]
+
+
+async def read(items: Any, count: int) -> list[Any]:
+    """The next values of a stream, told or fetched."""
+    found: list[Any] = []
+    while len(found) < count:
+        item = await anext(items)
+        found += [item] if isinstance(item, Seen | Gap | Unreadable) else []
+    return found
+
+
+async def test_what_a_slow_reader_lost_is_fetched_or_told(rig: Rig) -> None:
+    rig.streams = SolanaStreams(rig.client, connector=rig.connector, clock=rig.clock, policy=SubscriptionPolicy(queue=2))
+    pages = {1: [row(0, 90)], 1000: [row(3, 103), row(2, 102)]}
+    rig.cluster.methods["getSignaturesForAddress"] = lambda params: pages[params[1]["limit"]]
+    rig.cluster.add(account(KEY, b"now"))
+
+    slots, logs, states = rig.streams.slots(), rig.streams.logs(KEY), rig.streams.account(KEY)
+    assert isinstance(await anext(slots), Connected)
+    for number in (100, 101, 105, 106, 107):
+        rig.slot("a", number)
+    await rig.clock.settle()
+    first, second = await read(slots, 2)
+    assert (first.value.slot, second.value.slot) == (106, 107)
+    for number in (108, 109, 110, 111):
+        rig.slot("a", number)
+    await rig.clock.settle()
+    gap, third = await read(slots, 2)
+    assert (gap, third.value.slot) == (Gap(108, 109, "dropped: whoever reads the stream is slower than it"), 110)
+    await slots.aclose()
+
+    assert isinstance(await anext(logs), Connected)
+    first_look = asyncio.ensure_future(read(logs, 1))
+    await rig.clock.settle()
+    rig.logs("a", 1, 101)
+    assert [item.value.signature for item in await first_look] == [signature(1)]
+    for number in (2, 3, 4, 5):
+        rig.logs("a", number, 100 + number)
+    await rig.clock.settle()
+    told = await read(logs, 4)
+    assert [(item.value.signature, item.backfilled) for item in told] == [
+        (signature(2), True),
+        (signature(3), True),
+        (signature(4), False),
+        (signature(5), False),
+    ]
+    await logs.aclose()
+
+    await read(states, 1)
+    rig.cluster.contextual = lambda value: {"context": {"slot": 120}, "value": value}  # type: ignore[method-assign]
+    rig.account("a", 119, b"changed")
+    for number in range(3):
+        rig.notify("a", "slotNotification", "0xsub1", {"slot": number, "parent": number, "root": 0})
+    await rig.clock.settle()
+    (state,) = await read(states, 1)
+    assert (state.value.slot, state.backfilled) == (120, True)
+    await states.aclose()
+    await rig.client.aclose()
 
 
 async def test_a_socket_of_another_chain_is_never_opened(rig: Rig) -> None:

@@ -7,7 +7,8 @@ import sys
 from typing import Any
 
 import pytest
-from web3.exceptions import ContractCustomError, Web3RPCError
+from eth_abi import abi
+from web3.exceptions import ContractCustomError, OffchainLookup, Web3RPCError
 
 from probekit import errors
 from probekit.clients.web3_pool import web3_over
@@ -54,6 +55,16 @@ async def test_a_revert_is_web3s_own_exception() -> None:
     with pytest.raises(ContractCustomError, match="0x19abf40e"):
         await made.run(contract.functions.getValidTimePeriod().call())
     assert {"eth_call", "eth_sendRawTransaction"}.isdisjoint(made["b"].seen)
+
+
+async def test_what_is_to_be_looked_up_elsewhere_is_told_and_not_fetched() -> None:
+    made, w3 = net()
+    asked = (CONTRACT, ["http://127.0.0.1:9/{sender}"], b"", b"\0\0\0\0", b"")
+    data = "0x556f1830" + abi.encode(["address", "string[]", "bytes", "bytes4", "bytes"], asked).hex()
+    made["a"].errors["eth_call"] = error(3, "execution reverted", data)
+    with pytest.raises(OffchainLookup):
+        await made.run(w3.eth.contract(address=CONTRACT, abi=ABI).functions.getValidTimePeriod().call())
+    assert made["a"].seen.count("eth_call") == 1
 
 
 async def test_a_node_that_fails_is_passed_over() -> None:

@@ -145,6 +145,16 @@ def test_a_transaction_of_every_chain_and_one_that_makes_a_contract() -> None:
     assert (said.chain_id, said.to, said.most) == (None, None, 45)
 
 
+@pytest.mark.parametrize("size", [2, 19, 21])
+def test_a_recipient_that_is_no_address(size: int) -> None:
+    # Chain 5, no nonce, fees of 2 and 30, 21,000 gas, the recipient, a value of 77, no data, no access list, a signature.
+    content = bytes.fromhex("0580021e825208") + bytes([0x80 + size]) + bytes([200]) * size + bytes.fromhex("4d80c0800101")
+    raw = b"\x02" + bytes([0xC0 + len(content)]) + content
+    with pytest.raises(DecodeError, match=f"a recipient of {size} bytes") as caught:
+        codec.decode_signed_transaction(raw)
+    assert caught.value.raw == raw
+
+
 @given(st.binary(max_size=300))
 def test_arbitrary_bytes_decode_or_refuse(raw: bytes) -> None:
     for candidate in (raw, b"\x02" + raw, b"\x01" + raw):

@@ -23,7 +23,6 @@ from probekit.codecs.lazer.messages import (
     SubscriptionRefused,
     Unsubscribed,
 )
-from probekit.dev.lazer import server
 from probekit.dev.lazer.network import LazerNetwork
 from probekit.dev.lazer.router import Router, Session
 from probekit.dev.lazer.server import serve
@@ -200,4 +199,5 @@ async def test_on_a_socket() -> None:
 async def test_without_its_libraries(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(importlib.util, "find_spec", lambda _: None)
     with pytest.raises(ConfigError, match="needs uvicorn and websockets: pip install"):
-        server._uvicorn()
+        async with serve(Router(NETWORK)):
+            pass

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import probekit
-from probekit.units import Bps, ByteSize, Instant, format_ns, parse_duration, to_ns
+from probekit.units import Amount, Bps, ByteSize, Instant, format_decimal, format_ns, parse_duration, to_ns
 
 SRC = Path(probekit.__file__).parent
 
@@ -107,3 +107,29 @@ def test_the_core_never_reads_the_wall_clock() -> None:
             for node in ast.walk(ast.parse(path.read_text())):
                 if isinstance(node, ast.Call) and ast.unparse(node.func).endswith("Instant.now"):
                     pytest.fail(f"{path}:{node.lineno} reads the wall clock")
+
+
+@pytest.mark.parametrize(
+    ("text", "value", "unit"),
+    [
+        ("0.1 ETH", "0.1", "ETH"),
+        ("250USDC", "250", "USDC"),
+        (" 5000000 lamports ", "5000000", "lamports"),
+        ("1 USD₮0", "1", "USD₮0"),
+    ],
+)
+def test_amounts(text: str, value: str, unit: str) -> None:
+    assert Amount.parse(text) == Amount(Decimal(value), unit)
+    assert Amount.parse(str(Amount.parse(text))) == Amount.parse(text)
+
+
+@pytest.mark.parametrize("text", ["0.1", "ETH", "", "-1 ETH", "1e3 ETH", "1 2 ETH", "1,5 ETH", ".5 ETH", "1 _"])
+def test_amounts_that_are_none(text: str) -> None:
+    with pytest.raises(ValueError, match="is not an amount; write it with its unit"):
+        Amount.parse(text)
+
+
+def test_decimals_in_full() -> None:
+    assert [format_decimal(Decimal(one)) for one in ("1E+3", "0.100", "1E-30", "10", "0", "-0.50")] == [
+        "1000", "0.1", "0." + "0" * 29 + "1", "10", "0", "-0.5",
+    ]  # fmt: skip

@@ -253,8 +253,14 @@ BODY = '"""Is it so?"""\nimport probekit as pk\nprobe = None\n'
 def test_the_catalogue_is_complete_and_each_probe_has_its_manifest() -> None:
     listed = list_probes((catalogue(),))
     assert [one.name for one in listed] == [
-        "hermes_agreement", "hermes_freshness", "hermes_latency", "hermes_proof", "http_service",
-    ]  # fmt: skip
+        "guardian_set",
+        "hermes_agreement",
+        "hermes_freshness",
+        "hermes_latency",
+        "hermes_proof",
+        "http_service",
+        "wallet_balance",
+    ]
     for one in listed:
         probe = load_probe(one)
         assert probe.name == one.name

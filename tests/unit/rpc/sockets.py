@@ -7,7 +7,7 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
-from probekit.errors import ConnectError
+from probekit.errors import ConnectError, ProbekitError
 
 
 class FakeSocket:
@@ -55,6 +55,7 @@ class FakeNode:
         self.chain_id = 1
         self.subscriptions_only = False
         self.refuses = self.mute = self.down = False
+        self.refusal: ProbekitError | None = None
         self.sockets: list[FakeSocket] = []
 
     @property
@@ -70,5 +71,7 @@ class FakeConnector:
         node = self.nodes[url.removeprefix("ws://").partition(".")[0]]
         if node.down:
             raise ConnectError(f"{url} refused")
+        if node.refusal is not None:
+            raise node.refusal
         node.sockets.append(FakeSocket(node))
         return node.socket

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -83,6 +84,8 @@ step = st.fixed_dictionaries(
 )
 
 
+# Its many simulated minutes take seconds of CPU, which a busy machine stretches.
+@pytest.mark.timeout(240)
 @settings(max_examples=60)
 @given(st.lists(step, min_size=1, max_size=8), st.booleans())
 async def test_whatever_happens(steps: list[dict[str, Any]], hedge: bool) -> None:

@@ -161,6 +161,46 @@ async def test_a_lagging_node_is_asked_last_until_it_has_caught_up() -> None:
     assert [change.after for change in net.changes] == [EndpointState.LAGGING, EndpointState.ALIVE]
 
 
+async def test_a_defect_in_one_look_leaves_no_other_running() -> None:
+    net = Net("a", "b", policy=PoolPolicy(refresh=timedelta(hours=1)))
+    net["a"].fault = lambda _: RuntimeError("a defect")
+    net["b"].hangs = True
+    before = asyncio.all_tasks()
+    with pytest.raises(RuntimeError, match="a defect"):
+        await net.pool.refresh()
+    assert net["b"].requests == 1
+    assert asyncio.all_tasks() == before
+    assert net.clock.sleeping == 0
+
+
+async def test_who_has_reached_the_floor_is_asked_first() -> None:
+    net = Net("a", "b", policy=PoolPolicy(refresh=timedelta(hours=1)))
+    net["b"].head(101)
+    await net.run(net.pool.refresh())
+    assert {one.state for one in net.pool.standings().values()} == {EndpointState.ALIVE}
+    await price(net, floor=100)
+    assert (reads(net, "a"), reads(net, "b")) == (1, 0)
+    await price(net, floor=101)
+    assert (reads(net, "a"), reads(net, "b")) == (1, 1)
+
+
+async def test_where_none_has_reached_the_floor_the_best_is_asked_all_the_same() -> None:
+    net = Net("a", "b", policy=PoolPolicy(refresh=timedelta(hours=1)))
+    net["b"].head(200)
+    await net.run(net.pool.refresh())
+    assert await price(net, floor=1_000) == "0x7"
+    assert (reads(net, "a"), reads(net, "b")) == (0, 1)
+
+
+async def test_where_who_has_reached_the_floor_fails_the_others_are_asked() -> None:
+    net = Net("a", "b", policy=PoolPolicy(refresh=timedelta(hours=1)))
+    net["b"].head(101)
+    await net.run(net.pool.refresh())
+    net["b"].fault = refused
+    await price(net, floor=101)
+    assert reads(net, "a") == 1
+
+
 async def test_the_last_endpoint_left_is_asked_whatever_its_state() -> None:
     net = Net("a", policy=PoolPolicy(rounds=1), health=HealthPolicy(consecutive=1))
     net["a"].fault = refused

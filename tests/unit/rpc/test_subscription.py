@@ -166,6 +166,38 @@ async def test_no_endpoint_is_asked_faster_than_the_waits_allow() -> None:
         assert len(rig.seen) < 40
 
 
+async def test_an_endpoint_that_names_a_time_is_left_alone_until_then() -> None:
+    limited = errors.RateLimited("answered 429", status=429, retry_after_ns=90 * 10**9)
+    rig = Rig("a")
+    rig["a"].refusal = limited
+    async with rig:
+        await rig.tick(89)
+        assert [type(item) for item in rig.seen] == [Lost]
+        rig["a"].refusal = None
+        await rig.tick(2)
+        assert rig.kinds() == ["lost a", "connected a"]
+    rig = Rig("a", "b")
+    rig["a"].refusal = limited
+    async with rig:
+        await rig.tick(1)
+        assert rig.kinds() == ["lost a", "connected b"]
+        rig["b"].socket.tell(StreamClosed("gone", planned=False))
+        await rig.tick(1)
+        assert rig.kinds() == ["lost a", "connected b", "lost b", "connected b"]
+        rig["a"].refusal, rig["b"].down = None, True
+        rig["b"].socket.tell(StreamClosed("gone", planned=False))
+        await rig.tick(95)
+        assert rig.kinds()[-1] == "connected a"
+
+
+async def test_a_time_without_reason_is_not_waited_for() -> None:
+    rig = Rig("a")
+    rig["a"].refusal = errors.RateLimited("answered 429", status=429, retry_after_ns=10**15)
+    async with rig:
+        await rig.tick(601)
+        assert [type(item) for item in rig.seen] == [Lost, Lost]
+
+
 @pytest.mark.parametrize("fault", ["refuses", "mute"])
 async def test_a_node_without_subscriptions_is_passed_over(fault: str) -> None:
     rig = Rig("a", "b")

@@ -14,6 +14,7 @@ from probekit import errors
 from probekit.errors import DecodeError, Missing, ProbekitError
 from probekit.model.evm import Address
 from probekit.model.pubkey import Pubkey
+from probekit.transports.rpc.family import EVM
 from probekit.transports.rpc.faults import error_of
 from probekit.transports.rpc.wire import Call, decode, encode
 from tests.support.mutation import mutations
@@ -243,6 +244,12 @@ def test_an_id_may_have_lost_its_type(shape: str) -> None:
         (-32018, "no node is currently not healthy to serve traffic", None, "elsewhere", None),
         (-32019, "block is out of range", None, "elsewhere", None),
         (-32046, "Cannot fulfill request", None, "elsewhere", None),
+        # A range that ends ahead of the node: geth, Nethermind, reth, load balancers; nothing of it is too large.
+        (-32602, "block range extends beyond current head block: requested 50, head 48", None, "elsewhere", None),
+        (-32602, "One of the blocks specified in filter (fromBlock) cannot be found.", None, "elsewhere", None),
+        (-32602, "invalid block range params", None, "elsewhere", None),
+        (-32000, "request beyond head block: requested 50, head 48", None, "elsewhere", None),
+        (-32000, "block 50 is beyond the latest block 48 of this node, retry later", None, "elsewhere", None),
         (0, "invalid project id", None, "elsewhere", None),
         (-32000, "insufficient funds for gas * price + value", None, "answer", None),
         (-32003, "transaction rejected", None, "answer", None),
@@ -264,3 +271,9 @@ def test_words_of_providers(code: int, message: str, data: Any, kind: str, wait_
 def test_a_failed_preflight_is_the_answer_whatever_its_log_says() -> None:
     message = "Transaction simulation failed: Program log: connection timed out, try again"
     assert type(error_of(-32002, message, None, method="sendTransaction")) is errors.RpcError
+
+
+@pytest.mark.parametrize("answer", ["0x", "0x1_0", "0x\u0663", "0x+5", " 0x5", "5", 5, True, None, "0x" + "f" * 65])
+def test_a_chain_id_that_is_none(answer: Any) -> None:
+    with pytest.raises(DecodeError):
+        EVM.identity(answer)

@@ -153,8 +153,9 @@ def decode_genesis_hash(result: object) -> str:
 
 class _StatusFields(msgspec.Struct, rename="camel"):
     slot: U63
+    # Null where it succeeded; left out it would look as if it had.
+    err: Any
     confirmations: U63 | None = None
-    err: Any = None
     confirmation_status: Commitment | None = None
 
 
@@ -173,7 +174,7 @@ def decode_signature_statuses(result: object, signatures: Sequence[str]) -> tupl
 class _SignatureFields(msgspec.Struct, rename="camel"):
     signature: str
     slot: U63
-    err: Any = None
+    err: Any
     memo: str | None = None
     block_time: int | None = None
     confirmation_status: Commitment | None = None
@@ -243,7 +244,7 @@ class _ReturnDataFields(msgspec.Struct, rename="camel"):
 
 
 class _SimulationFields(msgspec.Struct, rename="camel"):
-    err: Any = None
+    err: Any
     logs: tuple[str, ...] | None = None
     accounts: list[Any] | None = None
     units_consumed: U63 | None = None

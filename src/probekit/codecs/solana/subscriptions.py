@@ -41,8 +41,8 @@ class _SlotFields(msgspec.Struct):
 
 class _LogsFields(msgspec.Struct):
     signature: str
+    err: Any
     logs: tuple[str, ...] | None = None
-    err: Any = None
 
 
 def decode_notification(message: object) -> Notification:

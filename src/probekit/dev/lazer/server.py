@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import importlib.util
 import logging
 import socket
 from collections.abc import AsyncIterator, Awaitable, Callable, MutableMapping
@@ -13,14 +12,13 @@ from typing import Any, Final
 
 from probekit.clock import reap
 from probekit.dev.lazer.router import Router, Session
+from probekit.dev.running import drop, running
 from probekit.errors import ConfigError
-from probekit.errors.extras import missing_extra
 
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 
-_START_POLL_S: Final = 0.002
 _MAX_BODY: Final = 8 << 20
 _JSON: Final = (b"content-type", b"application/json")
 
@@ -131,7 +129,7 @@ class ServedRouter:
 
     def drop_connections(self) -> int:
         """Reset every open connection, without a closing handshake; how many there were."""
-        return _drop(self._state)
+        return drop(self._state)
 
 
 @contextlib.asynccontextmanager
@@ -141,55 +139,12 @@ async def serve(router: Router, *, host: str = "127.0.0.1", port: int = 0) -> As
     At the end connections are dropped, and neither a task nor a socket is left. Raises ``ConfigError`` when uvicorn or
     websockets is not installed, or the address cannot be had.
     """
-    uvicorn = _uvicorn()
     try:
         listener = socket.create_server((host, port))
     except OSError as error:
         raise ConfigError(f"the router cannot listen on {host}:{port}: {error.strerror or error}") from error
     app = RouterApp(router)
     logging.getLogger("uvicorn.error").addFilter(_QUIET)
-    config = uvicorn.Config(
-        app,
-        http="h11",
-        ws="websockets-sansio",
-        ws_per_message_deflate=False,
-        ws_ping_interval=None,
-        lifespan="off",
-        log_level="error",
-        access_log=False,
-        server_header=False,
-        date_header=False,
-        timeout_graceful_shutdown=1,
-    )
-    server = uvicorn.Server(config)
-    # Signals belong to the program that this runs in.
-    server.capture_signals = contextlib.nullcontext
-    task = asyncio.create_task(server.serve(sockets=[listener]), name="lazer router")
-    try:
-        while not server.started:
-            if task.done():
-                task.result()
-                raise ConfigError(f"the router on {host}:{port} ended before it started")
-            await asyncio.sleep(_START_POLL_S)
-        yield ServedRouter(host, listener.getsockname()[1], server.server_state, app)
-    finally:
-        _drop(server.server_state)
-        server.should_exit = True
-        await asyncio.gather(task, return_exceptions=True)
-        listener.close()
-
-
-def _drop(state: Any) -> int:
-    open_now = list(state.connections)
-    for connection in open_now:
-        connection.transport.abort()
-    return len(open_now)
-
-
-def _uvicorn() -> Any:
-    # websockets is what uvicorn's WebSocket side stands on.
-    if any(importlib.util.find_spec(name) is None for name in ("uvicorn", "websockets")):
-        raise missing_extra("the router's server needs uvicorn and websockets", "dev", "lazer")
-    import uvicorn
-
-    return uvicorn
+    options = {"ws": "websockets-sansio", "ws_per_message_deflate": False, "ws_ping_interval": None}
+    async with running(app, [listener], what="router", end=drop, extras=("dev", "lazer"), **options) as state:
+        yield ServedRouter(host, listener.getsockname()[1], state, app)

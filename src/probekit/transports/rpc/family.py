@@ -10,6 +10,7 @@ from typing import Any, Final
 import msgspec
 
 from probekit.errors import DecodeError, NotServed
+from probekit.secret import cut
 from probekit.transports.rpc.wire import Call, Outcome
 
 
@@ -57,24 +58,25 @@ def result_of(raw: msgspec.Raw) -> Any:
 
 def quantity(value: Any) -> int:
     """A hex quantity of Ethereum's JSON-RPC. Raises ``DecodeError``."""
-    if isinstance(value, str) and value[:2] in ("0x", "0X") and len(value) <= 66:
+    # int alone would read underscores, and digits of any script.
+    if isinstance(value, str) and value[:2] in ("0x", "0X") and len(value) <= 66 and value.isascii() and value.isalnum():
         try:
             return int(value, 16)
         except ValueError:
             pass
-    raise DecodeError(f"{str(value)[:80]!r} is not a hex quantity", raw=str(value)[:200])
+    raise DecodeError(f"{cut(str(value), 80)!r} is not a hex quantity", raw=str(value))
 
 
 def _slot(value: Any) -> int:
     if isinstance(value, int) and not isinstance(value, bool) and value >= 0:
         return value
-    raise DecodeError(f"{str(value)[:80]!r} is not a slot", raw=str(value)[:200])
+    raise DecodeError(f"{cut(str(value), 80)!r} is not a slot", raw=str(value))
 
 
 def _genesis(value: Any) -> str:
     if isinstance(value, str) and 32 <= len(value) <= 44:
         return value
-    raise DecodeError(f"{str(value)[:80]!r} is not a genesis hash", raw=str(value)[:200])
+    raise DecodeError(f"{cut(str(value), 80)!r} is not a genesis hash", raw=str(value))
 
 
 def _evm_sync(outcome: Outcome) -> str:

@@ -22,6 +22,7 @@ from probekit.errors import (
     RpcRateLimited,
     StatusError,
 )
+from probekit.secret import cut
 from probekit.units import NS_PER_S
 
 _RATE: Final = re.compile(
@@ -41,6 +42,12 @@ _REVERT: Final = re.compile(
     r"(?i)execution reverted|\brevert(?:ed)?\b|vm exception|invalid opcode|out of gas|"
     r"\bevm error:? (?!fatal|database|header|transaction|custom)\w|"
     r"invalid jump|stack (?:under|over)flow|stack limit reached|write protection|return data out of bounds"
+)
+# A node that is behind refuses a range that ends ahead of it (execution-apis, eth_getLogs; eth_feeHistory), in words that
+# name the range: half of it would be refused as well, and another endpoint is not behind.
+_AHEAD: Final = re.compile(
+    r"(?i)beyond (?:the )?(?:current |latest |chain )?(?:head|block)|exceeds? (?:the )?(?:current |chain )?head|"
+    r"invalid block range params|blocks? .{0,80}cannot be found|after last accepted block"
 )
 _MISSING_DATA: Final = re.compile(
     r"(?i)missing trie node|header not found|block not found|unknown block|state .{0,20}(?:not available|unavailable|pruned)|"
@@ -75,11 +82,11 @@ _EVM_NOT_SERVED: Final = frozenset((-32001, -32014))
 
 
 def error_of(code: int, message: str, data: Any, *, method: str) -> RpcError:
-    """The error of a JSON-RPC error object. ``message`` is kept, cut at 300 characters; ``data`` as it came.
+    """The error of a JSON-RPC error object. ``message`` is kept, cut at 300 characters; ``data`` whole.
 
     ``code`` is 0 where there was none: then a gateway spoke and not a node, and another endpoint may be asked.
     """
-    words = " ".join(message.split())[:300] or "no message"
+    words = cut(" ".join(message.split()), 300) or "no message"
     about: dict[str, Any] = {"code": code, "data": data, "method": method}
     shown = f"{method}: {words} (code {code})"
     # The words that a provider puts into data explain the code as well as the message does.
@@ -90,6 +97,8 @@ def error_of(code: int, message: str, data: Any, *, method: str) -> RpcError:
         return Reverted(shown, **about, revert_data=_revert_data(data))
     if code in _RATE_CODES or _RATE.search(said):
         return RpcRateLimited(shown, **about, retry_after_ns=_retry_after_ns(said, data))
+    if _AHEAD.search(said) and method not in _EXECUTES:
+        return NotServed(shown, **about)
     if _BATCH.search(said) or code == -32012 or (code in _RANGE_CODES and _RANGE.search(said)):
         return RangeTooLarge(shown, **about)
     if code in (-32601, -32004) or _UNSUPPORTED.search(said):

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Final
 
-from probekit.clock import Clock, reap, within
+from probekit.clock import Clock, reap, together, within
 from probekit.errors import ConfigError, DeadlineExceeded, ProbekitError, SendRefused, WrongChain
 from probekit.model.rpc import EndpointState
 from probekit.transports.rpc.endpoint import RANK, Endpoint, HealthPolicy, Standing
@@ -180,7 +180,7 @@ class Members:
         due = [
             member for member in self if now_ns >= member.health.limited_until_ns and not member.health.track().rests(now_ns)
         ]
-        await asyncio.gather(*(self._look(member, deadline_ns) for member in due))
+        await together(self._look(member, deadline_ns) for member in due)
         self.tell_changes()
         return self.standings()
 

@@ -11,6 +11,7 @@ import msgspec
 
 from probekit.clock import Clock, reap
 from probekit.errors import NoAgreement, ProbekitError, Reverted
+from probekit.secret import redact
 
 
 class Quorum(msgspec.Struct, frozen=True):
@@ -80,7 +81,7 @@ class _Ballot:
 def _shown(value: Any) -> str:
     if isinstance(value, ProbekitError):
         return value.message[:120]
-    text = msgspec.json.encode(value, order="sorted").decode("utf-8", "replace")
+    text = redact(msgspec.json.encode(value, order="sorted").decode("utf-8", "replace"))
     return text if len(text) <= 120 else f"{text[:117]}..."
 
 

@@ -17,8 +17,9 @@ from typing import Any, Final
 
 import msgspec
 
-from probekit.clock import Clock, reap, within
+from probekit.clock import Clock, first_of, reap, within
 from probekit.errors import DeadlineExceeded, DecodeError, ProbekitError, StreamClosed, WrongChain
+from probekit.secret import cut
 from probekit.transports.queue import BoundedQueue
 from probekit.transports.rpc.endpoint import Endpoint
 from probekit.transports.rpc.family import ChainFamily, result_of
@@ -27,6 +28,8 @@ from probekit.transports.rpc.wire import Call, ErrorObject
 from probekit.transports.socket import Connector, Socket
 from probekit.units import NS_PER_S, Instant, format_ns, to_ns
 
+_LONGEST_ALONE_NS: Final = 600 * NS_PER_S
+"""An endpoint that asks to be left alone for longer is tried again all the same."""
 _LOOK_NS: Final = 5 * NS_PER_S
 """How often an open connection's endpoint is looked at, whether it is still fit."""
 
@@ -149,6 +152,7 @@ class SubscriptionFeed:
         self._queue: BoundedQueue[SubscriptionItem] = BoundedQueue(self._policy.queue)
         self._last_notice: Instant | None = None
         self._told_ns: dict[str, int] = {}
+        self._alone_until_ns: dict[str, int] = {}
         self.connections = 0
         self.silences = 0
         self.malformed = 0
@@ -174,6 +178,10 @@ class SubscriptionFeed:
             if failures < len(self._endpoints):
                 # Once all that are fit have failed, one that lags is better than none.
                 turn = next((at for at in range(turn, turn + len(self._endpoints)) if not self._why_left(at)), turn)
+            # The next that did not ask to be left alone; where all did, the one whose time is up first.
+            turn = min(range(turn, turn + len(self._endpoints)), key=self._free_at_ns)
+            if (free_at_ns := self._free_at_ns(turn)) > self._clock.monotonic_ns():
+                await self._clock.sleep_until_ns(free_at_ns)
             endpoint = self._endpoints[turn % len(self._endpoints)]
             before = self._last_notice
             try:
@@ -182,6 +190,9 @@ class SubscriptionFeed:
             except ProbekitError as failed:
                 error = failed
             self._queue.put(Lost(endpoint.label, self._clock.now(), error))
+            asked_ns: int | None = getattr(error, "retry_after_ns", None)
+            if asked_ns is not None:
+                self._alone_until_ns[endpoint.label] = self._clock.monotonic_ns() + min(asked_ns, _LONGEST_ALONE_NS)
             if isinstance(error, WrongChain) and len(self._endpoints) > 1:
                 # Not asked again. The last one is, slowly: an operator may mend it.
                 self._endpoints.remove(endpoint)
@@ -196,6 +207,10 @@ class SubscriptionFeed:
             else:
                 wait_ns = NS_PER_S // 20
             await self._clock.sleep_until_ns(self._clock.monotonic_ns() + wait_ns)
+
+    def _free_at_ns(self, turn: int) -> int:
+        """Until when that turn's endpoint asked to be left alone; now, where it did not."""
+        return max(self._clock.monotonic_ns(), self._alone_until_ns.get(self._endpoints[turn % len(self._endpoints)].label, 0))
 
     def _why_left(self, turn: int) -> str:
         """Why the endpoint of that turn is not to be listened to; empty where no other is any better."""
@@ -227,13 +242,7 @@ class SubscriptionFeed:
             self._told_ns = {subscription.name: now_ns for subscription in self._subscriptions}
             for message in held:
                 self._notice(message, names, endpoint)
-            reader = asyncio.ensure_future(self._read(socket, names, endpoint))
-            watchdog = asyncio.ensure_future(self._watch(endpoint))
-            try:
-                await asyncio.wait({reader, watchdog}, return_when=asyncio.FIRST_COMPLETED)
-                (reader if reader.done() else watchdog).result()
-            finally:
-                await reap(reader, watchdog)
+            await first_of(self._read(socket, names, endpoint), self._watch(endpoint))
         finally:
             with contextlib.suppress(ProbekitError, OSError):
                 await socket.aclose()
@@ -258,13 +267,13 @@ class SubscriptionFeed:
                 raise error_of(fault.code, fault.message or "", fault.data, method=calls[message.id].method)
             answers[message.id] = result_of(message.result)
             if first and message.id == 0 and (found := self._family.identity(answers[0])) != self._identity:
-                text = f"{endpoint.label} serves chain {found[:80]}, expected {self._identity}"
+                text = f"{endpoint.label} serves chain {cut(found, 80)}, expected {self._identity}"
                 raise WrongChain(text, expected=str(self._identity), found=found)
         names: dict[int | str, str] = {}
         for number, subscription in enumerate(self._subscriptions, start=len(first)):
             key = answers[number]
             if not isinstance(key, int | str) or isinstance(key, bool):
-                raise DecodeError(f"{subscription.call.method} answered no subscription id", raw=str(key)[:200])
+                raise DecodeError(f"{subscription.call.method} answered no subscription id", raw=str(key))
             names[key] = subscription.name
         return names
 

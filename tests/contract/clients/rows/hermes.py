@@ -82,8 +82,6 @@ TABLE = Table(
             lambda c: c.price(SYMBOL),
             lambda update: update.feed_id == FIRST,
             empty=Case({"/v2/price_feeds": []}, NotFound),
-            # Two calls, each with its own: the table of symbols, then the price.
-            within_s=20,
         ),
         Row(
             "stake_caps",

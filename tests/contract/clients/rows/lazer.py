@@ -77,7 +77,7 @@ TABLE = Table(
             "reduced",
             reduced,
             lambda update: list(update.parsed.by_id) == [2],
-            empty=Case({"/v1/reduce_price": {}}, lambda update: (update.parsed, update.binary) == (None, {})),
+            empty=Case({"/v1/reduce_price": {}}, DecodeError),
             malformed=Case({"/v1/reduce_price": {"parsed": 7}}, lambda update: _refuses(update.parsed)),
             # What is to be reduced is read first, by a call of its own.
             within_s=20,

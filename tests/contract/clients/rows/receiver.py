@@ -121,6 +121,14 @@ TABLE = Table(
         one_account("bridge_config", lambda c: c.bridge_config(), BRIDGE),
         one_account("guardian_set", lambda c: c.guardian_set(), SET),
         Row(
+            "in_force",
+            lambda c: c.in_force([ProgramGeneration.PRO]),
+            lambda found: [(one.guardian_set, one.config, one.slot) for one in found.values()] == [(SET, CONFIG, 100)],
+            empty=Case(nobody, NotFound),
+            malformed=Case(with_a_bad_item("getMultipleAccounts"), DecodeError),
+            tells=errors_in,
+        ),
+        Row(
             "programs_present",
             lambda c: c.programs_present(),
             {ProgramGeneration.CORE: False, ProgramGeneration.PRO: True},

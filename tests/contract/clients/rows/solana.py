@@ -179,6 +179,14 @@ TABLE = Table(
             tells=errors_in,
         ),
         Row(
+            "accounts_at",
+            lambda sol: sol.accounts_at([WALLET, MINT, HELD]),
+            lambda found: [(slot, one.key) for slot, one in found] == [(100, WALLET), (100, MINT), (100, HELD)],
+            empty=Case({"getMultipleAccounts": lambda right, _: right | {"value": [None] * 3}}, [(100, None)] * 3),
+            malformed=Case(with_a_bad_item("getMultipleAccounts"), lambda found: one_bad([one for _, one in found])),
+            tells=lambda found: errors_in([one for _, one in found]),
+        ),
+        Row(
             "program_accounts",
             lambda sol: sol.program_accounts(PROGRAM, data_size=165, memcmp=[(32, bytes(WALLET))], data_slice=(0, 8)),
             lambda found: ([one.key for one in found.items], found.slot) == ([HELD, MINT], 100),

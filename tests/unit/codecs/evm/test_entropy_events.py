@@ -171,6 +171,16 @@ def test_one_request_asked_in_two_transactions_is_two_after_a_reorganisation() -
     assert len(events.count([*logged(*rows), *logged(*rows, transaction="0x" + "cd" * 32)])) == 2
 
 
+def test_logs_of_two_transactions_are_never_one_thing() -> None:
+    v1, v2 = (events.FEE_UPDATED_V1, (PROVIDER, 1, 2)), (events.FEE_UPDATED_V2, (PROVIDER, 1, 2, b""))
+    # Of the first transaction only one version reads.
+    alone, whole = events.count([*logged(v1), *logged(v1, v2, transaction="0x" + "cd" * 32)])
+    assert isinstance(alone, Counted)
+    assert isinstance(whole, Counted)
+    assert [log.transaction_hash for log in whole.logs] == ["0x" + "cd" * 32] * 2
+    assert len(events.count([*logged(v1), *logged(v2, transaction="0x" + "cd" * 32)])) == 2
+
+
 def test_the_same_change_made_twice_in_one_transaction_is_two() -> None:
     twice = [(events.FEE_UPDATED_V1, (PROVIDER, 1, 2)), (events.FEE_UPDATED_V2, (PROVIDER, 1, 2, b""))] * 2
     assert [len(one.logs) for one in events.count(logged(*twice)) if isinstance(one, Counted)] == [2, 2]

@@ -224,6 +224,10 @@ def test_signature_statuses() -> None:
     assert signatures[3] in broken.message
     assert (final.signature, final.slot, final.commitment, final.succeeded) == (signatures[0], 9, Commitment.FINALIZED, True)
     assert (wrong.confirmations, wrong.succeeded, custom_error(wrong.error)) == (3, False, (1, 6015))
+    (doubtful,) = rpc.decode_signature_statuses(contextual([{"slot": 9, "confirmationStatus": "finalized"}]), signatures[:1])
+    assert isinstance(doubtful, DecodeError), "without its member err nothing says that it succeeded"
+    with pytest.raises(DecodeError, match="err"):
+        rpc.decode_simulation(contextual({"logs": []}))
     with pytest.raises(DecodeError, match="4 items for 3"):
         rpc.decode_signature_statuses(answer, signatures[:3])
 

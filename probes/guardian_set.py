@@ -1,0 +1,341 @@
+"""Does every chain verify by the signer set that signs, of one root with its data sources, and until when?"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import AsyncIterator, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Annotated, Any, Final, Literal
+
+import msgspec
+
+import probekit as pk
+from probekit.checks import Check, LatencyBudget, LatencySample, SignerSetExpiry, SignerSetMatch
+from probekit.clients.solana import GENESIS
+from probekit.codecs.evm.registry import ContractKind, contracts
+from probekit.codecs.evm.registry import chain as evm_chain
+from probekit.errors import DecodeError, NotFound, ProbekitError
+from probekit.model.evm import Address
+from probekit.model.pyth_evm import PythEvmState
+from probekit.model.receiver import ProgramGeneration, SetInForce
+from probekit.model.signer_set import KnownSet, SetSighting
+from probekit.trust import SignerSet, Trust
+
+CLUSTERS: Final = {"solana": "mainnet-beta", "solana_devnet": "devnet", "solana_testnet": "testnet"}
+"""Chains of the Solana family by name, and their cluster's."""
+NETWORKS: Final = {"mainnet": pk.trust.MAINNET, "staging": pk.trust.PRO_STAGING, "beta": pk.trust.BETA}
+GUARDIANS: Final = ("https://wormhole-v2-mainnet-api.mcf.rocks", "https://wormhole-v2-mainnet-api.staking.fund")
+WITNESSES: Final = 2
+"""Places that must hold the same unknown set for it to count as the newest."""
+
+
+class ChainOption(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Where a chain is read. What the registry knows of the chain's name need not be said."""
+
+    endpoints: Annotated[tuple[str, ...], msgspec.Meta(min_length=1)]
+    key: pk.Secret | None = None
+    chain_id: int | None = None
+    contracts: tuple[str, ...] = ()
+    genesis_hash: str | None = None
+    generations: tuple[ProgramGeneration, ...] = tuple(ProgramGeneration)
+    root: Literal["core", "pro"] | None = None
+
+    def __post_init__(self) -> None:
+        if self.chain_id is not None and self.genesis_hash is not None:
+            raise ValueError("chain_id is for EVM chains, genesis_hash for Solana's kind: give one")
+        for address in self.contracts:
+            Address(address)
+
+
+class SignerSetOption(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A known set of one's own."""
+
+    root: Literal["core", "pro"]
+    index: int
+    signers: tuple[str, ...]
+
+
+class Options(pk.Options, frozen=True, kw_only=True):
+    chains: Annotated[
+        dict[str, ChainOption],
+        pk.doc(
+            "chains by name: endpoints (with `{key}` for `key`); chain_id and contracts, or genesis_hash, for one that is not "
+            "known; generations of Solana's programs; root, the one that is expected"
+        ),
+    ]
+    guardians: Annotated[
+        tuple[str, ...] | None,
+        pk.doc(
+            "base URLs of guardians' public API, asked in order; without it, the main network's, if its sets are the known ones"
+        ),
+    ] = None
+    network: Annotated[Literal["mainnet", "staging", "beta"], pk.doc("whose sets are known")] = "mainnet"
+    signer_sets: Annotated[tuple[SignerSetOption, ...], pk.doc("known sets in place of the network's own")] = ()
+    warn_before: Annotated[timedelta, pk.doc("how long before the expiry of a set to warn")] = timedelta(days=7)
+    max_latency: Annotated[timedelta, pk.doc("p95 of the time to read a chain, above which it is too slow")] = timedelta(
+        seconds=20
+    )
+
+    def __post_init__(self) -> None:
+        problems = [*self._problems()]
+        if problems:
+            raise ValueError("; ".join(problems))
+
+    def _problems(self) -> Iterator[str]:
+        for name, chain in self.chains.items():
+            if is_solana(name, chain):
+                if not chain.generations:
+                    yield f"chains: {name} has no generations to look at"
+            elif evm_id(name, chain) is None:
+                yield f"chains: {name} is not known; give it chain_id or genesis_hash"
+            elif not addresses(name, chain):
+                yield f"chains: no contract of Pyth is known on {name}; give its contracts"
+        try:
+            trust_of(self)
+        except ValueError as error:
+            yield f"signer_sets: {error}"
+
+
+def is_solana(name: str, chain: ChainOption) -> bool:
+    return chain.genesis_hash is not None or (name in CLUSTERS and chain.chain_id is None)
+
+
+def evm_id(name: str, chain: ChainOption) -> int | None:
+    known = evm_chain(name)
+    return chain.chain_id if chain.chain_id is not None or known is None else known.chain_id
+
+
+def addresses(name: str, chain: ChainOption) -> dict[Address, str]:
+    """Pyth's contracts on an EVM chain and what to call them: the given ones, else all that the registry has."""
+    if chain.contracts:
+        return {Address(one): "" for one in chain.contracts}
+    return {one.address: one.deployment.value for one in contracts(evm_id(name, chain), ContractKind.PYTH)}
+
+
+def trust_of(options: Options) -> Trust:
+    """The sets that are known. Raises ``ValueError``."""
+    if not options.signer_sets:
+        return NETWORKS[options.network]
+    given = tuple(SignerSet.of(pk.TrustRoot(one.root), one.index, *one.signers) for one in options.signer_sets)
+    return Trust(given, pk.trust.EMITTERS)
+
+
+def known_sets(options: Options) -> tuple[KnownSet, ...]:
+    return tuple(KnownSet(one.root, one.index, one.signers) for one in trust_of(options).sets)
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a set is held: the target it is told on."""
+
+    id: str
+    label: str
+    chain: str
+
+
+def places(options: Options, name: str) -> dict[Address | ProgramGeneration, Place]:
+    chain = options.chains[name]
+    if is_solana(name, chain):
+        return {one: Place(f"{name}/{one}", f"{name} {one} programs", name) for one in chain.generations}
+    found = addresses(name, chain)
+    return {address: Place(f"{name}/{address}", f"{name} {kind}".strip(), name) for address, kind in found.items()}
+
+
+def guardians_of(options: Options) -> tuple[str, ...]:
+    """Whom to ask what Wormhole's set is: on another network than the main one, its guardians would say of another."""
+    if options.guardians is not None:
+        return options.guardians
+    return GUARDIANS if options.network == "mainnet" and not options.signer_sets else ()
+
+
+def guardians_id(options: Options) -> str:
+    """The target's id; empty where nobody is asked."""
+    return "".join(pk.Target.endpoint(url).id for url in guardians_of(options)[:1])
+
+
+async def targets(ctx: pk.Context[Options]) -> Sequence[pk.Target]:
+    options = ctx.options
+    asked = guardians_id(options)
+    found = [pk.Target(asked, "endpoint", "the guardians' API")] if asked else []
+    for name, chain in options.chains.items():
+        found.append(pk.Target(name, "endpoint", f"chain {name}"))
+        kind: Literal["account", "contract"] = "account" if is_solana(name, chain) else "contract"
+        found += [pk.Target(one.id, kind, one.label, behind=name) for one in places(options, name).values()]
+    return found
+
+
+Told = list[tuple[str, SetSighting | LatencySample | ProbekitError]]
+
+
+async def observe(ctx: pk.Context[Options], watched: Sequence[pk.Target]) -> AsyncIterator[pk.Observation[Any] | pk.Failure]:
+    options = ctx.options
+    # All at once: a tick takes as long as the slowest, not as all of them together.
+    reads = [read_chain(ctx, name) for name in options.chains]
+    if guardians_of(options):
+        reads.append(read_guardians(ctx))
+    told = [one for part in await asyncio.gather(*reads) for one in part]
+    newer = newer_sets(options, told)
+    behind = {place.id: place.chain for name in options.chains for place in places(options, name).values()}
+    at = ctx.clock.now()
+    for target, found in told:
+        source = behind.get(target, target)
+        if isinstance(found, ProbekitError):
+            yield pk.Failure(found, source, at, target)
+        else:
+            value = msgspec.structs.replace(found, newer=newer) if isinstance(found, SetSighting) else found
+            yield pk.Observation(value, source, at, target)
+
+
+def newer_sets(options: Options, told: Told) -> tuple[KnownSet, ...]:
+    """Sets newer than all that are known, of which one may be sure: the guardians say so, or several places hold the same."""
+    trust, known = trust_of(options), known_sets(options)
+    newest = {root: found.index for root in trust.roots() if (found := trust.newest(root)) is not None}
+    witnesses: Counter[KnownSet] = Counter()
+    for target, sighting in told:
+        if not isinstance(sighting, SetSighting) or sighting.index is None or sighting.signers is None:
+            continue
+        by_guardians = target == guardians_id(options)
+        roots = (pk.TrustRoot.CORE,) if by_guardians else sighting.emitter_roots or ()
+        if sighting.known(known) is None and len(roots) == 1 and sighting.index > newest.get(roots[0], -1):
+            witnesses[KnownSet(roots[0], sighting.index, sighting.signers)] += WITNESSES if by_guardians else 1
+    return tuple(one for one, count in witnesses.items() if count >= WITNESSES)
+
+
+async def read_guardians(ctx: pk.Context[Options]) -> Told:
+    options = ctx.options
+    client = await ctx.hold(
+        "guardians",
+        lambda: pk.WormholeClient(guardians_of(options), transport=ctx.engine(), observer=ctx.observer, clock=ctx.clock),
+    )
+    try:
+        held = await client.guardian_set()
+    except ProbekitError as error:
+        return [(guardians_id(options), error)]
+    return [(guardians_id(options), SetSighting(index=held.index, signers=held.guardians))]
+
+
+async def read_chain(ctx: pk.Context[Options], name: str) -> Told:
+    """Every place of one chain, and the chain's own answer: its time, or why nothing could be read."""
+    began_ns = ctx.clock.monotonic_ns()
+    read = read_solana if is_solana(name, ctx.options.chains[name]) else read_evm
+    try:
+        found = await read(ctx, name)
+    except ProbekitError as error:
+        return [(name, error)]
+    # What every place fails with is the chain's to tell, unless it is each one's own.
+    lost = [one for _, one in found if isinstance(one, ProbekitError) and not isinstance(one, NotFound | DecodeError)]
+    if lost and len(lost) == len(found):
+        return [(name, lost[0])]
+    return [(name, LatencySample(ctx.clock.monotonic_ns() - began_ns)), *found]
+
+
+def endpoints_of(chain: ChainOption) -> list[pk.Endpoint]:
+    return [pk.Endpoint(url, key=chain.key if "{key}" in url else None) for url in chain.endpoints]
+
+
+async def read_evm(ctx: pk.Context[Options], name: str) -> Told:
+    option, trust = ctx.options.chains[name], ctx.state("trust", lambda: trust_of(ctx.options))
+    chain_id = evm_id(name, option)
+    assert chain_id is not None
+    evm = await ctx.hold(
+        f"evm {name}",
+        lambda: pk.EvmClient(
+            endpoints_of(option),
+            chain_id=chain_id,
+            chain=name,
+            transport=ctx.engine(),
+            observer=ctx.observer,
+            on_call=ctx.on_call,
+            on_change=ctx.on_change,
+            clock=ctx.clock,
+        ),
+    )
+    block = await evm.block()
+
+    async def one(address: str, place: Place) -> tuple[str, SetSighting | ProbekitError]:
+        try:
+            return place.id, sighting_of(await pk.PythEvmClient(evm, address, trust=trust).state(block))
+        except ProbekitError as error:
+            return place.id, error
+
+    return [*await asyncio.gather(*(one(str(address), place) for address, place in places(ctx.options, name).items()))]
+
+
+def sighting_of(state: PythEvmState) -> SetSighting:
+    """A set in force on an EVM chain has no expiry there, whatever is stored: only one that was replaced ends."""
+    receiver, sources = state.receiver, state.contract.data_sources
+    unanswered = state.contract.unanswered + (receiver.unanswered if receiver is not None else ())
+    held = receiver.guardian_set if receiver is not None else None
+    return SetSighting(
+        index=receiver.set_index if receiver is not None else None,
+        signers=None if held is None else tuple(bytes(one) for one in held.guardians),
+        quorum=receiver.quorum if receiver is not None else None,
+        emitter_roots=None if sources is None else state.emitter_roots,
+        unanswered=tuple(f"{one.name}: {one.reason}" for one in unanswered),
+    )
+
+
+async def read_solana(ctx: pk.Context[Options], name: str) -> Told:
+    option, trust = ctx.options.chains[name], ctx.state("trust", lambda: trust_of(ctx.options))
+    genesis = option.genesis_hash or GENESIS.get(CLUSTERS.get(name, ""))
+    solana = await ctx.hold(
+        f"svm {name}",
+        lambda: pk.SolanaClient(
+            endpoints_of(option),
+            genesis_hash=genesis,
+            chain=name,
+            transport=ctx.engine(),
+            observer=ctx.observer,
+            on_call=ctx.on_call,
+            on_change=ctx.on_change,
+            clock=ctx.clock,
+        ),
+    )
+    found = await pk.ReceiverClient(solana, clock=ctx.clock).in_force(option.generations)
+    at = places(ctx.options, name)
+    return [
+        (at[generation].id, one if isinstance(one, ProbekitError) else program_sighting(one, trust))
+        for generation, one in found.items()
+    ]
+
+
+def program_sighting(held: SetInForce, trust: Trust) -> SetSighting:
+    guardians = held.guardian_set
+    roots = [trust.root_of(one.chain, bytes(one.emitter)) for one in held.config.data_sources]
+    return SetSighting(
+        index=guardians.index,
+        signers=guardians.guardians,
+        expires_at=pk.Instant.from_seconds(guardians.expiration_time) if guardians.expiration_time else None,
+        emitter_roots=tuple(dict.fromkeys(root for root in roots if root is not None)),
+        other_emitters=roots.count(None),
+    )
+
+
+def checks(options: Options, target: pk.Target) -> Sequence[Check]:
+    if target.id == guardians_id(options):
+        return [SignerSetMatch(known_sets(options), pk.TrustRoot.CORE)]
+    if target.kind == "endpoint":
+        return [LatencyBudget(options.max_latency)]
+    root = options.chains[target.behind].root
+    return [
+        SignerSetMatch(known_sets(options), None if root is None else pk.TrustRoot(root)),
+        SignerSetExpiry(options.warn_before),
+    ]
+
+
+probe = pk.Probe.poll(
+    name="guardian_set",
+    question=__doc__ or "",
+    options=Options,
+    targets=targets,
+    observe=observe,
+    checks=checks,
+    interval=timedelta(minutes=10),
+    deadline=timedelta(minutes=1),
+    metrics=("signer_set.index", "signer_set.time_left", "latency"),
+)
+
+if __name__ == "__main__":
+    raise SystemExit(pk.main(probe))

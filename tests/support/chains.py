@@ -1,0 +1,94 @@
+"""Probes against chains that answer from a table, on a clock that the test turns: no socket, no waiting."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+from urllib.parse import urlsplit
+
+from probekit.model import ProbeRun
+from probekit.model.solana import Account
+from probekit.testing import FakeClock, ReplyTransport
+from probekit.transports.base import Request, Response
+from tests.support.sandbox import Lab
+from tests.unit.clients.cluster import Cluster
+from tests.unit.clients.contracts import Contract, EvmNode
+
+EVM, SVM = "http://evm.test/", "http://svm.test/"
+
+
+class LivingNode(EvmNode):
+    """An EVM node whose blocks come with the clock, one every two seconds, and that holds balances."""
+
+    def __init__(self, clock: FakeClock, **options: Any) -> None:
+        super().__init__(**options)
+        self.clock = clock
+        self.balances: dict[str, int] = {}
+        self.behind = 0
+        """Blocks that its head lags."""
+        self.born_ns = clock.now().ns - 20_000 * 10**9
+
+    @property
+    def head(self) -> int:
+        return (self.clock.now().ns - self.born_ns) // (2 * 10**9) - self.behind
+
+    def eth_blockNumber(self) -> str:
+        return hex(self.head)
+
+    def eth_getBlockByNumber(self, at: str, full: bool) -> Any:
+        number = self.head if at == "latest" else int(at, 16)
+        made = self.born_ns // 10**9 + 2 * number
+        return super().eth_getBlockByNumber(hex(number), full) | {"timestamp": hex(made)}
+
+    def eth_getBalance(self, address: str, at: str) -> str:
+        return hex(self.balances.get(address.lower(), 0))
+
+    def holds(self, token: str, symbol: str, decimals: int, balances: dict[str, int]) -> None:
+        """Put an ERC-20 on the chain."""
+        made = Contract()
+        made.has("symbol()", ["string"], lambda _: [symbol])
+        made.has("decimals()", ["uint8"], lambda _: [decimals])
+        made.has("balanceOf(address)", ["uint256"], lambda _, owner: [balances.get(owner.lower(), 0)])
+        self.contracts[token.lower()] = made
+
+
+class LivingCluster(Cluster):
+    """A Solana node whose slots come with the clock."""
+
+    def __init__(self, clock: FakeClock) -> None:
+        super().__init__()
+        self.clock = clock
+        self.standing: int | None = None
+        """The slot at which it stands still."""
+
+    @property
+    def slot(self) -> int:
+        return self.standing or (self.clock.now().ns // (400 * 10**6)) % 10**8
+
+    def contextual(self, value: Any) -> Any:
+        return {"context": {"slot": self.slot}, "value": value}
+
+    def put(self, account: Account) -> None:
+        self.accounts[str(account.key)] = account
+
+
+class ChainLab(Lab):
+    """An EVM node and a Solana node at ``EVM`` and ``SVM`` on one fake clock; ``also`` answers for other hosts."""
+
+    def __init__(self, *, chain_id: int = 8453) -> None:
+        self.clock = FakeClock()
+        self.evm = LivingNode(self.clock, chain_id=chain_id)
+        self.svm = LivingCluster(self.clock)
+        self.also: dict[str, Callable[[Request], Response | Exception]] = {}
+        self.down: dict[str, Exception] = {}
+        """Hosts that cannot be reached, and what is raised for each."""
+        self.transport: Any = ReplyTransport(self._answer)
+        self.runs: list[ProbeRun] = []
+
+    def _answer(self, request: Request) -> Response | Exception:
+        host = urlsplit(request.url).netloc
+        if host in self.down:
+            return self.down[host]
+        if host == "evm.test":
+            return self.evm._reply(request)
+        return self.svm.answer(request) if host == "svm.test" else self.also[host](request)
