@@ -22,6 +22,7 @@ MODULES = (
     "pythnet_decode",
     "telemetry",
     "transports",
+    "http_service",
     "rpc",
     "multicall",
     "pythnet_refresh",

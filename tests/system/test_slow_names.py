@@ -98,3 +98,43 @@ def test_nothing_waits_for_it(alone: list[str], engine: str, phase: str) -> None
     # Far below the eight seconds that the resolver goes on for.
     assert told["closed_s"] < _SILENT_S / 2
     assert told["lateness_s"] < _SILENT_S / 2
+
+
+_SERVICES = """
+import asyncio, json, socket, sys, threading
+from datetime import timedelta
+from probekit.runner import RunSettings, run_once
+from tests.support.sandbox import load, module_of
+
+names = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+names.bind(("127.0.0.9", 53))
+listener = socket.create_server(("127.0.0.1", 0))
+
+def answer():
+    while True:
+        connection, _ = listener.accept()
+        connection.recv(4096)
+        connection.sendall(b"HTTP/1.1 200 OK\\r\\ncontent-length: 0\\r\\nconnection: close\\r\\n\\r\\n")
+        connection.close()
+
+threading.Thread(target=answer, daemon=True).start()
+probe = load("http_service")
+service = module_of(probe).Service
+hanging = [service(url=f"http://nobody{number}.example.com/") for number in range(20)]
+good = [service(url=f"http://127.0.0.1:{listener.getsockname()[1]}/{number}") for number in range(20)]
+options = probe.options(services=(*hanging, *good), timeout=timedelta(seconds=1.5), budget=timedelta(seconds=0.5))
+run = asyncio.run(run_once(probe, options, settings=RunSettings()))
+told = [(result.target.id, result.status, result.verdicts[0].reason) for result in run.results]
+print(json.dumps({"told": told, "elapsed_ns": run.elapsed_ns}), flush=True)
+"""
+
+
+def test_a_name_that_hangs_delays_no_other_service(alone: list[str]) -> None:
+    environ = {**os.environ, "PYTHONPATH": os.pathsep.join([str(Path(__file__).parents[2]), *sys.path])}
+    command = [*alone, sys.executable, "-c", _SERVICES]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=50, env=environ)
+    assert done.stdout, done.stderr
+    told = json.loads(done.stdout)
+    by_kind = {(name.startswith("http://nobody"), status, reason) for name, status, reason in told["told"]}
+    assert by_kind == {(True, "critical", "deadline_resolve"), (False, "ok", "as_expected")}
+    assert told["elapsed_ns"] < 4e9

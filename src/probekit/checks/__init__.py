@@ -14,6 +14,7 @@ from probekit.checks.endpoint_quorum import EndpointQuorum
 from probekit.checks.freshness import Freshness
 from probekit.checks.head_age import HeadAge
 from probekit.checks.heartbeat import Heartbeat
+from probekit.checks.http import HttpAnswer, HttpAssertions, HttpBody, HttpHop, StatusRange, Wanted
 from probekit.checks.latency import LatencyBudget, LatencyMemory, LatencySample
 from probekit.checks.migration import Migration
 from probekit.checks.outflow import Outflow, OutflowMemory, Taken
@@ -44,6 +45,10 @@ __all__ = [
     "Freshness",
     "HeadAge",
     "Heartbeat",
+    "HttpAnswer",
+    "HttpAssertions",
+    "HttpBody",
+    "HttpHop",
     "LatencyBudget",
     "LatencyMemory",
     "LatencySample",
@@ -61,8 +66,10 @@ __all__ = [
     "SignerSetExpiry",
     "SignerSetMatch",
     "SlotLag",
+    "StatusRange",
     "StreamContinuity",
     "StreamState",
     "Taken",
     "VerificationDepth",
+    "Wanted",
 ]

@@ -16,7 +16,7 @@ import msgspec
 
 from probekit.model import FeedId
 from probekit.model.pubkey import Pubkey
-from probekit.secret import Secret
+from probekit.secret import Secret, redact_url
 from probekit.units import Amount, Bps, ByteSize, Instant, format_ns, to_ns
 
 _REQUIRED: Final = msgspec.NODEFAULT
@@ -170,4 +170,7 @@ def value_text(value: Any) -> str:
         return "{" + ", ".join(told) + "}"
     if value is None:
         return "none"
-    return str(value)
+    if isinstance(value, msgspec.Struct) and type(value) not in TYPE_NAMES:
+        given = ((one.name, getattr(value, one.name), one) for one in msgspec.structs.fields(value))
+        return "{" + ", ".join(f"{name}: {value_text(one)}" for name, one, field in given if one != _default(field)) + "}"
+    return redact_url(value) if isinstance(value, str) and "://" in value else str(value)

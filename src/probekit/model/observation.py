@@ -17,6 +17,9 @@ TargetKind = Literal["feed", "endpoint", "account", "contract", "service", "prob
 """``probe`` is the probe itself, where it failed before it knew what to watch."""
 
 
+AddressFamily = Literal["ipv4", "ipv6"]
+
+
 class Target(msgspec.Struct, frozen=True):
     """What a run is aimed at. ``id`` is its stable identity; ``label`` is for people; ``feed`` describes it where it
     is one.
@@ -70,6 +73,8 @@ class RequestRecord(msgspec.Struct, frozen=True, kw_only=True):
     http_version: str | None = None
     peer_address: str | None = None
     peer_port: int | None = None
+    family: AddressFamily | None = None
+    """The one that was asked for, also where nothing was connected to; ``None`` where either would do."""
     received_bytes: int = 0
     """Bytes of the body after decompression."""
     attempt: int = 0
@@ -85,6 +90,8 @@ class RequestRecord(msgspec.Struct, frozen=True, kw_only=True):
     """The JSON-RPC method, ``batch`` for several in one request; empty for what is no JSON-RPC."""
     rpc_code: int | None = None
     """Code of the JSON-RPC error in the answer; of a batch, of its first."""
+    target: str = ""
+    """Id of the one target it was for, where the probe said so."""
 
 
 class Observation(msgspec.Struct, Generic[T], frozen=True, kw_only=False):

@@ -9,7 +9,7 @@ import ctypes.util
 from collections.abc import Callable
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
-from functools import cache
+from functools import cache, lru_cache
 from typing import Final
 from urllib.parse import urlsplit
 
@@ -22,6 +22,7 @@ _SAMPLES_PER_HOST: Final = 64
 _WINDOW_NS: Final = 1_800 * NS_PER_S
 # What a free-running crystal may gain or lose: its specification at worst, with temperature and age.
 _DRIFT_PPM: Final = 100
+_ANY: Final = (-(1 << 63), 1 << 63)
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,13 +50,26 @@ def bracket_of(record: RequestRecord) -> tuple[str, Bracket] | None:
     date = headers.get("date")
     if date is None or "age" in headers:
         return None
-    try:
-        stamped = Instant.from_datetime(parsedate_to_datetime(date))
-    except (ValueError, TypeError, OverflowError):
+    stamped = _date(date)
+    if stamped is None:
         return None
     start, end = record.started_at.ns, record.started_at.ns + record.elapsed_ns
     host = urlsplit(record.url).netloc
     return host, Bracket(start - stamped.ns - NS_PER_S, end - stamped.ns, Instant(end))
+
+
+def _contradict(new: Bracket, old: Bracket) -> bool:
+    low, high = old.aged(new.seen_at)
+    return new.low_ns > high or new.high_ns < low
+
+
+@lru_cache(maxsize=256)
+def _date(text: str) -> Instant | None:
+    """A Date header's instant. Remembered: answers of one second, and of many targets, name the same."""
+    try:
+        return Instant.from_datetime(parsedate_to_datetime(text))
+    except (ValueError, TypeError, OverflowError):
+        return None
 
 
 class ClockBounds:
@@ -67,6 +81,8 @@ class ClockBounds:
 
     def __init__(self) -> None:
         self._hosts: dict[str, list[Bracket]] = {}
+        self._common: dict[str, tuple[int, int]] = {}
+        """The highest low and the lowest high that a host ever gave, not aged: at most as wide as what is kept."""
 
     def add(self, record: RequestRecord) -> None:
         """Take in one attempt's record; records without a usable Date header change nothing."""
@@ -75,9 +91,12 @@ class ClockBounds:
             return
         host, bracket = found
         kept = self._hosts.setdefault(host, [])
-        aged = [old.aged(bracket.seen_at) for old in kept]
-        if any(bracket.low_ns > high or bracket.high_ns < low for low, high in aged):
+        low, high = self._common.get(host, _ANY)
+        # Within what all of them agree on, none is contradicted: of many answers in a second that is nearly every one.
+        if not (bracket.low_ns <= high and low <= bracket.high_ns) and any(_contradict(bracket, old) for old in kept):
             kept.clear()
+            low, high = _ANY
+        self._common[host] = max(low, bracket.low_ns), min(high, bracket.high_ns)
         kept.append(bracket)
         del kept[:-_SAMPLES_PER_HOST]
 

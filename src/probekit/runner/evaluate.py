@@ -7,9 +7,9 @@ from __future__ import annotations
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any, Generic
+from typing import Any, Final, Generic, TypeGuard, cast
 
-from probekit.checks import Check, Fold
+from probekit.checks import Check, Fold, Rule
 from probekit.errors import Missing, ProbekitError
 from probekit.model import Failure, Observation, RequestRecord, Status, Target, TargetResult, Verdict
 from probekit.probe import AnyObservation, Checks, O
@@ -19,6 +19,17 @@ from probekit.runner.recorder import Planned
 from probekit.units import Instant
 
 _log = logging.getLogger("probekit.runner")
+
+
+_FOLDS: Final[dict[type, bool]] = {}
+
+
+def _is_fold(check: Check) -> TypeGuard[Fold[Any]]:
+    """Asked once per class: a protocol's members are looked up one by one."""
+    kind = type(check)
+    if kind not in _FOLDS:
+        _FOLDS[kind] = isinstance(check, Fold)
+    return _FOLDS[kind]
 
 
 @dataclass(slots=True)
@@ -196,13 +207,13 @@ class Evaluator(Generic[O]):
     def _judge(self, state: TargetState, last: Observation[Any], new: Observation[Any] | None, now: Instant) -> None:
         for check in state.checks:
             try:
-                if isinstance(check, Fold):
+                if _is_fold(check):
                     memory = state.folds.get(check.name)
                     if memory is None:
                         memory = check.init()
                     state.folds[check.name], verdict = check.step(memory, new, now=now)
                 else:
-                    verdict = check(last, now=now)
+                    verdict = cast(Rule, check)(last, now=now)
             except Exception as error:
                 self.defects += 1
                 _log.exception("the check %s failed on %s", check.name, state.target.id)

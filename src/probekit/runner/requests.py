@@ -21,12 +21,15 @@ class RequestLog:
         self._records: list[RequestRecord] = []
         self._dropped = 0
         self.latest: dict[str, RequestRecord] = {}
-        """Newest record per origin (``scheme://host:port``); under ``""`` the newest of all."""
+        """Newest record per origin (``scheme://host:port``), and per target where the record names one; under ``""`` the newest
+        of all."""
 
     def add(self, record: RequestRecord) -> None:
         parts = urlsplit(record.url)
         self.latest[f"{parts.scheme}://{parts.netloc}"] = record
         self.latest[""] = record
+        if record.target:
+            self.latest[record.target] = record
         if len(self._records) < MAX_REQUESTS:
             self._records.append(record)
         else:

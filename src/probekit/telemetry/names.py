@@ -366,6 +366,7 @@ ATTRIBUTES: Final[tuple[AttributeName, ...]] = (
     AttributeName("url.full", "string", "redacted: no user-info, no key in query or path", _S),
     AttributeName("network.peer.address", "string", "address that was connected to", _S),
     AttributeName("network.peer.port", "int", "port that was connected to", _S),
+    AttributeName("network.type", "string", "ipv4 or ipv6: what was connected over, else what was asked for", _S),
     AttributeName("network.protocol.version", "string", "1.1, 2 or 3", _S),
     AttributeName("rpc.system.name", "string", "jsonrpc; absent on other requests", _RC),
     AttributeName("rpc.method", "string", "the method; batch for several, _OTHER for what does not look like one", _RC),

@@ -108,6 +108,10 @@ def _shown(attributes: dict[str, Any]) -> dict[str, Any]:
     }
 
 
+def _family_of(address: str | None) -> str | None:
+    return None if not address else "ipv6" if ":" in address else "ipv4"
+
+
 def _request_span(run: ProbeRun, record: RequestRecord, number: int, root: SpanContext, resource: Resource) -> ReadableSpan:
     host, port = origin_of(record.url)
     method = method_of(record)
@@ -123,12 +127,14 @@ def _request_span(run: ProbeRun, record: RequestRecord, number: int, root: SpanC
         "network.protocol.version": record.http_version,
         "network.peer.address": record.peer_address,
         "network.peer.port": record.peer_port,
+        "network.type": _family_of(record.peer_address) or record.family,
         "error.type": error_type,
         "rpc.system.name": "jsonrpc" if record.rpc_method else None,
         "rpc.method": rpc_method_of(record),
         "rpc.status_code": None if record.rpc_code is None else str(record.rpc_code),
         "probekit.endpoint": record.endpoint,
         "probekit.engine": record.engine,
+        "target": record.target,
         "probekit.connection.reused": None if record.new_connection is None else not record.new_connection,
     }
     for name in PHASES:

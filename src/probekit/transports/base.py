@@ -13,11 +13,13 @@ from typing import Final, Literal, Protocol, Self, runtime_checkable
 
 from probekit.errors import Phase
 from probekit.model import Phases, RequestRecord
+from probekit.model.observation import AddressFamily
 from probekit.secret import Secret, redact_url
 from probekit.units import Instant
 
 Method = Literal["GET", "POST", "HEAD"]
 HeaderValue = str | Secret
+HttpVersion = Literal["1.1", "2", "3"]
 
 DEFAULT_MAX_HEADER_BYTES: Final = 64 * 1024
 _SHOWN_URL: Final = 240
@@ -43,7 +45,9 @@ class Request:
     byte of the body (for ``stream=True``: to the end of the headers). ``url`` may hold a key in its path or query: show
     ``shown_url``. A header's value may be a :class:`~probekit.secret.Secret`; engines reveal it on the wire only, and to no
     other origin that a redirect leads to. ``repeatable`` is the caller's word that a POST only asks, so that it may go out
-    again, or to another endpoint.
+    again, or to another endpoint. ``http_version`` and ``family`` are the engine's own choice where they are ``None``; the
+    measuring engine takes them, others refuse. A family is that of the addresses a name has, which are then tried one after the
+    other, never two at once; an address in the URL is of its own.
     """
 
     method: Method
@@ -56,6 +60,8 @@ class Request:
     max_redirects: int = 0
     attempt: int = 0
     repeatable: bool = False
+    http_version: HttpVersion | None = None
+    family: AddressFamily | None = None
 
     @property
     def may_repeat(self) -> bool:

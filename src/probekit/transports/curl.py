@@ -12,18 +12,19 @@ import threading
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from functools import lru_cache
-from typing import Any, Final, Literal
+from typing import Any, Final
 
 from probekit.clock import SYSTEM_CLOCK, Clock
-from probekit.errors import ConfigError, ConnectError, DeadlineExceeded, Phase, StreamClosed, TransportError
+from probekit.errors import ConfigError, ConnectError, DeadlineExceeded, Phase, ProtocolError, StreamClosed, TransportError
 from probekit.errors.extras import missing_extra
 from probekit.model import Phases
 from probekit.transports.arrival import Arrival
 from probekit.transports.authorities import authorities
-from probekit.transports.base import Capabilities, Request, Response
+from probekit.transports.base import Capabilities, HttpVersion, Request, Response
 from probekit.transports.libcurl import (
     CA_CACHE_TIMEOUT,
     CLASSICAL_GROUPS,
+    HAPPY_EYEBALLS_TIMEOUT_MS,
     NO_NAME,
     QUICK_EXIT,
     SSL_EC_CURVES,
@@ -42,13 +43,12 @@ try:
 except ModuleNotFoundError:
     raise missing_extra("the measuring engine needs pycurl", "measure") from None
 
-HttpVersion = Literal["1.1", "2", "3"]
-
 _VERSIONS: Final[dict[HttpVersion, int]] = {
     "1.1": pycurl.CURL_HTTP_VERSION_1_1,
     "2": pycurl.CURL_HTTP_VERSION_2TLS,
     "3": getattr(pycurl, "CURL_HTTP_VERSION_3ONLY", 31),
 }
+_FAMILIES: Final = {"ipv4": pycurl.IPRESOLVE_V4, "ipv6": pycurl.IPRESOLVE_V6}
 _VERSION_NAMES: Final = {1: "1.0", 2: "1.1", 3: "2", 30: "3"}
 
 _BUFFER_BYTES: Final = 256 * 1024
@@ -61,8 +61,9 @@ class CurlTransport:
 
     ``ca_file`` as for the httpx engine: the system's CAs without it. ``max_concurrency`` attempts run at a time; waiting for
     one is ``Phases.queue_ns`` and no part of the others. With ``http_version`` "2", https is asked for HTTP/2 and may answer in
-    1.1; "3" is HTTP/3 or nothing. Raises ``ConfigError`` on import when pycurl is missing, and for a version that its libcurl
-    does not speak, or authorities that are not there. Must be closed on the loop it was first used on.
+    1.1; "3" is HTTP/3 or nothing; a request may name its own. Raises ``ConfigError`` on import when pycurl is missing, and for
+    a version that its libcurl does not speak, or authorities that are not there. Must be closed on the loop it was first used
+    on.
     """
 
     def __init__(
@@ -103,6 +104,9 @@ class CurlTransport:
 
     async def _attempt(self, request: Request) -> Response:
         refuse_unsendable(request)
+        if request.http_version is not None and request.http_version not in _spoken():
+            shown = request.shown_url
+            raise ProtocolError(f"{shown}: this libcurl does not speak HTTP {request.http_version}", url=shown)
         clock, deadline_ns = self._clock, request.deadline_ns
         asked_ns = clock.monotonic_ns()
         if deadline_ns is not None and asked_ns >= deadline_ns:
@@ -238,7 +242,11 @@ class CurlTransport:
         curl.setopt(pycurl.FORBID_REUSE, 1)
         curl.setopt(pycurl.SSL_SESSIONID_CACHE, 0)
         curl.setopt(pycurl.DNS_CACHE_TIMEOUT, 0)
-        curl.setopt(pycurl.HTTP_VERSION, _VERSIONS[self._http_version])
+        curl.setopt(pycurl.HTTP_VERSION, _VERSIONS[request.http_version or self._http_version])
+        if request.family is not None:
+            curl.setopt(pycurl.IPRESOLVE, _FAMILIES[request.family])
+            # The next address only once the one before has failed: a race would hide which of them is slow.
+            curl.setopt(HAPPY_EYEBALLS_TIMEOUT_MS, 86_400_000)
         curl.setopt(pycurl.TCP_NODELAY, 1)
         # Fewer, larger pieces: each costs a call into Python.
         curl.setopt(pycurl.BUFFERSIZE, _BUFFER_BYTES)

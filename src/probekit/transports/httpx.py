@@ -166,6 +166,9 @@ class HttpxTransport:
 
     async def _attempt(self, request: Request) -> Response:
         refuse_unsendable(request)
+        if request.http_version is not None or request.family is not None:
+            shown = request.shown_url
+            raise ProtocolError(f"{shown}: httpx takes no HTTP version or address family by request", url=shown)
         exchange = _Exchange(self._client(), request, self._clock)
         if request.deadline_ns is None:
             return await exchange.within(None)

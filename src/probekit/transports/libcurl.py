@@ -16,6 +16,7 @@ CA_CACHE_TIMEOUT: Final = 321
 QUICK_EXIT: Final = 322
 SUPPRESS_CONNECT_HEADERS: Final = 265
 SSL_EC_CURVES: Final = 10298
+HAPPY_EYEBALLS_TIMEOUT_MS: Final = 271
 """Options that pycurl does not name, or not always."""
 
 CLASSICAL_GROUPS: Final = "X25519:P-256:X448:P-521:P-384"

@@ -55,14 +55,17 @@ class Recording:
                     error_type=error.error_type if isinstance(error, TransportError) else "cancelled",
                     error_phase=error.phase if isinstance(error, DeadlineExceeded) else None,
                     attempt=request.attempt,
+                    family=request.family,
                 )
             )
             raise
         failed = response.status >= 400
+        # Redacted already, where no redirect made it another's.
+        shown = "" if request.max_redirects else response.url
         self._observer(
             RequestRecord(
                 method=request.method,
-                url=request.shown_url,
+                url=shown or request.shown_url,
                 engine=self._engine.capabilities.engine,
                 started_at=response.started_at,
                 elapsed_ns=response.elapsed_ns,
@@ -72,6 +75,7 @@ class Recording:
                 http_version=response.http_version,
                 peer_address=response.peer_address,
                 peer_port=response.peer_port,
+                family=request.family,
                 received_bytes=len(response.body),
                 attempt=request.attempt,
                 new_connection=response.new_connection,

@@ -41,12 +41,14 @@ def refuse_unsendable(request: Request) -> None:
 
     Values are not shown: they may be secrets. Grammar: RFC 9110, section 5; RFC 3986.
     """
-    shown = request.shown_url
     if _URL.fullmatch(request.url) is None:
+        shown = request.shown_url
         raise ProtocolError(f"{shown!a} is not a URL: percent-encode what is not printable ASCII", url=shown)
     if not _is_http(request.url):
+        shown = request.shown_url
         raise ProtocolError(f"{shown} is not an http or https URL", url=shown)
-    refuse_headers(request.headers, shown)
+    if request.headers:
+        refuse_headers(request.headers, request.shown_url)
 
 
 def refuse_headers(headers: Sequence[tuple[str, HeaderValue]], shown: str) -> None:

@@ -393,3 +393,25 @@ async def test_an_event_stream_over_it_is_left_without_a_trace(engine: Engine, s
     assert seen == [b"0", b"1", b"2"]
     await until(lambda: server.open == 0)
     assert {task for task in asyncio.all_tasks() if "serving" not in repr(task)} == before
+
+
+async def test_a_family_of_addresses_and_no_other(server: Server) -> None:
+    engine = CurlTransport()
+    port = server.port
+    response = await engine.send(get(f"http://localhost:{port}/ok", family="ipv4"))
+    assert response.peer_address == "127.0.0.1"
+    error = await failure(engine, get(f"http://localhost:{port}/ok", family="ipv6"))
+    assert isinstance(error, ConnectError | ResolveError)
+    assert len(server.requests) == 1
+    response = await engine.send(get(server.url("/ok"), family="ipv6"))
+    assert response.peer_address == "127.0.0.1", "an address is of its own family"
+    await engine.aclose()
+
+
+@pytest.mark.parametrize("choice", [{"family": "ipv4"}, {"http_version": "2"}])
+async def test_an_engine_that_cannot_choose_refuses(server: Server, choice: dict[str, str]) -> None:
+    """Rather than measure something else than what was asked for."""
+    engine = HttpxTransport()
+    assert isinstance(await failure(engine, get(server.url("/ok"), **choice)), ProtocolError)
+    assert server.requests == []
+    await engine.aclose()

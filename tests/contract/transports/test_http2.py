@@ -118,6 +118,13 @@ async def test_one_that_was_not_asked_for_it(h2: Server, ca_file: str) -> None:
     await plain.aclose()
 
 
+async def test_a_request_names_its_own_version(h2: Server, ca_file: str) -> None:
+    engine = CurlTransport(ca_file=ca_file)
+    assert (await engine.send(get(h2.url("/ok"), http_version="2"))).http_version == "2"
+    assert isinstance(await failure(engine, get(h2.url("/ok"), 2)), TransportError), "the engine's own choice is as before"
+    await engine.aclose()
+
+
 async def test_a_callers_own_client_may_speak_it(h2: Server, ca_file: str) -> None:
     async with httpx.AsyncClient(http2=True, trust_env=False, verify=ssl.create_default_context(cafile=ca_file)) as client:
         engine = HttpxTransport(client=client)
@@ -155,3 +162,12 @@ def test_a_version_that_this_libcurl_does_not_speak(monkeypatch: pytest.MonkeyPa
     with pytest.raises(ConfigError, match=r"speaks HTTP 1\.1, not 2"):
         CurlTransport(http_version="2")
     assert CurlTransport().capabilities.http_versions == {"1.1"}
+
+
+async def test_a_request_of_a_version_that_this_libcurl_does_not_speak(monkeypatch: pytest.MonkeyPatch) -> None:
+    engine = CurlTransport()
+    monkeypatch.setattr(curl, "_spoken", lambda: frozenset(("1.1",)))
+    error = await failure(engine, get("https://127.0.0.1:9/", http_version="3"))
+    assert isinstance(error, ProtocolError)
+    assert "does not speak HTTP 3" in error.message
+    await engine.aclose()

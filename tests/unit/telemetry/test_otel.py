@@ -61,6 +61,7 @@ def test_a_run_is_one_trace_with_a_span_per_attempt(receiver: Receiver) -> None:
         "network.protocol.version": "1.1",
         "network.peer.address": "192.0.2.7",
         "network.peer.port": 8443,
+        "network.type": "ipv4",
         "probekit.engine": "curl",
         "probekit.connection.reused": False,
         "probekit.phase.resolve": 0.002,
