@@ -8,12 +8,14 @@ from probekit.checks.confidence import ConfidenceRatio
 from probekit.checks.continuity import ContinuityMemory, StreamContinuity, StreamState
 from probekit.checks.deviation import Deviation
 from probekit.checks.freshness import Freshness
+from probekit.checks.landing import LandedWithin
 from probekit.checks.latency import LatencyBudget, LatencyMemory, LatencySample
 from probekit.checks.outflow import Outflow, OutflowMemory, Taken
 from probekit.checks.proof import ProofResult, ProofValidity
 from probekit.checks.runway import Runway, RunwayMemory
 from probekit.checks.signer_set_expiry import SignerSetExpiry
 from probekit.checks.signer_set_match import SignerSetMatch
+from probekit.checks.stages import StageBudget, StageMemory
 
 __all__ = [
     "AgeMemory",
@@ -27,6 +29,7 @@ __all__ = [
     "FloorMemory",
     "Fold",
     "Freshness",
+    "LandedWithin",
     "LatencyBudget",
     "LatencyMemory",
     "LatencySample",
@@ -40,6 +43,8 @@ __all__ = [
     "SignedPoint",
     "SignerSetExpiry",
     "SignerSetMatch",
+    "StageBudget",
+    "StageMemory",
     "StreamContinuity",
     "StreamState",
     "Taken",

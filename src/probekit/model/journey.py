@@ -1,8 +1,8 @@
 """A price update's way from its publishers to the chains, stage by stage; and the events of which it is put together.
 
 What is joined is joined by feed id, publish time, slot and content. Every stage says whose clock its time is of. A bound of
-error is of what can be known here: the stamp's resolution, and for the local clock its own error. How far a foreign clock is off
-from true time cannot be seen from here, so that a difference of two clocks may be negative: it is kept as it is.
+error is of what can be known here: the stamp's resolution, and for the local clock its own error. How far a foreign clock is
+off from true time cannot be seen from here, so that a difference of two clocks may be negative: it is kept as it is.
 """
 
 from __future__ import annotations

@@ -43,8 +43,8 @@ class ChainView(msgspec.Struct, frozen=True):
 
 
 class BookState(msgspec.Struct, frozen=True):
-    """At most ``max_updates`` updates, ``max_landings`` landings per chain. ``late`` counts arrivals no newer than what had been
-    given up for want of room.
+    """At most ``max_updates`` updates, ``max_landings`` landings per chain. ``late`` counts arrivals no newer than what had
+    been given up for want of room.
     """
 
     updates: tuple[Tracked, ...] = ()
@@ -65,9 +65,9 @@ class Told(msgspec.Struct, frozen=True):
 class JourneyBook:
     """Fold over one feed's stage events.
 
-    One update in each ``every`` is followed, and the first in each ``every`` that lands on a chain. A journey ends when the update
-    has landed on all ``chains``, or ``patience`` after it arrived. An update is never told twice. Events may come in any order,
-    and more than once; an ``Arrival`` no newer than what was given up for want of room is counted, no more.
+    One update in each ``every`` is followed, and the first in each ``every`` that lands on a chain. A journey ends when the
+    update has landed on all ``chains``, or ``patience`` after it arrived. An update is never told twice. Events may come in any
+    order, and more than once; an ``Arrival`` no newer than what was given up for want of room is counted, no more.
 
     A landing is an update's when feed, publish time, price and confidence are equal and no other update has all
     of these: chains keep neither slot nor sequence. ``seed`` makes the ids of two vantages differ.
