@@ -78,7 +78,8 @@ class Context(Generic[O]):
     """What a probe is given: its options, the clock, the vantage, engines, and a place for long-lived clients.
 
     ``observer`` is told of every attempt on the wire, ``on_call`` of every JSON-RPC call of a pool, ``on_change`` of its
-    endpoints' states; hand them to the clients, under these names. ``on_journey`` takes journeys that ended. ``options`` never change during a context's life.
+    endpoints' states; hand them to the clients, under these names. ``on_journey`` takes journeys that ended. ``options`` never
+    change during a context's life.
     """
 
     def __init__(

@@ -108,7 +108,7 @@ def journey_spans(
         "probekit.journey.root": None if journey.root is None else str(journey.root),
         "probekit.journey.overdue": journey.overdue,
     }
-    made = [span(names.JOURNEY_SPAN.name, 0, min(times), max(times), attributes, links=(Link(run_root),))]
+    made = [span(f"probekit.journey {run.probe}", 0, min(times), max(times), attributes, links=(Link(run_root),))]
     reached_ns = min(times)
     for number, stage in enumerate(journey.stages, 1):
         if stage.at is None:

@@ -296,9 +296,9 @@ REQUEST_SPAN: Final = SpanName(
     "semconv stable",
 )
 JOURNEY_SPAN: Final = SpanName(
-    "probekit.journey",
+    "probekit.journey {probe}",
     "INTERNAL",
-    "Root of a followed update's own trace, from the earliest to the latest time of its stages, linked to the run in which it ended",
+    "Root of a followed update's own trace, from the earliest to the latest time of its stages; linked to the run it ended in",
     "stable",
 )
 STAGE_SPAN: Final = SpanName(
@@ -377,7 +377,7 @@ ATTRIBUTES: Final[tuple[AttributeName, ...]] = (
     _ours("probekit.journey.root", "string", "trust root that signed it: core or pro"),
     _ours("probekit.journey.overdue", "boolean", "whether it was told before it had landed everywhere"),
     _ours(
-        "probekit.journey.stage", "string", "published, aggregated, attested, proven, served, arrived or landed (once per chain)"
+        "probekit.journey.stage", "string", "published, aggregated, attested, proven, served, arrived; landed once per chain"
     ),
     _ours(
         "probekit.journey.clock",

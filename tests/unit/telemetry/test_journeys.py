@@ -55,7 +55,7 @@ def test_a_journey_is_a_trace_of_its_own_linked_to_its_run(receiver: Receiver) -
     spans = [span for span in receiver.spans() if span.trace_id.hex() == followed.id]
     root, *stages = spans
     assert len({span.span_id for span in spans}) == 9
-    assert (root.name, root.parent_span_id) == ("probekit.journey", b"")
+    assert (root.name, root.parent_span_id) == ("probekit.journey hermes_freshness", b"")
     assert (root.start_time_unix_nano, root.end_time_unix_nano) == (at(0).ns, at(5).ns)
     (link,) = root.links
     assert (link.trace_id.hex(), int.from_bytes(link.span_id, "big")) == (run.run_id, span_id(run.run_id, 0))
