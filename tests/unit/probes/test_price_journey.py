@@ -331,7 +331,7 @@ async def test_looks_that_failed_for_a_while_are_made_up_for() -> None:
 
 
 async def test_a_block_that_left_the_chain_takes_its_landing_along() -> None:
-    road = Road(every=timedelta(seconds=300), patience=timedelta(seconds=20))
+    road = Road(every=timedelta(seconds=300), patience=timedelta(seconds=20), look_every=S / 4)
     road.pusher_delay_s = None
     network = road.lab.network
     async with road.watching():
