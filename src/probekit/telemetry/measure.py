@@ -214,9 +214,7 @@ class RunMeter:
         infos.remove_where(lambda key: key[:2] == (probe, region) and key[2:] != digests)
         infos.bind((probe, region, *digests)).set(1.0)
 
-    def record(
-        self, run: ProbeRun, *, sampled: bool = True, journey_sampled: Callable[[str], bool] = lambda _: True
-    ) -> None:
+    def record(self, run: ProbeRun, *, sampled: bool = True, journey_sampled: Callable[[str], bool] = lambda _: True) -> None:
         """Take a run's measurements; ``sampled`` runs, and journeys by their ids, give exemplars."""
         region = run.vantage.region
         probe = self._probes.get((run.probe, region))

@@ -62,9 +62,7 @@ def test_the_slow_stage_is_named(times: tuple[Any, ...], status: Status, reason:
 
 def test_the_message_has_every_slow_stage_with_its_sum() -> None:
     verdict = judged(StageBudget(attested=2 * S, proven=2 * S), seen(("attested", 4, 0.5), ("proven", 9, 1)))
-    assert verdict.message == (
-        "attested: p95 of 1 is 4.0s ±500.0ms, budget 2.0s; proven: p95 of 1 is 9.0s ±1.0s, budget 2.0s"
-    )
+    assert verdict.message == ("attested: p95 of 1 is 4.0s ±500.0ms, budget 2.0s; proven: p95 of 1 is 9.0s ±1.0s, budget 2.0s")
     assert (verdict.value, verdict.limit, verdict.unit) == (9 * NS_PER_S, 2 * NS_PER_S, "ns")
 
 
@@ -75,9 +73,7 @@ def test_one_slow_update_of_many_is_within_the_percentile_and_a_tick_changes_not
     assert judged(check, *many, seen(("proven", 50, 0)), seen(("proven", 50, 0))).reason == "slow_proven"
 
 
-@pytest.mark.parametrize(
-    "options", [{}, {"proven": timedelta(0)}, {"proven": S, "percentile": 0}, {"proven": S, "samples": 0}]
-)
+@pytest.mark.parametrize("options", [{}, {"proven": timedelta(0)}, {"proven": S, "percentile": 0}, {"proven": S, "samples": 0}])
 def test_budgets_that_cannot_be_meant(options: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match=r"budget|percentile|samples"):
         StageBudget(**options)
