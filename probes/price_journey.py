@@ -184,7 +184,8 @@ class Books:
         self._states[feed_id] = state
         for journey in told.journeys:
             self._ctx.on_journey(journey)
-        if isinstance(event, Arrival):
+        if isinstance(event, Arrival) and not event.unproven:
+            # What was not signed is not what a chain should have.
             first, newest = self._published.get(feed_id, (event.publish_time_s, event.publish_time_s))
             self._published[feed_id] = (first, max(newest, event.publish_time_s))
         return told.landed

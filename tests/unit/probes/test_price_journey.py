@@ -273,6 +273,8 @@ async def test_what_does_not_verify_is_a_verdict_and_its_stages_say_so() -> None
     assert verdict(run, road.feed) == (CRITICAL, "bad_signature")
     assert {one.stage("attested").reason for one in road.journeys} == {"bad_signature"}
     assert all(one.stage("arrived").at is not None for one in road.journeys)
+    # Nothing that was signed came, so there is nothing that the chain should have taken.
+    assert {one.reason for one in result(run, road.landed).verdicts if one.check == "landed_within"} == {"pending"}
 
 
 async def test_a_pusher_that_is_gone_is_found_within_the_heartbeat() -> None:
