@@ -258,6 +258,7 @@ def test_the_catalogue_is_complete_and_each_probe_has_its_manifest() -> None:
         "hermes_freshness",
         "hermes_latency",
         "hermes_proof",
+        "price_journey",
         "wallet_balance",
     ]
     for one in listed:
