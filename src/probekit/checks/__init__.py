@@ -15,6 +15,7 @@ from probekit.checks.freshness import Freshness
 from probekit.checks.head_age import HeadAge
 from probekit.checks.heartbeat import Heartbeat
 from probekit.checks.http import HttpAnswer, HttpAssertions, HttpBody, HttpHop, StatusRange, Wanted
+from probekit.checks.landing import LandedWithin
 from probekit.checks.latency import LatencyBudget, LatencyMemory, LatencySample
 from probekit.checks.migration import Migration
 from probekit.checks.outflow import Outflow, OutflowMemory, Taken
@@ -24,6 +25,7 @@ from probekit.checks.runway import Runway, RunwayMemory
 from probekit.checks.signer_set_expiry import SignerSetExpiry
 from probekit.checks.signer_set_match import SignerSetMatch
 from probekit.checks.slot_lag import SlotLag
+from probekit.checks.stages import StageBudget, StageMemory
 from probekit.checks.verification_depth import VerificationDepth
 
 __all__ = [
@@ -49,6 +51,7 @@ __all__ = [
     "HttpAssertions",
     "HttpBody",
     "HttpHop",
+    "LandedWithin",
     "LatencyBudget",
     "LatencyMemory",
     "LatencySample",
@@ -66,6 +69,8 @@ __all__ = [
     "SignerSetExpiry",
     "SignerSetMatch",
     "SlotLag",
+    "StageBudget",
+    "StageMemory",
     "StatusRange",
     "StreamContinuity",
     "StreamState",

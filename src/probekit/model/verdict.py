@@ -65,6 +65,7 @@ MeasureName = Literal[
     "wallet.age",
     "signer_set.index",
     "signer_set.time_left",
+    "landing.lag",
 ]
 """What checks measure. ``telemetry.names`` maps each to its instrument; a test holds the two lists together."""
 
