@@ -7,9 +7,10 @@ from __future__ import annotations
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any, Generic
+from typing import Any, Generic, cast
 
-from probekit.checks import Check, Fold
+from probekit.checks import Check, Rule
+from probekit.checks.base import is_fold
 from probekit.errors import Missing, ProbekitError
 from probekit.model import Failure, Observation, RequestRecord, Status, Target, TargetResult, Verdict
 from probekit.probe import AnyObservation, Checks, O
@@ -196,13 +197,13 @@ class Evaluator(Generic[O]):
     def _judge(self, state: TargetState, last: Observation[Any], new: Observation[Any] | None, now: Instant) -> None:
         for check in state.checks:
             try:
-                if isinstance(check, Fold):
+                if is_fold(check):
                     memory = state.folds.get(check.name)
                     if memory is None:
                         memory = check.init()
                     state.folds[check.name], verdict = check.step(memory, new, now=now)
                 else:
-                    verdict = check(last, now=now)
+                    verdict = cast(Rule, check)(last, now=now)
             except Exception as error:
                 self.defects += 1
                 _log.exception("the check %s failed on %s", check.name, state.target.id)
