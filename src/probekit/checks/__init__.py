@@ -7,16 +7,27 @@ from probekit.checks.base import Check, Fold, Rule
 from probekit.checks.confidence import ConfidenceRatio
 from probekit.checks.continuity import ContinuityMemory, StreamContinuity, StreamState
 from probekit.checks.deviation import Deviation
+from probekit.checks.feed_offline import FeedOffline
 from probekit.checks.freshness import Freshness
 from probekit.checks.latency import LatencyBudget, LatencyMemory, LatencySample
 from probekit.checks.outflow import Outflow, OutflowMemory, Taken
 from probekit.checks.proof import ProofResult, ProofValidity
+from probekit.checks.publisher_confidence import PublisherConfidence
+from probekit.checks.publisher_margin import PublisherMargin
+from probekit.checks.publisher_offline import PublisherOffline
+from probekit.checks.publisher_price import PublisherPrice
+from probekit.checks.publisher_score import PublisherScore, Score, ScoreMemory
+from probekit.checks.publisher_stalled import PublisherStalled, StallMemory
+from probekit.checks.publisher_within_confidence import PublisherWithinConfidence
 from probekit.checks.runway import Runway, RunwayMemory
 from probekit.checks.signer_set_expiry import SignerSetExpiry
 from probekit.checks.signer_set_match import SignerSetMatch
+from probekit.checks.trading import AggregateConfidence, AggregateDeviation
 
 __all__ = [
     "AgeMemory",
+    "AggregateConfidence",
+    "AggregateDeviation",
     "Agreement",
     "BalanceAge",
     "BalanceFloor",
@@ -24,6 +35,7 @@ __all__ = [
     "ConfidenceRatio",
     "ContinuityMemory",
     "Deviation",
+    "FeedOffline",
     "FloorMemory",
     "Fold",
     "Freshness",
@@ -34,12 +46,22 @@ __all__ = [
     "OutflowMemory",
     "ProofResult",
     "ProofValidity",
+    "PublisherConfidence",
+    "PublisherMargin",
+    "PublisherOffline",
+    "PublisherPrice",
+    "PublisherScore",
+    "PublisherStalled",
+    "PublisherWithinConfidence",
     "Rule",
     "Runway",
     "RunwayMemory",
+    "Score",
+    "ScoreMemory",
     "SignedPoint",
     "SignerSetExpiry",
     "SignerSetMatch",
+    "StallMemory",
     "StreamContinuity",
     "StreamState",
     "Taken",

@@ -258,6 +258,8 @@ def test_the_catalogue_is_complete_and_each_probe_has_its_manifest() -> None:
         "hermes_freshness",
         "hermes_latency",
         "hermes_proof",
+        "pythnet_feeds",
+        "pythnet_publishers",
         "wallet_balance",
     ]
     for one in listed:
