@@ -48,7 +48,7 @@ class Chain:
     async def follow(self, name: str, served: Served, options: dict[str, Any]) -> None:
         where, probe = self.network.deployment, load(name)
         bound = probe.options(endpoints=(served.http,), program=where.program, mapping=where.mapping, **options)
-        async for run in watch(probe, bound, settings=RunSettings(interval=S / 4, deadline=S / 4)):
+        async for run in watch(probe, bound, settings=RunSettings(interval=S / 2, deadline=S / 2)):
             self.runs.append(run)
 
     @asynccontextmanager
@@ -70,7 +70,8 @@ class Chain:
         deadline = asyncio.get_running_loop().time() + seconds
         while asyncio.get_running_loop().time() < deadline:
             for run in self.runs[seen:]:
-                if says(run):
+                # Until the network was read once, the node is the only target.
+                if len(run.results) > 1 and says(run):
                     return run
             seen = len(self.runs)
             await asyncio.sleep(0.05)
@@ -86,9 +87,6 @@ class Chain:
         return {
             names[part.scope or ""]: (part.status, part.reason) for one in verdicts if one.check == check for part in one.parts
         }
-
-    def feeds(self, run: ProbeRun) -> set[str]:
-        return {one.target.id for one in run.results}
 
 
 def market(symbol: str = BTC, **more: Any) -> Market:
