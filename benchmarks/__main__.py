@@ -26,6 +26,7 @@ MODULES = (
     "rpc",
     "multicall",
     "pythnet_refresh",
+    "pythnet_publishers",
     "startup",
 )
 RUNS = 41

@@ -11,6 +11,7 @@ from probekit.checks.cross_chain_lag import CrossChainLag
 from probekit.checks.deadline import Deadline
 from probekit.checks.deviation import Deviation
 from probekit.checks.endpoint_quorum import EndpointQuorum
+from probekit.checks.feed_offline import FeedOffline
 from probekit.checks.freshness import Freshness
 from probekit.checks.head_age import HeadAge
 from probekit.checks.heartbeat import Heartbeat
@@ -20,16 +21,26 @@ from probekit.checks.latency import LatencyBudget, LatencyMemory, LatencySample
 from probekit.checks.migration import Migration
 from probekit.checks.outflow import Outflow, OutflowMemory, Taken
 from probekit.checks.proof import ProofResult, ProofValidity
+from probekit.checks.publisher_confidence import PublisherConfidence
+from probekit.checks.publisher_margin import PublisherMargin
+from probekit.checks.publisher_offline import PublisherOffline
+from probekit.checks.publisher_price import PublisherPrice
+from probekit.checks.publisher_score import PublisherScore, Score, ScoreMemory
+from probekit.checks.publisher_stalled import PublisherStalled, StallMemory
+from probekit.checks.publisher_within_confidence import PublisherWithinConfidence
 from probekit.checks.push_stage import PushMemory, PushStage
 from probekit.checks.runway import Runway, RunwayMemory
 from probekit.checks.signer_set_expiry import SignerSetExpiry
 from probekit.checks.signer_set_match import SignerSetMatch
 from probekit.checks.slot_lag import SlotLag
 from probekit.checks.stages import StageBudget, StageMemory
+from probekit.checks.trading import AggregateConfidence, AggregateDeviation
 from probekit.checks.verification_depth import VerificationDepth
 
 __all__ = [
     "AgeMemory",
+    "AggregateConfidence",
+    "AggregateDeviation",
     "Agreement",
     "BalanceAge",
     "BalanceFloor",
@@ -42,6 +53,7 @@ __all__ = [
     "Deviation",
     "DeviationMemory",
     "EndpointQuorum",
+    "FeedOffline",
     "FloorMemory",
     "Fold",
     "Freshness",
@@ -60,17 +72,27 @@ __all__ = [
     "OutflowMemory",
     "ProofResult",
     "ProofValidity",
+    "PublisherConfidence",
+    "PublisherMargin",
+    "PublisherOffline",
+    "PublisherPrice",
+    "PublisherScore",
+    "PublisherStalled",
+    "PublisherWithinConfidence",
     "PushMemory",
     "PushStage",
     "Rule",
     "Runway",
     "RunwayMemory",
+    "Score",
+    "ScoreMemory",
     "SignedPoint",
     "SignerSetExpiry",
     "SignerSetMatch",
     "SlotLag",
     "StageBudget",
     "StageMemory",
+    "StallMemory",
     "StatusRange",
     "StreamContinuity",
     "StreamState",

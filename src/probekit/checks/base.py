@@ -12,7 +12,7 @@ series then begin at zero rather than with their first value.
 from __future__ import annotations
 
 from collections.abc import Hashable
-from typing import Any, ClassVar, Protocol, TypeVar, runtime_checkable
+from typing import Any, ClassVar, Protocol, TypeGuard, TypeVar, runtime_checkable
 
 from probekit.model import Observation, Verdict
 from probekit.units import Instant
@@ -41,3 +41,8 @@ class Fold(Protocol[S]):
 
 
 Check = Rule | Fold[Any]
+
+
+def is_fold(check: Check) -> TypeGuard[Fold[Any]]:
+    """Which of the two shapes it is. ``isinstance`` says the same, and takes twenty microseconds to look at a protocol."""
+    return hasattr(check, "step")

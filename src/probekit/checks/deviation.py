@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import timedelta
+from decimal import Decimal
 from typing import ClassVar
 
 from probekit.model import Comparison, Measure, Observation, PriceUpdate, Status, Verdict
@@ -17,7 +18,8 @@ class Deviation:
     ``subject`` and ``reference`` name two sources of the comparison. A zero reference has no deviation: UNKNOWN
     ``no_reference``, like a reference that is missing or was published more than ``max_reference_age`` ago; a missing
     subject is UNKNOWN ``no_subject`` (whoever watches its reachability says more). Outside market hours the verdict is
-    SKIPPED. The message also gives the distance in the subject's confidence intervals.
+    SKIPPED. The distance is also measured in the subject's confidence intervals: beyond ``max_confs`` of them, where given,
+    WARNING ``outside_confidence``.
     """
 
     max_deviation: Bps
@@ -25,6 +27,7 @@ class Deviation:
     reference: str
     warn_deviation: Bps | None = None
     max_reference_age: timedelta | None = None
+    max_confs: Decimal | None = None
     name: ClassVar[str] = "deviation"
 
     def __post_init__(self) -> None:
@@ -34,6 +37,8 @@ class Deviation:
             raise ValueError(f"warn_deviation must lie between 0 and max_deviation, not {self.warn_deviation}")
         if self.max_reference_age is not None and self.max_reference_age <= timedelta(0):
             raise ValueError(f"max_reference_age must be positive, not {self.max_reference_age}")
+        if self.max_confs is not None and not (self.max_confs.is_finite() and self.max_confs > 0):
+            raise ValueError(f"max_confs must be positive, not {self.max_confs}")
         if self.subject == self.reference:
             raise ValueError("a price has no deviation from itself: subject and reference are the same source")
 
@@ -68,9 +73,12 @@ class Deviation:
             return Verdict(self.name, Status.CRITICAL, "deviating", str(error), None, limit, "bps")
         distance = abs(price.decimal - against.decimal)
         conf = subject.conf.decimal
-        in_conf = f", {distance / conf:.1f} confidence intervals" if conf else ""
+        confs = distance / conf if conf else None
+        in_conf = "" if confs is None else f", {confs:.1f} confidence intervals"
         shown = f"{price} against {against} of {self.reference}: {deviation.value:.2f}bps{in_conf}"
-        measures = (Measure("feed.deviation", deviation.value, "bps"),)
+        measures: tuple[Measure, ...] = (Measure("feed.deviation", deviation.value, "bps"),)
+        if confs is not None:
+            measures = (*measures, Measure("feed.deviation.conf", confs, "conf"))
 
         def verdict(status: Status, reason: str, bound: Bps) -> Verdict:
             word = "warning from" if status is Status.WARNING else "limit"
@@ -82,4 +90,9 @@ class Deviation:
             return verdict(Status.CRITICAL, "deviating", self.max_deviation)
         if self.warn_deviation is not None and deviation > self.warn_deviation:
             return verdict(Status.WARNING, "drifting", self.warn_deviation)
+        if self.max_confs is not None and (confs > self.max_confs if confs is not None else distance > 0):
+            words = f"{shown}; warning from {self.max_confs} confidence intervals"
+            return Verdict(
+                self.name, Status.WARNING, "outside_confidence", words, confs, self.max_confs, "conf", measures=measures
+            )
         return verdict(Status.OK, "near", self.max_deviation)

@@ -80,13 +80,15 @@ class PythnetState(msgspec.Struct, Generic[P], frozen=True):
     """The whole network as one refresh saw it. Accounts of different requests may be of different slots.
 
     ``errors`` holds, by account, what could not be read or decoded; everything else stands beside it. ``unlisted`` are
-    products without a price account, which Hermes does not list either.
+    products without a price account, which Hermes does not list either. ``list_error`` is why the list of products ends
+    early, at a page that could not be read: what would follow is not known to be gone.
     """
 
     products: dict[Pubkey, ProductAccount]
     feeds: dict[FeedId, FeedAccount[P]]
     errors: dict[Pubkey, ProbekitError]
     unlisted: tuple[Pubkey, ...] = ()
+    list_error: ProbekitError | None = None
 
     def by_symbol(self, symbol: str) -> FeedAccount[P]:
         """The feed of a symbol. Raises ``NotFound``."""
@@ -172,7 +174,7 @@ class PythnetClient:
             if found is not None and found[1] >= before.slot:
                 price, slot = found
                 feeds[feed_id] = FeedAccount(feed_id, before.product_key, before.product, price, slot)
-        return PythnetState(state.products, feeds, errors, state.unlisted)
+        return PythnetState(state.products, feeds, errors, state.unlisted, state.list_error)
 
     async def price(self, feed_id: str) -> tuple[PriceAccount, int]:
         """One price account by its feed's id, and the slot it was read at. Raises ``NotFound``, ``DecodeError``."""
@@ -204,6 +206,7 @@ class PythnetClient:
     async def _walk(self, decode: Callable[[bytes], P], before: PythnetState[P]) -> PythnetState[P]:
         errors: dict[Pubkey, ProbekitError] = {}
         listed: list[Pubkey] = await self._product_keys(errors)
+        list_error = next(iter(errors.values()), None)
         if errors:
             # A page is missing: what it listed before is listed still, for all that is known.
             listed = list(dict.fromkeys((*listed, *before.products)))
@@ -231,7 +234,7 @@ class PythnetClient:
             elif feed.product_key in products:
                 feeds[feed_id] = feed
         unlisted = tuple(key for key, product in products.items() if product.first_price is None)
-        return PythnetState(products, feeds, errors, unlisted)
+        return PythnetState(products, feeds, errors, unlisted, list_error)
 
     async def _round(
         self,
@@ -290,7 +293,11 @@ class PythnetClient:
 
         async def some(part: Sequence[Pubkey]) -> list[Account | ProbekitError | None]:
             async with gate:
-                return await self.solana.accounts(part)
+                try:
+                    return await self.solana.accounts(part)
+                except ProbekitError as error:
+                    # One request that fails says nothing of the others.
+                    return [error] * len(part)
 
         async with asyncio.TaskGroup() as group:
             parts = [group.create_task(some(keys[start : start + _AT_ONCE])) for start in range(0, len(keys), _AT_ONCE)]

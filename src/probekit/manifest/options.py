@@ -164,13 +164,6 @@ def value_text(value: Any) -> str:
         return value_text(said)
     if isinstance(value, dict):
         return "{" + ", ".join(f"{key}: {value_text(one)}" for key, one in value.items()) + "}"
-    if isinstance(value, msgspec.Struct) and type(value).__str__ is object.__str__:
-        given = [(field.name, getattr(value, field.name), field) for field in msgspec.structs.fields(value)]
-        told = [f"{name}: {value_text(one)}" for name, one, field in given if field.required or one != _default(field)]
-        return "{" + ", ".join(told) + "}"
     if value is None:
         return "none"
-    if isinstance(value, msgspec.Struct) and type(value) not in TYPE_NAMES:
-        given = ((one.name, getattr(value, one.name), one) for one in msgspec.structs.fields(value))
-        return "{" + ", ".join(f"{name}: {value_text(one)}" for name, one, field in given if one != _default(field)) + "}"
     return redact_url(value) if isinstance(value, str) and "://" in value else str(value)

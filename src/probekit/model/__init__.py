@@ -6,7 +6,7 @@ from probekit.model.observation import Comparison, Failure, Observation, Phases,
 from probekit.model.price import Price, PricePoint, PriceUpdate, UpdateMetadata
 from probekit.model.run import Evidence, ProbeRun, TargetResult
 from probekit.model.vantage import Vantage, VantageHealth
-from probekit.model.verdict import Measure, Status, Verdict, worst
+from probekit.model.verdict import Measure, Status, Tally, Verdict, worst
 from probekit.model.verified import (
     Message,
     PriceMessage,
@@ -39,6 +39,7 @@ __all__ = [
     "StakeCap",
     "StakeCapsMessage",
     "Status",
+    "Tally",
     "Target",
     "TargetResult",
     "TrustRoot",

@@ -47,11 +47,14 @@ MeasureName = Literal[
     "feed.age.delivery",
     "feed.confidence_ratio",
     "feed.deviation",
+    "feed.deviation.conf",
     "feed.slot_lag",
     "feed.source_lag",
     "feed.valid_margin",
     "chain.endpoints_alive",
     "chain.head_age",
+    "feed.publishers.margin",
+    "feed.publishers.score",
     "agreement.slot_delay",
     "agreement.delay",
     "latency",
@@ -69,7 +72,7 @@ MeasureName = Literal[
 ]
 """What checks measure. ``telemetry.names`` maps each to its instrument; a test holds the two lists together."""
 
-Unit = Literal["ns", "bps", "slots", "count", "coins"]
+Unit = Literal["ns", "bps", "slots", "count", "coins", "conf"]
 
 
 class Measure(msgspec.Struct, frozen=True, gc=False):
@@ -80,11 +83,37 @@ class Measure(msgspec.Struct, frozen=True, gc=False):
     unit: Unit
 
 
+class Tally(msgspec.Struct, frozen=True, gc=False):
+    """How many parts of a target one check judged, by status."""
+
+    ok: int = 0
+    warning: int = 0
+    critical: int = 0
+    unknown: int = 0
+    skipped: int = 0
+
+    @property
+    def total(self) -> int:
+        return self.ok + self.warning + self.critical + self.unknown + self.skipped
+
+    def by_status(self) -> tuple[tuple[Status, int], ...]:
+        """Every status with its count."""
+        return (
+            (Status.OK, self.ok),
+            (Status.WARNING, self.warning),
+            (Status.CRITICAL, self.critical),
+            (Status.UNKNOWN, self.unknown),
+            (Status.SKIPPED, self.skipped),
+        )
+
+
 class Verdict(msgspec.Struct, frozen=True):
     """One check's answer for one target.
 
     ``reason`` is a literal token (``stale``, ``market_closed``, ``wrong_root``) that alerts and tests rest on;
-    ``message`` is the sentence for people, with the arithmetic in it. ``value`` and ``limit`` share ``unit``.
+    ``message`` is the sentence for people, with the arithmetic in it. ``value`` and ``limit`` share ``unit``. A check of many
+    parts (the publishers of a feed) answers with one verdict, its worst: ``tally`` counts the parts, ``parts`` are those that
+    are neither OK nor skipped, each with its ``scope``.
     """
 
     check: str
@@ -98,6 +127,8 @@ class Verdict(msgspec.Struct, frozen=True):
     """A part of the target judged on its own, such as one endpoint of several."""
     error_type: ErrorType | None = None
     measures: tuple[Measure, ...] = ()
+    tally: Tally | None = None
+    parts: tuple[Verdict, ...] = ()
 
 
 def worst(verdicts: tuple[Verdict, ...]) -> Status | None:

@@ -7,9 +7,10 @@ from __future__ import annotations
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any, Final, Generic, TypeGuard, cast
+from typing import Any, Generic, cast
 
-from probekit.checks import Check, Fold, Rule
+from probekit.checks import Check, Rule
+from probekit.checks.base import is_fold
 from probekit.errors import Missing, ProbekitError
 from probekit.model import Failure, Observation, RequestRecord, Status, Target, TargetResult, Verdict
 from probekit.probe import AnyObservation, Checks, O
@@ -19,17 +20,6 @@ from probekit.runner.recorder import Planned
 from probekit.units import Instant
 
 _log = logging.getLogger("probekit.runner")
-
-
-_FOLDS: Final[dict[type, bool]] = {}
-
-
-def _is_fold(check: Check) -> TypeGuard[Fold[Any]]:
-    """Asked once per class: a protocol's members are looked up one by one."""
-    kind = type(check)
-    if kind not in _FOLDS:
-        _FOLDS[kind] = isinstance(check, Fold)
-    return _FOLDS[kind]
 
 
 @dataclass(slots=True)
@@ -207,7 +197,7 @@ class Evaluator(Generic[O]):
     def _judge(self, state: TargetState, last: Observation[Any], new: Observation[Any] | None, now: Instant) -> None:
         for check in state.checks:
             try:
-                if _is_fold(check):
+                if is_fold(check):
                     memory = state.folds.get(check.name)
                     if memory is None:
                         memory = check.init()

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Final
 from urllib.parse import urlsplit
 
-from probekit.model import Measure, ProbeRun, RequestRecord, Status, TargetResult, Verdict
+from probekit.model import Measure, ProbeRun, RequestRecord, Status, Tally, TargetResult, Verdict
 from probekit.model.verdict import MeasureName
 from probekit.runner import Planned, ProbeInfo
 from probekit.telemetry import names
@@ -59,7 +59,7 @@ def origin_of(url: str) -> tuple[str, int]:
 class _TargetSlots:
     """One target of one probe."""
 
-    __slots__ = ("_key", "_meter", "_taken", "_verdicts", "seen", "status")
+    __slots__ = ("_key", "_meter", "_parts", "_taken", "_verdicts", "seen", "status")
 
     def __init__(self, meter: RunMeter, probe: str, target: str, region: str) -> None:
         self._meter = meter
@@ -67,6 +67,7 @@ class _TargetSlots:
         self.status = meter.slots.state(names.TARGET_STATUS).bind(self._key)
         self._verdicts: dict[tuple[str, str | None], State] = {}
         self._taken: dict[tuple[str, str | None], Counter | Gauge | Histogram] = {}
+        self._parts: dict[tuple[str, Status], Gauge] = {}
         self.seen: list[State | Gauge] = []
 
     def record(self, result: TargetResult, exemplar: tuple[int, str] | None) -> None:
@@ -78,6 +79,8 @@ class _TargetSlots:
                 state = self._bind_verdict(verdict.check, verdict.scope)
             state.set(verdict.status)
             seen.append(state)
+            if verdict.tally is not None:
+                self._count(verdict.check, verdict.tally, seen)
             for measure in verdict.measures:
                 self._take(verdict, measure, exemplar, seen)
         # What the run before said and this one does not is over: a failed look-up that is mended, an age nobody could see.
@@ -86,6 +89,19 @@ class _TargetSlots:
                 if slot not in seen:
                     slot.clear()
             self.seen = seen
+
+    def _count(self, check: str, tally: Tally, seen: list[State | Gauge]) -> None:
+        """Parts by status: one series for each that occurred, none for each part."""
+        for status, count in tally.by_status():
+            gauge = self._parts.get((check, status))
+            if gauge is None:
+                if not count:
+                    continue
+                probe, target, region = self._key
+                gauge = self._meter.slots.gauge(names.PARTS).bind((probe, target, check, region, status))
+                self._parts[check, status] = gauge
+            gauge.set(float(count))
+            seen.append(gauge)
 
     def expect(self, planned: Planned) -> None:
         """Make the series that a check of this target will have."""
@@ -193,7 +209,7 @@ class RunMeter:
         kept = frozenset(target.id for target in info.targets)
         for spec in (names.TARGET_STATUS, names.VERDICT_STATUS):
             self.slots.state(spec).remove_where(lambda key: key[0] == probe and key[1] not in kept)
-        for spec in names.MEASURES.values():
+        for spec in (names.PARTS, *names.MEASURES.values()):
             instrument = getattr(self.slots, spec.kind)(spec)
             instrument.remove_where(lambda key: key[0] == probe and key[1] not in kept)
         self._journeys.forget(lambda key: key[0] == probe and key[1] not in kept)
@@ -241,7 +257,12 @@ class RunMeter:
         for result in run.results:
             probe.target(result.target.id).record(result, exemplar)
             for verdict in result.verdicts:
-                probe.verdicts(verdict.check)[verdict.status].add()
+                counters = probe.verdicts(verdict.check)
+                if verdict.tally is None:
+                    counters[verdict.status].add()
+                    continue
+                for status, count in verdict.tally.by_status():
+                    counters[status].add(count)
         for number, record in enumerate(run.requests, 1):
             self._request(record, number, exemplar)
         self._calls.record(run, exemplar)

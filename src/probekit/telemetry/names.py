@@ -70,7 +70,18 @@ VERDICT_STATUS: Final = MetricName(
     ("probe", "target", "check", "source", "vantage.region", "status"),
 )
 VERDICTS: Final = MetricName(
-    "probekit.verdicts", "counter", "{verdict}", "Verdicts by check and status, over all targets", (*_RUN, "check", "status")
+    "probekit.verdicts",
+    "counter",
+    "{verdict}",
+    "Verdicts by check and status, over all targets and their parts",
+    (*_RUN, "check", "status"),
+)
+PARTS: Final = MetricName(
+    "probekit.verdict.parts",
+    "gauge",
+    "{part}",
+    "Parts of a target (the publishers of a feed) by one check's status; a status that never occurred has no series",
+    ("probe", "target", "check", "vantage.region", "status"),
 )
 CLOCK_ERROR: Final = MetricName(
     "probekit.clock.error", "gauge", "s", "Bound of the local wall clock's error; absent until something bounds it", _RUN
@@ -203,6 +214,9 @@ MEASURES: Final[dict[MeasureName, MetricName]] = {
     ),
     "feed.confidence_ratio": MetricName("probekit.feed.confidence_ratio", "gauge", "1e-4", "conf / |price|", _MEASURE),
     "feed.deviation": MetricName("probekit.feed.deviation", "gauge", "1e-4", "Distance from the reference price", _MEASURE),
+    "feed.deviation.conf": MetricName(
+        "probekit.feed.deviation.conf", "gauge", "{conf}", "The same distance in the feed's own confidence intervals", _MEASURE
+    ),
     "feed.slot_lag": MetricName("probekit.feed.slot_lag", "gauge", "{slot}", "Slots behind the newest", _MEASURE),
     "feed.source_lag": MetricName(
         "probekit.feed.source_lag",
@@ -218,6 +232,12 @@ MEASURES: Final[dict[MeasureName, MetricName]] = {
         "probekit.chain.endpoints_alive", "gauge", "{endpoint}", "Endpoints of a chain that its pool calls alive", _MEASURE
     ),
     "chain.head_age": MetricName("probekit.chain.head_age", "gauge", "s", "Now minus the newest block's own time", _MEASURE),
+    "feed.publishers.margin": MetricName(
+        "probekit.feed.publishers.margin", "gauge", "{publisher}", "Publishers that count, above the minimum", _MEASURE
+    ),
+    "feed.publishers.score": MetricName(
+        "probekit.feed.publishers.score", "gauge", "1e-4", "Lowest score among the feed's publishers", _MEASURE
+    ),
     "agreement.slot_delay": MetricName(
         "probekit.agreement.slot_delay", "gauge", "{slot}", "Slots between the newest and the slowest endpoint", _MEASURE
     ),
@@ -276,6 +296,7 @@ METRICS: Final[tuple[MetricName, ...]] = (
     TARGET_STATUS,
     VERDICT_STATUS,
     VERDICTS,
+    PARTS,
     *MEASURES.values(),
     JOURNEY_STAGE_DURATION,
     JOURNEY_MISSING,
@@ -380,7 +401,7 @@ ATTRIBUTES: Final[tuple[AttributeName, ...]] = (
     _ours("probekit.reason", "string", "literal token of the verdict, such as stale"),
     _ours("probekit.value", "string", "what was measured, exactly, in probekit.unit"),
     _ours("probekit.limit", "string", "what it was measured against, in probekit.unit"),
-    _ours("probekit.unit", "string", "ns, bps, slots or count"),
+    _ours("probekit.unit", "string", "ns, bps, slots, count or conf"),
     _ours("probekit.evidence", "string", "what on-call asks for, as JSON; redacted, at most 64 kB"),
     _ours("probekit.endpoint", "string", "label of the endpoint that a pool asked; never a URL with a key"),
     _ours("probekit.chain", "string", "name of the chain that a pool's endpoints serve"),

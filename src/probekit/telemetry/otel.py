@@ -172,7 +172,8 @@ class OtelRecorder:
             self._deliveries["traces"].lose(spans, reason)
         if "logs" in self._deliveries:
             untold = (Status.OK, Status.SKIPPED)
-            items = sum(verdict.status not in untold for result in run.results for verdict in result.verdicts)
+            told = [one for result in run.results for one in result.verdicts if one.status not in untold]
+            items = sum(1 + len(verdict.parts) for verdict in told)
             self._deliveries["logs"].lose(items, reason)
 
     def _export_metrics(self) -> None:

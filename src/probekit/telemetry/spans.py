@@ -167,7 +167,8 @@ class VerdictLog:
     """Log records of the verdicts that are not OK, tied to their run's root span.
 
     A verdict that warns, fails or is unknown is told in every run, with its evidence; a skip only when it begins, since a
-    closed market would otherwise fill the log store. Remembers the last run's skips, no more.
+    closed market would otherwise fill the log store. A verdict of many parts has a record, and each of its parts that is not OK
+    one of its own, with its scope and without the evidence. Remembers the last run's skips, no more.
     """
 
     def __init__(self, resource: Resource) -> None:
@@ -192,10 +193,12 @@ class VerdictLog:
                     if key in before:
                         continue
                 yield ReadableLogRecord(_log_record(run, result, verdict, context), self._resource, SCOPE)
+                for part in verdict.parts:
+                    yield ReadableLogRecord(_log_record(run, result, part, context, evidence=False), self._resource, SCOPE)
         self._skipped[place] = frozenset(skipped)
 
 
-def _log_record(run: ProbeRun, result: TargetResult, verdict: Verdict, context: Any) -> LogRecord:
+def _log_record(run: ProbeRun, result: TargetResult, verdict: Verdict, context: Any, *, evidence: bool = True) -> LogRecord:
     ended_ns = run.started_at.ns + run.elapsed_ns
     attributes: dict[str, Any] = {
         "probe": run.probe,
@@ -210,7 +213,7 @@ def _log_record(run: ProbeRun, result: TargetResult, verdict: Verdict, context: 
         "probekit.value": None if verdict.value is None else str(verdict.value),
         "probekit.limit": None if verdict.limit is None else str(verdict.limit),
         "probekit.unit": verdict.unit,
-        "probekit.evidence": None if result.evidence is None else msgspec.json.encode(result.evidence).decode(),
+        "probekit.evidence": None if result.evidence is None or not evidence else msgspec.json.encode(result.evidence).decode(),
     }
     return LogRecord(
         timestamp=ended_ns,

@@ -409,7 +409,7 @@ async def test_a_family_of_addresses_and_no_other(server: Server) -> None:
 
 
 @pytest.mark.parametrize("choice", [{"family": "ipv4"}, {"http_version": "2"}])
-async def test_an_engine_that_cannot_choose_refuses(server: Server, choice: dict[str, str]) -> None:
+async def test_an_engine_that_cannot_choose_refuses(server: Server, choice: dict[str, Any]) -> None:
     """Rather than measure something else than what was asked for."""
     engine = HttpxTransport()
     assert isinstance(await failure(engine, get(server.url("/ok"), **choice)), ProtocolError)

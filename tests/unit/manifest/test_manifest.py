@@ -264,6 +264,8 @@ def test_the_catalogue_is_complete_and_each_probe_has_its_manifest() -> None:
         "http_service",
         "price_journey",
         "pyth_evm_heartbeat",
+        "pythnet_feeds",
+        "pythnet_publishers",
         "receiver_staleness",
         "wallet_balance",
     ]

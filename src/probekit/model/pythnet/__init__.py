@@ -8,6 +8,7 @@ from probekit.model.pythnet.accounts import (
     PermissionsAccount,
     ProductAccount,
 )
+from probekit.model.pythnet.feed import COMING_SOON_MIN_PUBLISHERS, OracleFeed, QuoteSheet
 from probekit.model.pythnet.price import (
     DEFAULT_MAX_LATENCY,
     NULL_KEY,
@@ -24,6 +25,7 @@ from probekit.model.pythnet.price import (
 )
 
 __all__ = [
+    "COMING_SOON_MIN_PUBLISHERS",
     "DEFAULT_MAX_LATENCY",
     "NULL_KEY",
     "QUOTE_SIZE",
@@ -32,6 +34,7 @@ __all__ = [
     "AccumulatorMessages",
     "Cumulative",
     "MappingAccount",
+    "OracleFeed",
     "PermissionsAccount",
     "PriceAccount",
     "PriceColumns",
@@ -40,6 +43,7 @@ __all__ = [
     "PriceInfo",
     "ProductAccount",
     "Quote",
+    "QuoteSheet",
     "TradingStatus",
     "feed_id",
 ]
