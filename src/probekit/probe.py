@@ -14,12 +14,14 @@ from probekit.checks import Check
 from probekit.clock import SYSTEM_CLOCK, Clock
 from probekit.errors import ConfigError
 from probekit.model import Failure, Observation, Target, Vantage, VantageHealth
+from probekit.model.journey import Journey
 from probekit.transports.base import Engine, Observer
 from probekit.transports.rpc.record import CallObserver, ChangeObserver
 from probekit.units import Bps
 
 EngineKind = Literal["client", "measuring"]
 EngineFactory = Callable[[EngineKind], Engine]
+JourneyObserver = Callable[[Journey], None]
 
 
 class Options(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -76,7 +78,8 @@ class Context(Generic[O]):
     """What a probe is given: its options, the clock, the vantage, engines, and a place for long-lived clients.
 
     ``observer`` is told of every attempt on the wire, ``on_call`` of every JSON-RPC call of a pool, ``on_change`` of its
-    endpoints' states; hand them to the clients, under these names. ``options`` never change during a context's life.
+    endpoints' states; hand them to the clients, under these names. ``on_journey`` takes journeys that ended. ``options`` never
+    change during a context's life.
     """
 
     def __init__(
@@ -88,6 +91,7 @@ class Context(Generic[O]):
         observer: Observer = _ignore_record,
         on_call: CallObserver = _ignore_record,
         on_change: ChangeObserver = _ignore_record,
+        on_journey: JourneyObserver = _ignore_record,
         engines: EngineFactory | None = None,
         health: Callable[[], VantageHealth] = VantageHealth,
     ) -> None:
@@ -97,6 +101,7 @@ class Context(Generic[O]):
         self.observer = observer
         self.on_call = on_call
         self.on_change = on_change
+        self.on_journey = on_journey
         self._engines = engines or (lambda kind: default_engine(kind, clock=clock))
         self._health = health
         self._held: dict[str, object] = {}

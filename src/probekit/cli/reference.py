@@ -33,7 +33,7 @@ def markdown(found: Sequence[Found]) -> str:
             f"Runbook: [{probe.name}](../runbooks/{probe.name}.md).\n\n"
             "| Option | Type | Default | Meaning |\n|---|---|---|---|\n"
         )
-        for info in describe(probe.options):
+        for info in [one for whole in describe(probe.options) for one in (whole, *whole.parts)]:
             default = "required" if info.required else f"`{info.default}`"
             parts.append(f"| `{info.name}` | {info.type} | {default} | {info.doc} |\n")
         parts += _checks(probe, one)

@@ -50,6 +50,12 @@ class FeedBook:
                 targets[feed.id] = Target(str(feed.id), "feed", feed.symbol or feed.id.short, feed, behind)
         return list(targets.values())
 
+    async def feeds(self) -> dict[str, Feed | None]:
+        """What is known of each reference, in order; ``None`` for one in :attr:`unresolved`."""
+        await self._refresh()
+        self.unresolved = {}
+        return {reference: self._feed(reference) for reference in self._references}
+
     def _feed(self, reference: str) -> Feed | None:
         known = self._by_symbol.get(reference)
         if known is not None:

@@ -19,6 +19,7 @@ from probekit.codecs.solana.receiver import (
     push_feed_read,
     read_push_feed,
 )
+from probekit.codecs.solana.sysvar import CLOCK, ClusterClock, decode_clock
 from probekit.codecs.solana.wormhole import decode_bridge_config, decode_guardian_set
 from probekit.errors import DecodeError, NotFound, ProbekitError
 from probekit.model import FeedId
@@ -127,6 +128,29 @@ class ReceiverClient:
             else:
                 judged[feed_id] = FeedMigration.judge(feed_id, _known(core), _known(pro), at=now, max_age=max_age, level=level)
         return judged
+
+    async def push_reads(
+        self, wanted: Iterable[tuple[str, int]]
+    ) -> tuple[ClusterClock, dict[tuple[FeedId, int], tuple[PushFeedRead, PushFeedRead] | ProbekitError]]:
+        """The cluster's own clock, and under both generations (core, pro) what many (feed, shard) pairs hold: all in the same
+        requests, for :meth:`FeedMigration.judge <probekit.model.receiver.FeedMigration.judge>` by that clock.
+
+        A pair that could not be read from the endpoint has that error. Raises what reading the clock does, ``DecodeError`` for
+        one that is none.
+        """
+        pairs = list(dict.fromkeys((FeedId(feed_id), shard) for feed_id, shard in wanted))
+        addresses = [programs.push_feed(feed_id, shard) for feed_id, shard in pairs for programs in (CORE, PRO)]
+        clock, *found = await self.solana.accounts([CLOCK, *addresses])
+        if isinstance(clock, ProbekitError):
+            raise clock
+        if clock is None:
+            raise DecodeError("the cluster has no clock: the sysvar account is missing", raw=b"")
+        reads: dict[tuple[FeedId, int], tuple[PushFeedRead, PushFeedRead] | ProbekitError] = {}
+        for number, (feed_id, shard) in enumerate(pairs):
+            core, pro = (_read(item, feed_id, shard) for item in found[2 * number : 2 * number + 2])
+            failed = next((item for item in (core, pro) if _unread(item)), None)
+            reads[feed_id, shard] = failed if isinstance(failed, ProbekitError) else (_known(core), _known(pro))
+        return decode_clock(clock.data), reads
 
     async def price_update(self, address: Pubkey | str) -> PriceUpdateAccount:
         """A price update account at any address, also one that lives for a transaction only. Raises ``NotFound``,

@@ -53,7 +53,9 @@ class SandboxNetwork:
 
     Slots follow the root's own count: 400 ms on the core root, 50 ms ticks of Unix time on the pro root, of which every eighth
     is published unless ``publish_every`` says otherwise. Set 1 of the root signs, set 0 has expired; the other root's exists
-    for the fault that confuses the two. ``feeds`` are made (:func:`~probekit.dev.prices.markets`), ``extra`` are the caller's.
+    for the fault that confuses the two. ``attested_after`` and ``proven_after`` may be set at any time: how much later
+    than a slot its VAA is dated, and than that the proof; of slots that are not signed yet. ``feeds`` are made
+    (:func:`~probekit.dev.prices.markets`), ``extra`` are the caller's.
     """
 
     def __init__(
@@ -84,6 +86,8 @@ class SandboxNetwork:
         gone = replace(self.expired.signer_set(), expires_at=clock.now().plus(-timedelta(hours=1)))
         self._trust = Trust((self.signing.signer_set(), gone, self.other_root.signer_set()), (CORE_EMITTER, PRO_EMITTER))
         self._publishers = tuple(sorted(keccak256(material + f"/publisher/{n}".encode()).hex() for n in range(_PUBLISHERS)))
+        self.attested_after = timedelta(0)
+        self.proven_after = timedelta(0)
         self._windows: dict[str, list[_Window]] = {}
         self._injected: list[Injected] = []
         self._numbers = itertools.count(1)
@@ -156,7 +160,7 @@ class SandboxNetwork:
             content,
             signing or self.signing,
             slot=published_ns // origin.root.slot_ns,
-            time_s=published_ns // NS_PER_S,
+            time_s=(published_ns + to_ns(self.attested_after)) // NS_PER_S,
             signers=signers,
             emitter=origin,
         )

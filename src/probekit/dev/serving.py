@@ -16,7 +16,7 @@ from probekit.dev.faults import Fault, SignedFault
 from probekit.dev.network import SandboxNetwork, Slot
 from probekit.model import FeedId, PriceMessage, PricePoint, PriceUpdate, StakeCapsMessage, UpdateMetadata
 from probekit.trust.signing import SignedSlot, SigningSet
-from probekit.units import NS_PER_S
+from probekit.units import NS_PER_S, to_ns
 
 
 class Serving:
@@ -56,7 +56,8 @@ class Serving:
             else:
                 message, counted, raw = self._faulty(flaw, number, slot)
                 broken[published_ns].append(raw)
-            update = _parsed(message, counted, published_ns)
+            proven_ns = published_ns + to_ns(network.attested_after + network.proven_after)
+            update = _parsed(message, counted, proven_ns)
             updates.append(_lie(update) if feed in lying else update)
         binary = []
         for published_ns in sorted(sound.keys() | broken.keys()):
@@ -123,12 +124,12 @@ def _with_bad_signature(update: AccumulatorUpdate) -> bytes:
     return accumulator.encode(msgspec.structs.replace(update, vaa=vaa_codec.encode(broken)))
 
 
-def _parsed(message: PriceMessage, slot: int, published_ns: int) -> PriceUpdate:
+def _parsed(message: PriceMessage, slot: int, proven_ns: int) -> PriceUpdate:
     return PriceUpdate(
         message.feed_id,
         PricePoint(message.price, message.conf, message.expo, message.publish_time),
         PricePoint(message.ema_price, message.ema_conf, message.expo, message.publish_time),
-        UpdateMetadata(slot, published_ns // NS_PER_S, message.prev_publish_time),
+        UpdateMetadata(slot, proven_ns // NS_PER_S, message.prev_publish_time),
     )
 
 

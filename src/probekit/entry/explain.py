@@ -118,6 +118,9 @@ def explain(probe: Probe[Any], manifest: Manifest[Any], path: Path) -> str:
     for info in describe(probe.options):
         origin = manifest.origins[info.name]
         lines += [f"  {info.name} = {origin.value}  ({origin.source})", f"      {info.doc} [{info.type}]"]
+        for part in info.parts:
+            default = "required" if part.required else f"default {part.default}"
+            lines.append(f"      {part.name}: {part.doc} [{part.type}], {default}")
     planned = plan(probe, manifest.options)
     lines += ["", "targets", *_target_lines(planned), "", "measures"]
     lines += [f"  {name} [{spec.unit}] {spec.description}" for name, spec in MEASURES.items() if name in probe.metrics]

@@ -6,7 +6,7 @@ import collections.abc
 import difflib
 import types
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from decimal import Decimal
 from enum import Enum
@@ -72,15 +72,43 @@ class OptionInfo:
     default: str
     required: bool
     doc: str
+    parts: tuple[OptionInfo, ...] = ()
+    """The fields of a mapping, or of each mapping of a list, named ``chains[].endpoints``."""
 
 
-def describe(kind: type[msgspec.Struct]) -> list[OptionInfo]:
-    """A probe's options: name, type with how it is written, default, and what it means."""
+def describe(kind: type[msgspec.Struct], *, _nested: bool = True) -> list[OptionInfo]:
+    """A probe's options: name, type with how it is written, default, and what it means; of mappings their fields, one level."""
     described = []
     for field in msgspec.structs.fields(kind):
         default = "" if field.required else value_text(_default(field))
-        described.append(OptionInfo(field.name, type_text(field.type), default, field.required, _doc_of(field.type)))
+        described.append(
+            OptionInfo(
+                field.name,
+                type_text(field.type),
+                default,
+                field.required,
+                _doc_of(field.type),
+                _parts(field) if _nested else (),
+            )
+        )
     return described
+
+
+def _parts(field: msgspec.structs.FieldInfo) -> tuple[OptionInfo, ...]:
+    found = _mapping_in(field.type)
+    if found is None:
+        return ()
+    kind, many = found
+    return tuple(replace(one, name=f"{field.name}{'[]' * many}.{one.name}") for one in describe(kind, _nested=False))
+
+
+def _mapping_in(kind: Any, *, many: int = 0) -> tuple[type[msgspec.Struct], int] | None:
+    """The mapping that a type is or holds, and how many lists deep."""
+    if isinstance(kind, type) and issubclass(kind, msgspec.Struct) and kind not in TYPE_NAMES:
+        return kind, many
+    deeper = many + (get_origin(kind) in (tuple, list, set, frozenset, collections.abc.Sequence))
+    inner = [one for part in get_args(kind) if (one := _mapping_in(part, many=deeper)) is not None]
+    return inner[0] if inner else None
 
 
 def _default(field: msgspec.structs.FieldInfo) -> Any:
@@ -136,6 +164,10 @@ def value_text(value: Any) -> str:
         return value_text(said)
     if isinstance(value, dict):
         return "{" + ", ".join(f"{key}: {value_text(one)}" for key, one in value.items()) + "}"
+    if isinstance(value, msgspec.Struct) and type(value).__str__ is object.__str__:
+        given = [(field.name, getattr(value, field.name), field) for field in msgspec.structs.fields(value)]
+        told = [f"{name}: {value_text(one)}" for name, one, field in given if field.required or one != _default(field)]
+        return "{" + ", ".join(told) + "}"
     if value is None:
         return "none"
     if isinstance(value, msgspec.Struct) and type(value) not in TYPE_NAMES:

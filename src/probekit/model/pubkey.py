@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Final
 
 _ALPHABET: Final = "123456789ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz"
@@ -35,6 +36,10 @@ def from_base58(text: str) -> bytes:
     return bytes(zeros) + number.to_bytes((number.bit_length() + 7) // 8, "big")
 
 
+# The same keys are asked for at every refresh, and forty divisions make a text.
+_text: Final = lru_cache(maxsize=16_384)(base58)
+
+
 class Pubkey(bytes):
     """An account's address: 32 bytes that print as base58.
 
@@ -53,10 +58,10 @@ class Pubkey(bytes):
         return bytes.__new__(cls, raw)
 
     def __str__(self) -> str:
-        return base58(self)
+        return _text(self)
 
     def __repr__(self) -> str:
-        return f"Pubkey({base58(self)!r})"
+        return f"Pubkey({_text(self)!r})"
 
     def __reduce__(self) -> tuple[type[Pubkey], tuple[bytes]]:
         return Pubkey, (bytes(self),)

@@ -244,6 +244,8 @@ class FeedMigration(msgspec.Struct, frozen=True):
     read: ProgramGeneration | None
     """``None`` when neither is fit to be read."""
     read_reason: str
+    fit: tuple[ProgramGeneration, ...] = ()
+    """Those whose account the receiver SDK would accept."""
 
     @property
     def contradicts(self) -> bool:
@@ -285,7 +287,7 @@ class FeedMigration(msgspec.Struct, frozen=True):
             read, reason = fit[0], f"the only one fit; {told}"
         else:
             return cls(feed_id, core, pro, fresher, fresher_reason, None, f"neither is fit; {told}")
-        return cls(feed_id, core, pro, fresher, fresher_reason, read, reason)
+        return cls(feed_id, core, pro, fresher, fresher_reason, read, reason, tuple(fit))
 
 
 def _problem(account: PushFeedRead, feed_id: FeedId, at: Instant, max_age: timedelta, level: VerificationLevel) -> str:

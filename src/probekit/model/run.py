@@ -9,6 +9,7 @@ from typing import Literal
 import msgspec
 
 from probekit.errors import ErrorType
+from probekit.model.journey import Journey
 from probekit.model.observation import RequestRecord, Target
 from probekit.model.rpc import CallRecord, StateChange
 from probekit.model.vantage import Vantage, VantageHealth
@@ -70,6 +71,10 @@ class ProbeRun(msgspec.Struct, frozen=True, kw_only=True):
     """Calls beyond the record's bound: counted, not kept."""
     endpoint_changes: tuple[StateChange, ...] = ()
     """Endpoints of pools that went from one state to another."""
+    journeys: tuple[Journey, ...] = ()
+    """Updates whose way was followed and ended in this run: each a trace of its own."""
+    journeys_dropped: int = 0
+    """Journeys beyond the record's bound: counted, not kept."""
     results: tuple[TargetResult, ...] = ()
     error_type: ErrorType | None = None
     """Set when the run as a whole failed (its own defect, its vantage), beside the verdicts that say so."""

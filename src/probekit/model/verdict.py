@@ -42,11 +42,16 @@ _EXIT: Final = {Status.OK: 0, Status.WARNING: 1, Status.CRITICAL: 2, Status.UNKN
 
 MeasureName = Literal[
     "feed.age",
+    "feed.age.chain",
     "feed.age.pipeline",
     "feed.age.delivery",
     "feed.confidence_ratio",
     "feed.deviation",
     "feed.slot_lag",
+    "feed.source_lag",
+    "feed.valid_margin",
+    "chain.endpoints_alive",
+    "chain.head_age",
     "agreement.slot_delay",
     "agreement.delay",
     "latency",
@@ -60,6 +65,7 @@ MeasureName = Literal[
     "wallet.age",
     "signer_set.index",
     "signer_set.time_left",
+    "landing.lag",
 ]
 """What checks measure. ``telemetry.names`` maps each to its instrument; a test holds the two lists together."""
 

@@ -18,7 +18,7 @@ from probekit.model import ProbeRun, RequestRecord, Target, Vantage
 from probekit.probe import Context, EngineFactory, O, Probe
 from probekit.runner.evaluate import Evaluator
 from probekit.runner.recorder import ProbeInfo, Recorder, Recorders
-from probekit.runner.requests import CallLog, RequestLog
+from probekit.runner.requests import CallLog, JourneyLog, RequestLog
 from probekit.runner.tape import FORMAT, Began, Tape, TapedEvaluator
 from probekit.runner.values import Values, own_module
 from probekit.runner.vantage import SelfCheck
@@ -65,6 +65,7 @@ class Runner(Generic[O]):
         self.deadline_ns = min(to_ns(settings.deadline or probe.deadline or probe.interval), self.interval_ns)
         self.requests = RequestLog()
         self.calls = CallLog()
+        self.journeys = JourneyLog()
         self.self_check = SelfCheck(clock, connectivity=settings.connectivity, max_loop_lag=settings.max_loop_lag)
         self.tape = tape
         self.evaluator: Evaluator[O] = self._evaluator(options)
@@ -76,6 +77,7 @@ class Runner(Generic[O]):
             observer=self._saw_request,
             on_call=self.calls.add,
             on_change=self.calls.add_change,
+            on_journey=self.journeys.add,
             engines=engines,
             health=self.self_check.health,
         )
@@ -179,6 +181,7 @@ class Runner(Generic[O]):
         elapsed_ns = self.clock.monotonic_ns() - started_ns
         requests, dropped = self.requests.take()
         calls, calls_dropped, changes = self.calls.take()
+        journeys, journeys_dropped = self.journeys.take()
         results = self.evaluator.results(self.requests.latest, None)
         if self.self_check.cut_off or any(
             _points_at_the_network(verdict.error_type) for result in results for verdict in result.verdicts
@@ -209,6 +212,8 @@ class Runner(Generic[O]):
             calls=calls,
             calls_dropped=calls_dropped,
             endpoint_changes=changes,
+            journeys=journeys,
+            journeys_dropped=journeys_dropped,
             results=results,
             error_type=error_type,
             skipped_ticks=skipped_ticks,

@@ -1,4 +1,4 @@
-"""The requests and calls of the run that is open: bounded, newest request per host at hand for evidence."""
+"""The requests, calls and journeys of the run that is open: bounded, newest request per host at hand for evidence."""
 
 from __future__ import annotations
 
@@ -7,11 +7,13 @@ from typing import Final
 from urllib.parse import urlsplit
 
 from probekit.model import RequestRecord
+from probekit.model.journey import Journey
 from probekit.model.rpc import CallRecord, StateChange
 
 MAX_REQUESTS: Final = 256
 MAX_CALLS: Final = 256
 MAX_CHANGES: Final = 256
+MAX_JOURNEYS: Final = 256
 
 
 class RequestLog:
@@ -65,3 +67,23 @@ class CallLog:
         self._calls, self._dropped = [], 0
         self._changes.clear()
         return taken, dropped, changes
+
+
+class JourneyLog:
+    """Collects journeys that ended until :meth:`take`."""
+
+    def __init__(self) -> None:
+        self._journeys: list[Journey] = []
+        self._dropped = 0
+
+    def add(self, journey: Journey) -> None:
+        if len(self._journeys) < MAX_JOURNEYS:
+            self._journeys.append(journey)
+        else:
+            self._dropped += 1
+
+    def take(self) -> tuple[tuple[Journey, ...], int]:
+        """The open run's journeys and how many more there were; starts the next."""
+        taken, dropped = tuple(self._journeys), self._dropped
+        self._journeys, self._dropped = [], 0
+        return taken, dropped

@@ -141,8 +141,10 @@ def _histogram_point(taken: HistogramSnapshot, attributes: dict[str, Any], start
     low: Any = taken.minimum
     high: Any = taken.maximum
     if taken.scale is None:
+        # What may be negative has no sum, by the metrics data model: a receiver would take it for a counter.
+        total: Any = None if taken.bounds and taken.bounds[0] < 0 else taken.total
         return HistogramDataPoint(
-            attributes, start_ns, now_ns, taken.count, taken.total, taken.counts, taken.bounds, low, high, exemplars
+            attributes, start_ns, now_ns, taken.count, total, taken.counts, taken.bounds, low, high, exemplars
         )
     first = taken.indexed[0][0] if taken.indexed else 0
     counts = [0] * (taken.indexed[-1][0] - first + 1) if taken.indexed else []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Final
 from urllib.parse import urlsplit
 
@@ -11,6 +12,7 @@ from probekit.runner import Planned, ProbeInfo
 from probekit.telemetry import names
 from probekit.telemetry.calls import CallMeter, rpc_method
 from probekit.telemetry.histograms import Histogram
+from probekit.telemetry.journeys import JourneyMeter
 from probekit.telemetry.slots import Counter, Gauge, Key, Slots, State
 from probekit.units import NS_PER_S
 
@@ -183,6 +185,7 @@ class RunMeter:
         self._http: dict[tuple[object, ...], Histogram] = {}
         self._phases: dict[tuple[str, str, str], Histogram] = {}
         self._calls = CallMeter(slots)
+        self._journeys = JourneyMeter(slots)
 
     def start(self, info: ProbeInfo) -> None:
         """Make every series that can be foreseen, at zero; expire those of targets that are gone."""
@@ -193,6 +196,7 @@ class RunMeter:
         for spec in names.MEASURES.values():
             instrument = getattr(self.slots, spec.kind)(spec)
             instrument.remove_where(lambda key: key[0] == probe and key[1] not in kept)
+        self._journeys.forget(lambda key: key[0] == probe and key[1] not in kept)
         # Bound anew: room that expired targets left goes to those that were folded.
         before = self._probes.get((probe, region))
         known = _ProbeSlots(self, probe, region, info.interval.total_seconds())
@@ -210,8 +214,8 @@ class RunMeter:
         infos.remove_where(lambda key: key[:2] == (probe, region) and key[2:] != digests)
         infos.bind((probe, region, *digests)).set(1.0)
 
-    def record(self, run: ProbeRun, *, sampled: bool = True) -> None:
-        """Take a run's measurements; ``sampled`` runs give exemplars."""
+    def record(self, run: ProbeRun, *, sampled: bool = True, journey_sampled: Callable[[str], bool] = lambda _: True) -> None:
+        """Take a run's measurements; ``sampled`` runs, and journeys by their ids, give exemplars."""
         region = run.vantage.region
         probe = self._probes.get((run.probe, region))
         if probe is None:
@@ -241,6 +245,7 @@ class RunMeter:
         for number, record in enumerate(run.requests, 1):
             self._request(record, number, exemplar)
         self._calls.record(run, exemplar)
+        self._journeys.record(run, journey_sampled if self._exemplars else None)
 
     def _request(self, record: RequestRecord, number: int, exemplar: tuple[int, str] | None) -> None:
         url = record.url

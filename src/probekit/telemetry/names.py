@@ -169,8 +169,32 @@ OVERFLOW: Final = MetricName(
 
 SELF_TELEMETRY: Final = (EXPORTED, REJECTED, DROPPED, RETRIED, OVERFLOW)
 
+_STAGE: Final = ("probe", "target", "probekit.journey.stage", "probekit.chain", "vantage.region")
+JOURNEY_STAGE_DURATION: Final = MetricName(
+    "probekit.journey.stage.duration",
+    "histogram",
+    "s",
+    "Time a stage of a journey took since the stage before that has a time, across two clocks: below zero where they disagree",
+    _STAGE,
+    (-2.0, -1.0, -0.5, 0.0, *SECONDS, 20.0, 30.0, 60.0),
+)
+JOURNEY_MISSING: Final = MetricName(
+    "probekit.journey.missing",
+    "counter",
+    "{stage}",
+    "Stages of journeys without a time, by reason",
+    (*_STAGE, "probekit.journey.reason"),
+)
+
 MEASURES: Final[dict[MeasureName, MetricName]] = {
     "feed.age": MetricName("probekit.feed.age", "gauge", "s", "Now minus publish_time", _MEASURE),
+    "feed.age.chain": MetricName(
+        "probekit.feed.age.chain",
+        "gauge",
+        "s",
+        "The newest block's own time minus the stored publish_time",
+        _MEASURE,
+    ),
     "feed.age.pipeline": MetricName(
         "probekit.feed.age.pipeline", "gauge", "s", "From publish_time to Hermes having the proof; whole seconds", _MEASURE
     ),
@@ -180,6 +204,20 @@ MEASURES: Final[dict[MeasureName, MetricName]] = {
     "feed.confidence_ratio": MetricName("probekit.feed.confidence_ratio", "gauge", "1e-4", "conf / |price|", _MEASURE),
     "feed.deviation": MetricName("probekit.feed.deviation", "gauge", "1e-4", "Distance from the reference price", _MEASURE),
     "feed.slot_lag": MetricName("probekit.feed.slot_lag", "gauge", "{slot}", "Slots behind the newest", _MEASURE),
+    "feed.source_lag": MetricName(
+        "probekit.feed.source_lag",
+        "gauge",
+        "s",
+        "publish_time of the source's newest minus the stored one",
+        _MEASURE,
+    ),
+    "feed.valid_margin": MetricName(
+        "probekit.feed.valid_margin", "gauge", "s", "Time left until the contract itself refuses the price", _MEASURE
+    ),
+    "chain.endpoints_alive": MetricName(
+        "probekit.chain.endpoints_alive", "gauge", "{endpoint}", "Endpoints of a chain that its pool calls alive", _MEASURE
+    ),
+    "chain.head_age": MetricName("probekit.chain.head_age", "gauge", "s", "Now minus the newest block's own time", _MEASURE),
     "agreement.slot_delay": MetricName(
         "probekit.agreement.slot_delay", "gauge", "{slot}", "Slots between the newest and the slowest endpoint", _MEASURE
     ),
@@ -218,6 +256,13 @@ MEASURES: Final[dict[MeasureName, MetricName]] = {
         "probekit.signer_set.time_left", "gauge", "s", "Until the signer set in force expires; below zero once it has", _MEASURE
     ),
     "wallet.age": MetricName("probekit.wallet.age", "gauge", "s", "How old the chain's state is that was read last", _MEASURE),
+    "landing.lag": MetricName(
+        "probekit.landing.lag",
+        "gauge",
+        "s",
+        "From the publish time a chain took last to the newest that the source brought",
+        _MEASURE,
+    ),
 }
 """The metric of each measure that checks record."""
 
@@ -232,6 +277,8 @@ METRICS: Final[tuple[MetricName, ...]] = (
     VERDICT_STATUS,
     VERDICTS,
     *MEASURES.values(),
+    JOURNEY_STAGE_DURATION,
+    JOURNEY_MISSING,
     HTTP_DURATION,
     PHASE_DURATION,
     RPC_DURATION,
@@ -269,7 +316,20 @@ REQUEST_SPAN: Final = SpanName(
     "One attempt on the wire; Error on a transport error or a status of 400 and above, not on our own cancellation",
     "semconv stable",
 )
-SPANS: Final = (RUN_SPAN, REQUEST_SPAN)
+JOURNEY_SPAN: Final = SpanName(
+    "probekit.journey {probe}",
+    "INTERNAL",
+    "Root of a followed update's own trace, from the earliest to the latest time of its stages; linked to the run it ended in",
+    "stable",
+)
+STAGE_SPAN: Final = SpanName(
+    "{probekit.journey.stage}",
+    "INTERNAL",
+    "One stage, from the time of the one before to its own; where that is backwards, from the lesser to the greater. "
+    "Without a time it has no length and probekit.journey.reason",
+    "stable",
+)
+SPANS: Final = (RUN_SPAN, REQUEST_SPAN, JOURNEY_SPAN, STAGE_SPAN)
 
 VERDICT_EVENT: Final = "probekit.verdict"
 """Event name of the log record of a verdict that is not OK."""
@@ -333,6 +393,31 @@ ATTRIBUTES: Final[tuple[AttributeName, ...]] = (
     _ours("probekit.phase.tls", "double", "seconds of the TLS handshake"),
     _ours("probekit.phase.first_byte", "double", "seconds from the request sent to the first byte"),
     _ours("probekit.phase.transfer", "double", "seconds of the body"),
+    _ours("probekit.journey.publish_time", "int", "publish_time of the update, Unix seconds"),
+    _ours("probekit.journey.slot", "int", "slot of the update in its trust root's own count"),
+    _ours("probekit.journey.root", "string", "trust root that signed it: core or pro"),
+    _ours("probekit.journey.overdue", "boolean", "whether it was told before it had landed everywhere"),
+    _ours(
+        "probekit.journey.stage", "string", "published, aggregated, attested, proven, served, arrived; landed once per chain"
+    ),
+    _ours(
+        "probekit.journey.clock",
+        "string",
+        "whose clock the stage's time is of: publisher, pythnet_slot, pro_slot, guardians, signers, hermes, local, chain_block",
+    ),
+    _ours("probekit.journey.error", "double", "seconds that the stage's time may be off as far as it can be known"),
+    _ours("probekit.journey.since", "string", "the stage that probekit.journey.elapsed is counted from"),
+    _ours("probekit.journey.elapsed", "double", "seconds since then, signed: below zero where two clocks disagree"),
+    _ours("probekit.journey.elapsed.error", "double", "seconds that elapsed may be off as far as it can be known"),
+    _ours("probekit.journey.backwards", "boolean", "true where elapsed is below zero"),
+    _ours("probekit.journey.explained", "boolean", "on a backward step, whether the known errors account for it"),
+    _ours("probekit.journey.reason", "string", "why the stage has no time, such as slot_without_time or not_yet"),
+    _ours("probekit.journey.sequence", "int", "sequence of the VAA"),
+    _ours("probekit.journey.block", "int", "number of the block it landed in; on Solana the slot"),
+    _ours("probekit.journey.block_hash", "string", "hash of that block"),
+    _ours("probekit.journey.transaction", "string", "hash of the transaction"),
+    _ours("probekit.journey.log_index", "int", "place of the event among the block's"),
+    _ours("probekit.run.journeys_dropped", "int", "journeys beyond the run's bound: counted, without a trace"),
     _ours("probekit.drop.reason", "string", "queue_full, refused, gave_up, closing or defect"),
     _ours("probekit.metric", "string", "name of the metric that overflowed"),
     AttributeName("error.type", "string", "one word of the closed list of probekit.errors; absent on success", _S),

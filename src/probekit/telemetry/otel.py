@@ -23,7 +23,7 @@ from probekit.telemetry.delivery import Backoff, Counters, Delivery, DropReason,
 from probekit.telemetry.environment import SIGNALS, Signal, SignalSettings, TelemetrySettings
 from probekit.telemetry.measure import RunMeter
 from probekit.telemetry.slots import Slots
-from probekit.telemetry.spans import SCOPE, VerdictLog, resource_of, spans_of
+from probekit.telemetry.spans import SCOPE, VerdictLog, journeys_of, resource_of, spans_of
 
 _log = logging.getLogger("probekit.telemetry")
 
@@ -84,7 +84,11 @@ class OtelRecorder:
 
     def record(self, run: ProbeRun) -> None:
         """Add the run's measurements and hand it to the encoder."""
-        self._meter.record(run, sampled=self._all_exemplars or self._sampler.samples(run.run_id))
+        self._meter.record(
+            run,
+            sampled=self._all_exemplars or self._sampler.samples(run.run_id),
+            journey_sampled=(lambda _: True) if self._all_exemplars else self._sampler.samples,
+        )
         with self._wake:
             if self._closing:
                 return
@@ -153,15 +157,19 @@ class OtelRecorder:
         logs: list[tuple[bytes, int]] = []
         if "logs" in self._deliveries:
             logs = list(_log_parts(list(self._verdict_log.records(run, sampled=sampled))))
-        if sampled and (traces := self._deliveries.get("traces")) is not None:
-            spans = spans_of(run, self._resource)
-            traces.put(encode_spans(spans).SerializeToString(), len(spans))
+        if (traces := self._deliveries.get("traces")) is not None:
+            spans = spans_of(run, self._resource) if sampled else []
+            spans += journeys_of(run, self._resource, self._sampler)
+            if spans:
+                traces.put(encode_spans(spans).SerializeToString(), len(spans))
         for payload, items in logs:
             self._deliveries["logs"].put(payload, items)
 
     def _lose(self, run: ProbeRun, reason: DropReason) -> None:
-        if "traces" in self._deliveries and self._sampler.samples(run.run_id):
-            self._deliveries["traces"].lose(1 + len(run.requests), reason)
+        if "traces" in self._deliveries:
+            spans = 1 + len(run.requests) if self._sampler.samples(run.run_id) else 0
+            spans += sum(1 + len(one.stages) for one in run.journeys if self._sampler.samples(one.id))
+            self._deliveries["traces"].lose(spans, reason)
         if "logs" in self._deliveries:
             untold = (Status.OK, Status.SKIPPED)
             items = sum(verdict.status not in untold for result in run.results for verdict in result.verdicts)

@@ -18,7 +18,8 @@ from opentelemetry.trace import Status as SpanStatus
 from probekit._version import __version__
 from probekit.model import ProbeRun, RequestRecord, Status, TargetResult, Verdict
 from probekit.secret import redact, redact_url
-from probekit.telemetry.identity import span_id, trace_id
+from probekit.telemetry.identity import Sampler, span_id, trace_id
+from probekit.telemetry.journeys import journey_spans
 from probekit.telemetry.measure import PHASES, error_type_of, method_of, origin_of, rpc_method_of
 from probekit.telemetry.names import VERDICT_EVENT
 from probekit.units import NS_PER_S
@@ -70,6 +71,8 @@ def spans_of(run: ProbeRun, resource: Resource) -> list[ReadableSpan]:
     failed = run.status in (Status.CRITICAL, Status.UNKNOWN)
     if failed and (error_type := run.error_type or _error_type_of_worst(run)) is not None:
         attributes["error.type"] = error_type
+    if run.journeys_dropped:
+        attributes["probekit.run.journeys_dropped"] = run.journeys_dropped
     ended_ns = run.started_at.ns + run.elapsed_ns
     spans = [
         ReadableSpan(
@@ -86,6 +89,12 @@ def spans_of(run: ProbeRun, resource: Resource) -> list[ReadableSpan]:
     ]
     spans += [_request_span(run, record, number, root, resource) for number, record in enumerate(run.requests, 1)]
     return spans
+
+
+def journeys_of(run: ProbeRun, resource: Resource, sampler: Sampler) -> list[ReadableSpan]:
+    """A run's journeys, each a trace of its own that is kept or not by its own id, whether or not the run's is."""
+    kept = [journey for journey in run.journeys if sampler.samples(journey.id)]
+    return [span for journey in kept for span in journey_spans(run, journey, resource, SCOPE, _shown)]
 
 
 def _error_type_of_worst(run: ProbeRun) -> str | None:

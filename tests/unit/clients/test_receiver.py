@@ -12,6 +12,7 @@ from probekit.clients.receiver import ReceiverClient
 from probekit.codecs.solana.addresses import CORE, PRO, SYSTEM_PROGRAM, Programs
 from probekit.codecs.solana.receiver import encode_config, encode_price_update
 from probekit.codecs.solana.rpc import encode_account
+from probekit.codecs.solana.sysvar import CLOCK, ClusterClock, encode_clock
 from probekit.codecs.solana.wormhole import encode_bridge_config, encode_guardian_set
 from probekit.model import FeedId, PriceMessage
 from probekit.model.pubkey import Pubkey, base58
@@ -171,3 +172,27 @@ async def test_which_generations_a_cluster_has(chain: Chain) -> None:
     chain.cluster.methods["getMultipleAccounts"] = lambda _: broken
     with pytest.raises(errors.RpcError):
         await chain.client.programs_present()
+
+
+async def test_many_feeds_of_many_shards_with_the_clusters_clock(chain: Chain) -> None:
+    chain.put(CLOCK, SYSTEM_PROGRAM, encode_clock(ClusterClock(100, 2, chain.now_s)))
+    chain.post(PRO, FEEDS[0])
+    chain.post(CORE, FEEDS[0], shard_id=3)
+    chain.put(PRO.push_feed(FEEDS[1], 0), PRO.receiver, b"nothing")
+    clock, reads = await chain.client.push_reads([(FEEDS[0], 0), (FEEDS[0], 3), (FEEDS[1], 0), (FEEDS[0], 0)])
+    assert (clock.slot, clock.unix_timestamp) == (100, chain.now_s)
+    assert len(chain.cluster.asked("getMultipleAccounts")) == 1
+    kinds = {pair: tuple(type(one).__name__ for one in found) for pair, found in reads.items() if isinstance(found, tuple)}
+    assert kinds == {
+        (FEEDS[0], 0): ("NoneType", "PushFeedAccount"),
+        (FEEDS[0], 3): ("PushFeedAccount", "NoneType"),
+        (FEEDS[1], 0): ("NoneType", "DecodeError"),
+    }
+
+
+async def test_a_cluster_without_a_clock_is_none(chain: Chain) -> None:
+    with pytest.raises(errors.DecodeError, match="has no clock"):
+        await chain.client.push_reads([(FEEDS[0], 0)])
+    chain.put(CLOCK, SYSTEM_PROGRAM, bytes(39))
+    with pytest.raises(errors.DecodeError, match="Clock sysvar"):
+        await chain.client.push_reads([(FEEDS[0], 0)])

@@ -240,6 +240,8 @@ def test_options_describe_themselves() -> None:
     assert described["colour"].type == "one of red, blue"
     assert described["by_class"].type == "mapping of text to duration (500ms, 10s, 1m30s)"
     assert described["sets"].type == "list of mapping with index, names"
+    assert [(one.name, one.required) for one in described["sets"].parts] == [("sets[].index", True), ("sets[].names", False)]
+    assert described["feeds"].parts == ()
     assert described["warn_age"].default == "none"
     assert type_text(complex) == "complex"
     assert value_text(("a", {"b": None})) == "[a, {b: none}]"
@@ -253,12 +255,16 @@ BODY = '"""Is it so?"""\nimport probekit as pk\nprobe = None\n'
 def test_the_catalogue_is_complete_and_each_probe_has_its_manifest() -> None:
     listed = list_probes((catalogue(),))
     assert [one.name for one in listed] == [
+        "cross_chain_lag",
         "guardian_set",
         "hermes_agreement",
         "hermes_freshness",
         "hermes_latency",
         "hermes_proof",
         "http_service",
+        "price_journey",
+        "pyth_evm_heartbeat",
+        "receiver_staleness",
         "wallet_balance",
     ]
     for one in listed:

@@ -9,6 +9,7 @@ from probekit.clients.receiver import ReceiverClient
 from probekit.codecs.solana.addresses import CORE, GENERATIONS, PRO, Programs
 from probekit.codecs.solana.receiver import encode_config, encode_price_update
 from probekit.codecs.solana.rpc import encode_account
+from probekit.codecs.solana.sysvar import CLOCK, ClusterClock, encode_clock
 from probekit.codecs.solana.wormhole import encode_bridge_config, encode_guardian_set
 from probekit.errors import DecodeError, NotFound
 from probekit.model import FeedId, PriceMessage
@@ -47,6 +48,7 @@ class ReceiverCluster(Cluster):
         self.put(PRO.bridge_config(), PRO.wormhole, encode_bridge_config(BRIDGE))
         self.put(PRO.guardian_set(1), PRO.wormhole, encode_guardian_set(SET))
         self.put(PRO.receiver, AUTHORITY, b"", executable=True)
+        self.put(CLOCK, AUTHORITY, encode_clock(ClusterClock(100, 2, self.clock.now().seconds)))
         self.methods["getProgramAccounts"] = lambda _: self.contextual(
             [{"pubkey": str(key), "account": encode_account(self.accounts[str(key)])} for key in self.prices]
         )
@@ -115,6 +117,21 @@ TABLE = Table(
                 ),
             ),
             tells=errors_in,
+        ),
+        Row(
+            "push_reads",
+            lambda c: c.push_reads([(BTC, 0), (ETH, 0)]),
+            lambda found: (
+                found[0].slot == 100
+                and [str(pro.update.price) for _, pro in found[1].values()] == ["7.00", "8.00"]
+                and [core is None for core, _ in found[1].values()] == [False, True]
+            ),
+            # Without the cluster's clock nothing can be judged.
+            empty=Case(nobody, DecodeError),
+            malformed=Case(
+                with_a_bad_item("getMultipleAccounts"),
+                lambda found: str(found[1][BTC, 0][1].update.price) == "7.00" and isinstance(found[1][ETH, 0][1], DecodeError),
+            ),
         ),
         one_account("price_update", lambda c: c.price_update(PRO.push_feed(BTC)), lambda found: found.feed_id == BTC),
         one_account("config", lambda c: c.config(), CONFIG),

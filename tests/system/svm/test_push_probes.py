@@ -1,0 +1,184 @@
+"""``receiver_staleness`` over the real runtime behind sockets: both generations, failing nodes, a clock that halts."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+
+import msgspec
+import pytest
+
+from probekit.clients.solana import SolanaClient
+from probekit.codecs.solana.addresses import GENERATIONS
+from probekit.codecs.solana.receiver import encode_price_update
+from probekit.dev.network import SandboxNetwork
+from probekit.dev.sandbox import Sandbox
+from probekit.dev.server import serve as serve_hermes
+from probekit.dev.svm.ledger import Ledger
+from probekit.dev.svm.node import Node
+from probekit.dev.svm.server import Served, serve, ticking
+from probekit.model import FeedId, ProbeRun, Status
+from probekit.model.receiver import FULL, PriceUpdateAccount, ProgramGeneration, VerificationLevel
+from probekit.runner import RunSettings, run_once
+from probekit.units import Bps
+from tests.support.sandbox import load, module_of, others_ok, result, verdict
+
+pytestmark = [pytest.mark.system, pytest.mark.svm]
+
+S = timedelta(seconds=1)
+OK, WARNING, CRITICAL, UNKNOWN = Status.OK, Status.WARNING, Status.CRITICAL, Status.UNKNOWN
+PRO, CORE = ProgramGeneration.PRO, ProgramGeneration.CORE
+SLOT = timedelta(milliseconds=100)
+
+
+@dataclass
+class Posted:
+    """A cluster of two nodes over one ledger with every feed posted once under both generations, and its Hermes."""
+
+    ledger: Ledger
+    nodes: tuple[Node, Node]
+    served: tuple[Served, Served]
+    network: SandboxNetwork
+    hermes: str
+    cluster: str
+
+    @property
+    def feeds(self) -> list[str]:
+        return [str(market.feed.id) for market in self.network.markets]
+
+    def at(self, feed: str, shard: int = 0) -> str:
+        return f"{self.cluster}/{shard}/{feed}"
+
+    def post(
+        self,
+        feed: str,
+        *,
+        generation: ProgramGeneration = PRO,
+        level: VerificationLevel = FULL,
+        ago_s: int = 0,
+        off: int = 0,
+        at_ns: int | None = None,
+    ) -> None:
+        """Put the source's present price into a feed's account, as published ``ago_s`` ago, ``off`` ten-thousandths away."""
+        network, programs = self.network, GENERATIONS[generation]
+        said = network.message(network.market(feed), at_ns or network.published_ns(network.clock.now()))
+        price, published_s = said.price * (10_000 + off) // 10_000, said.publish_time - ago_s
+        message = msgspec.structs.replace(said, price=price, publish_time=published_s, prev_publish_time=published_s - 1)
+        key = programs.push_feed(FeedId(feed), 0)
+        account = PriceUpdateAccount(key, level, message, self.ledger.tip.slot)
+        self.ledger.set_account(key, encode_price_update(account), owner=programs.receiver)
+
+    async def run(self, **more: Any) -> ProbeRun:
+        probe = load("receiver_staleness")
+        posted = module_of(probe).PostedFeed
+        options = {
+            "hermes": self.hermes,
+            "endpoints": tuple(one.http for one in self.served),
+            "cluster": self.cluster,
+            "feeds": tuple(posted(feed=one) for one in self.feeds),
+            "heartbeat": timedelta(minutes=2),
+            "max_deviation": Bps.parse("300bps"),
+            "timeout": 3 * S,
+            **more,
+        }
+        return await run_once(probe, probe.options(**options), settings=RunSettings(interval=10 * S, deadline=10 * S))
+
+
+@asynccontextmanager
+async def posted(feeds: int = 3, *, moving: bool = True) -> AsyncIterator[Posted]:
+    ledger, network = Ledger(slot_time=SLOT), SandboxNetwork(feeds=feeds)
+    nodes = Node(ledger), Node(ledger)
+    async with AsyncExitStack() as stack:
+        if moving:
+            await stack.enter_async_context(ticking(ledger, every=SLOT))
+        served = [await stack.enter_async_context(serve(node)) for node in nodes]
+        hermes = await stack.enter_async_context(serve_hermes(Sandbox(network)))
+        client = await stack.enter_async_context(SolanaClient(served[0].http))
+        made = Posted(ledger, nodes, (served[0], served[1]), network, hermes, await client.genesis_hash())
+        for feed in made.feeds:
+            made.post(feed)
+            made.post(feed, generation=CORE)
+        ledger.advance_slot(2)
+        yield made
+
+
+async def test_every_account_is_fresh_full_and_fit() -> None:
+    async with posted() as made:
+        run = await made.run(max_slots=10_000)
+        assert run.status is OK
+        assert len(run.results) == 2 + 3
+        assert [one.rpc_method for one in run.requests if "Accounts" in one.rpc_method] == ["getMultipleAccounts"]
+        measured = {one.name for each in result(run, made.at(made.feeds[0])).verdicts for one in each.measures}
+        assert measured == {"feed.age", "feed.age.chain", "feed.slot_lag", "feed.deviation"}
+
+
+def _old(made: Posted, feed: str) -> None:
+    made.post(feed, ago_s=500)
+    made.post(feed, ago_s=500, generation=CORE)
+
+
+def _gone(made: Posted, feed: str) -> None:
+    for programs in GENERATIONS.values():
+        made.ledger.set_account(programs.push_feed(FeedId(feed), 0), lamports=0)
+
+
+def _damaged(made: Posted, feed: str) -> None:
+    programs = GENERATIONS[PRO]
+    made.ledger.set_account(programs.push_feed(FeedId(feed), 0), bytes(134), owner=programs.receiver)
+
+
+@pytest.mark.parametrize(
+    ("break_it", "reads", "reason"),
+    [
+        (_old, "either", "overdue"),
+        (_gone, "either", "never_pushed"),
+        (_damaged, "pro", "decode"),
+        (lambda made, feed: made.post(feed, level=VerificationLevel(2)), "pro", "under_verified"),
+        (lambda made, feed: made.post(feed, ago_s=500), "pro", "overdue"),
+    ],
+    ids=["old", "gone", "damaged", "partial", "the-other-is-fit"],
+)
+async def test_a_feed_that_is_broken_alone(break_it: Callable[[Posted, str], None], reads: str, reason: str) -> None:
+    async with posted() as made:
+        broken = made.feeds[1]
+        break_it(made, broken)
+        made.ledger.advance_slot(2)
+        run = await made.run(reads=reads)
+        assert (CRITICAL, reason) in {(one.status, one.reason) for one in result(run, made.at(broken)).verdicts}
+        assert others_ok(run, made.at(broken))
+
+
+async def test_generations_that_contradict_each_other() -> None:
+    async with posted() as made:
+        now_ns = made.network.published_ns(made.network.clock.now())
+        made.post(made.feeds[0], at_ns=now_ns)
+        made.post(made.feeds[0], at_ns=now_ns, off=7, generation=CORE)
+        made.ledger.advance_slot(2)
+        run = await made.run()
+        assert verdict(run, made.at(made.feeds[0])) == (CRITICAL, "contradicting")
+        assert others_ok(run, made.at(made.feeds[0]))
+
+
+async def test_a_cluster_that_stands_still() -> None:
+    async with posted(1, moving=False) as made:
+        made.ledger.set_clock(made.network.clock.now().seconds - 300)
+        made.ledger.advance_slot(2)
+        run = await made.run()
+        assert verdict(run, made.cluster) == (CRITICAL, "head_stale")
+        # The price was published after the cluster's last block: not overdue by either clock.
+        assert verdict(run, made.at(made.feeds[0]))[0] in (OK, WARNING)
+
+
+async def test_one_node_down_is_a_warning_and_both_are_one_verdict() -> None:
+    async with posted(2) as made:
+        made.nodes[0].faults.http_status = 503
+        run = await made.run(alive_endpoints=2)
+        assert verdict(run, made.cluster) == (WARNING, "few_endpoints")
+        assert {verdict(run, made.at(one))[0] for one in made.feeds} == {OK}
+        made.nodes[1].faults.http_status = 503
+        run = await made.run()
+        assert verdict(run, made.cluster) == (CRITICAL, "server_error")
+        assert {verdict(run, made.at(one)) for one in made.feeds} == {(UNKNOWN, "behind_endpoint")}
