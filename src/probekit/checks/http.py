@@ -21,22 +21,13 @@ _PRIVATE: Final = frozenset(("set-cookie", "www-authenticate", "proxy-authentica
 """Headers of an answer that may hold a key: matched, never shown."""
 
 
-class HttpBody:
+class HttpBody(msgspec.Struct, frozen=True):
     """An answer's body, decompressed. Shown by its first bytes alone, without secrets: what is judged need not be told."""
 
-    __slots__ = ("raw",)
-
-    def __init__(self, raw: bytes) -> None:
-        self.raw = raw
+    raw: bytes
 
     def __repr__(self) -> str:
         return f"{len(self.raw)} bytes: {shown(self.raw[:4096].decode('utf-8', 'replace'))}"
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, HttpBody) and self.raw == other.raw
-
-    def __hash__(self) -> int:
-        return hash(self.raw)
 
 
 class HttpHop(msgspec.Struct, frozen=True):
@@ -63,6 +54,11 @@ class HttpAnswer(msgspec.Struct, frozen=True):
     hops: tuple[HttpHop, ...]
     headers: tuple[tuple[str, str], ...]
     body: HttpBody
+
+    def shown(self) -> dict[str, Any]:
+        """As evidence has it: the beginning of the body as text, and no header that may hold a key."""
+        headers = tuple((name, MASK if name in _PRIVATE else value) for name, value in self.headers)
+        return {**msgspec.structs.asdict(self), "headers": headers, "body": repr(self.body)}
 
 
 @dataclass(frozen=True, slots=True)

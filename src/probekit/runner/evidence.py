@@ -41,6 +41,9 @@ def evidence_of(
 
 
 def _json(value: object) -> str:
+    # A value that has a short form of its own, where all of it would be a page or a secret.
+    short = getattr(value, "shown", None)
+    value = short() if callable(short) else value
     try:
         return msgspec.json.encode(value, enc_hook=_encode_other).decode()
     except (TypeError, ValueError, RecursionError):
