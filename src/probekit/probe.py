@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from dataclasses import dataclass, field
 from datetime import timedelta
-from typing import Any, Final, Generic, Literal, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Final, Generic, Literal, TypeVar, cast
 
 import msgspec
 
@@ -16,8 +16,11 @@ from probekit.errors import ConfigError
 from probekit.model import Failure, Observation, Target, Vantage, VantageHealth
 from probekit.model.journey import Journey
 from probekit.transports.base import Engine, Observer
-from probekit.transports.rpc.record import CallObserver, ChangeObserver
 from probekit.units import Bps
+
+if TYPE_CHECKING:
+    # The pool itself is loaded by the probes that have one.
+    from probekit.transports.rpc.record import CallObserver, ChangeObserver
 
 EngineKind = Literal["client", "measuring"]
 EngineFactory = Callable[[EngineKind], Engine]
