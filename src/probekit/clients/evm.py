@@ -139,7 +139,11 @@ class EvmClient:
         return await self._read(codec.quantity, "eth_blockNumber")
 
     async def block(self, at: BlockTag = "latest") -> Block:
-        """A block by number or tag, without its transactions. Raises ``NotFound`` where there is none."""
+        """A block by number or tag, without its transactions. Raises ``NotFound`` where there is none, ``ValueError`` for
+        ``pending``: nodes give a block that is not made yet no hash.
+        """
+        if at == "pending":
+            raise ValueError("the pending block has no hash yet, so that it is no Block; ask for latest")
         found = self._block_of(at, await self.pool.call("eth_getBlockByNumber", [_tag(at), False], floor=_floor(at)))
         if isinstance(found, ProbekitError):
             raise found

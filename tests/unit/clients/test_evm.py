@@ -88,6 +88,15 @@ async def test_the_chain(chain: Chain) -> None:
         await chain.client.block(-1)
 
 
+async def test_the_pending_block_is_none_that_can_be_read(chain: Chain) -> None:
+    chain.methods["eth_getBlockByNumber"] = lambda _: {**BLOCK, "hash": None}
+    with pytest.raises(ValueError, match="pending block has no hash"):
+        await chain.client.block("pending")
+    with pytest.raises(ValueError, match="pending block has no hash"):
+        await chain.client.token_balances([(TO, TO)], "pending")
+    assert chain.seen == []
+
+
 async def test_many_blocks_are_one_request(chain: Chain) -> None:
     def block(params: list[Any]) -> Any:
         if params[0] == "0x9":
