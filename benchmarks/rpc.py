@@ -1,4 +1,4 @@
-"""What the endpoint pool costs: a contract read through it against the bare call on the same engine, and against web3's own.
+"""What client and pool cost: a contract read through them against the bare call on the same engine, and against web3's own.
 
 The node is a process of its own that answers from memory; what is measured is the client's CPU time per call.
 """
@@ -9,12 +9,14 @@ import asyncio
 import json
 import time
 from collections.abc import Awaitable, Callable, Iterator
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any
 
 from benchmarks import json_node
 from benchmarks.row import Row
+from probekit.clients.evm import EvmClient
 from probekit.clock import SYSTEM_CLOCK
+from probekit.codecs.evm.contract import ContractCall
 from probekit.transports.base import Engine, Request
 from probekit.transports.rpc import EVM, Call, Endpoint, EndpointPool
 
@@ -69,6 +71,20 @@ def pooled(make: Callable[[], Engine], endpoints: int) -> float:
             held.append(EndpointPool(members, family=EVM, identity="1", transport=make()))
         result = await held[0].call("eth_call", [{"to": CONTRACT, "data": DATA}, "latest"])
         assert bytes(result)[1:3] == b"0x"
+
+    return cpu_us(one, CALLS)
+
+
+def read(make: Callable[[], Engine]) -> float:
+    """One contract read at a time by the client: the pool, the call's data, and its answer as a value."""
+    held: list[EvmClient] = []
+    call: ContractCall[bytes] = ContractCall("getPriceUnsafe", bytes.fromhex(DATA[2:]), bytes)
+
+    async def one() -> None:
+        if not held:
+            held.append(EvmClient(Endpoint(node(), name="node"), chain_id=1, transport=make()))
+        answer = await held[0].read(CONTRACT, call)
+        assert len(answer) == 128
 
     return cpu_us(one, CALLS)
 
@@ -131,16 +147,20 @@ def rows() -> list[Row]:
     made = dict(engines())
     found: list[Row] = [
         {
-            "name": f"contract read through a pool, {name}",
-            "ours": lambda make=make: pooled(make, 1),
-            "peer": lambda make=make: bare(make),
+            "name": f"{what}, {name}",
+            "ours": partial(ours, make),
+            "peer": partial(bare, make),
             "peer_name": "a bare JSON-RPC call on the same engine",
-            "target": 1 / 1.5,
+            "target": target,
             "unit": "us CPU",
             "measured": True,
             "runs": 7,
         }
         for name, make in made.items()
+        for what, ours, target in (
+            ("EvmClient.read", read, 1 / 1.5),
+            ("contract read through a pool", partial(pooled, endpoints=1), None),
+        )
     ]
     found.append(
         {
@@ -166,8 +186,8 @@ def rows() -> list[Row]:
             "runs": 5,
         }
         for name, ours, target in (
-            ("contract read through a pool, httpx", lambda: pooled(made["httpx"], 1), None),
-            ("contract read through a pool, libcurl", lambda: pooled(made["libcurl"], 1), 5),
+            ("EvmClient.read, httpx", lambda: read(made["httpx"]), None),
+            ("EvmClient.read, libcurl", lambda: read(made["libcurl"]), 5),
             ("contract read in a batch of 100, httpx", batched, None),
         )
     ]

@@ -139,8 +139,12 @@ class EvmClient:
         return await self._read(codec.quantity, "eth_blockNumber")
 
     async def block(self, at: BlockTag = "latest") -> Block:
-        """A block by number or tag, without its transactions. Raises ``NotFound`` where there is none."""
-        found = self._block_of(at, await self.pool.call("eth_getBlockByNumber", [_tag(at), False]))
+        """A block by number or tag, without its transactions. Raises ``NotFound`` where there is none, ``ValueError`` for
+        ``pending``: nodes give a block that is not made yet no hash.
+        """
+        if at == "pending":
+            raise ValueError("the pending block has no hash yet, so that it is no Block; ask for latest")
+        found = self._block_of(at, await self.pool.call("eth_getBlockByNumber", [_tag(at), False], floor=_floor(at)))
         if isinstance(found, ProbekitError):
             raise found
         return found
@@ -157,7 +161,7 @@ class EvmClient:
     async def blocks(self, numbers: Sequence[int]) -> list[Block | ProbekitError]:
         """Many blocks in one request, without their transactions: each the block, or why there is none."""
         calls = [Call("eth_getBlockByNumber", [_tag(number), False]) for number in numbers]
-        outcomes = await self.pool.batch(calls)
+        outcomes = await self.pool.batch(calls, floor=max(numbers, default=None))
         return [self._block_of(number, outcome) for number, outcome in zip(numbers, outcomes, strict=True)]
 
     def _block_of(self, tag: BlockTag, outcome: Outcome) -> Block | ProbekitError:
@@ -175,7 +179,9 @@ class EvmClient:
         self, blocks: int, *, newest: BlockTag = "latest", percentiles: Sequence[int] = (10, 50, 90)
     ) -> FeeHistory:
         """Base fees, fullness and priority fees of the last blocks."""
-        return await self._read(codec.decode_fee_history, "eth_feeHistory", [hex(blocks), _tag(newest), list(percentiles)])
+        return await self._read(
+            codec.decode_fee_history, "eth_feeHistory", [hex(blocks), _tag(newest), list(percentiles)], floor=_floor(newest)
+        )
 
     async def gas_fees(
         self, blocks: int = 20, *, newest: BlockTag = "latest", percentiles: Sequence[int] = (10, 50, 90)
@@ -189,21 +195,25 @@ class EvmClient:
 
     # -- accounts and contracts ----------------------------------------------------------------------------------------------
 
-    async def balance(self, address: str, at: BlockTag = "latest") -> int:
-        """Wei of an account."""
-        return await self._read(codec.quantity, "eth_getBalance", [Address(address), _tag(at)])
+    async def balance(self, address: str, at: BlockTag = "latest", *, min_block: int | None = None) -> int:
+        """Wei of an account. ``min_block``, here and below, prefers endpoints that have reached it: read what was written."""
+        return await self._read(codec.quantity, "eth_getBalance", [Address(address), _tag(at)], floor=_floor(at, min_block))
 
-    async def nonce(self, address: str, at: BlockTag = "pending") -> int:
+    async def nonce(self, address: str, at: BlockTag = "pending", *, min_block: int | None = None) -> int:
         """Transactions sent by an account; with ``pending`` those that wait are counted."""
-        return await self._read(codec.quantity, "eth_getTransactionCount", [Address(address), _tag(at)])
+        return await self._read(
+            codec.quantity, "eth_getTransactionCount", [Address(address), _tag(at)], floor=_floor(at, min_block)
+        )
 
-    async def code(self, address: str, at: BlockTag = "latest") -> bytes:
+    async def code(self, address: str, at: BlockTag = "latest", *, min_block: int | None = None) -> bytes:
         """A contract's code, empty where there is none."""
-        return await self._read(codec.data, "eth_getCode", [Address(address), _tag(at)])
+        return await self._read(codec.data, "eth_getCode", [Address(address), _tag(at)], floor=_floor(at, min_block))
 
-    async def storage(self, address: str, slot: int, at: BlockTag = "latest") -> bytes:
+    async def storage(self, address: str, slot: int, at: BlockTag = "latest", *, min_block: int | None = None) -> bytes:
         """The 32 bytes of a storage slot."""
-        found = await self._read(codec.data, "eth_getStorageAt", [Address(address), hex(slot), _tag(at)])
+        found = await self._read(
+            codec.data, "eth_getStorageAt", [Address(address), hex(slot), _tag(at)], floor=_floor(at, min_block)
+        )
         return found.rjust(32, b"\0")
 
     async def call(
@@ -216,6 +226,7 @@ class EvmClient:
         sender: str | None = None,
         balances: Mapping[str, int] | None = None,
         gas: int | None = None,
+        min_block: int | None = None,
     ) -> bytes:
         """What a contract answers. ``balances`` (wei) are for this call only, on nodes that take state overrides. Without
         ``gas`` a call has as much as the node allows.
@@ -234,8 +245,8 @@ class EvmClient:
         if balances:
             params.append({str(Address(account)): {"balance": hex(wei)} for account, wei in balances.items()})
         with self.pool.one_deadline():
-            found = await self._read(codec.data, "eth_call", params)
-            if not found and not await self.code(to, at):
+            found = await self._read(codec.data, "eth_call", params, floor=_floor(at, min_block))
+            if not found and not await self.code(to, at, min_block=min_block):
                 raise NotFound(f"no contract at {to} on {self.pool.chain}", subject=to)
         return found
 
@@ -249,6 +260,7 @@ class EvmClient:
         sender: str | None = None,
         balances: Mapping[str, int] | None = None,
         gas: int | None = None,
+        min_block: int | None = None,
     ) -> T:
         """What a contract answers, as the call's value. One request, and no other.
 
@@ -256,7 +268,9 @@ class EvmClient:
         and ``DecodeError`` for an answer that is none of this function.
         """
         try:
-            answer = await self.call(to, call.data, at, value=value, sender=sender, balances=balances, gas=gas)
+            answer = await self.call(
+                to, call.data, at, value=value, sender=sender, balances=balances, gas=gas, min_block=min_block
+            )
         except Reverted as error:
             told = reverted(f"{call.name} on {to}", error.revert_data, code=error.code, node_data=error.data)
             told.attempts = error.attempts
@@ -294,9 +308,9 @@ class EvmClient:
             block = at if isinstance(at, Block) else await self.block(at)
             return await self._multicall.read(rows, block, remember=at == "latest")
 
-    async def token_balance(self, token: str, owner: str, at: BlockTag = "latest") -> int:
+    async def token_balance(self, token: str, owner: str, at: BlockTag = "latest", *, min_block: int | None = None) -> int:
         """Base units of an ERC-20 token that an account holds. Raises ``NotFound`` where there is no contract."""
-        return await self.read(token, erc20.balance_of(Address(owner)), at)
+        return await self.read(token, erc20.balance_of(Address(owner)), at, min_block=min_block)
 
     async def token_balances(self, pairs: Sequence[tuple[str, str]], at: BlockTag | Block = "latest") -> Reads[int]:
         """Base units for many (token, owner) pairs, at one block."""
@@ -355,7 +369,8 @@ class EvmClient:
     ) -> list[Log | DecodeError]:
         """The events of a range of blocks, both ends included, in order. A range that a provider finds too large, or whose
         answer is above the pool's limit, is halved as often as it takes, all within ``timeout``. An event that does not decode
-        is its own error.
+        is its own error. Endpoints that have reached ``to_block`` are preferred: many a node answers for a range that it does
+        not have yet with a shorter list, and no error.
         """
         query = codec.log_filter(address, topics)
         found: list[Log | DecodeError] = []
@@ -365,7 +380,7 @@ class EvmClient:
                 last = min(first + size - 1, to_block)
                 try:
                     asked = query | {"fromBlock": hex(first), "toBlock": hex(last)}
-                    found += await self._read(codec.decode_logs, "eth_getLogs", [asked])
+                    found += await self._read(codec.decode_logs, "eth_getLogs", [asked], floor=to_block)
                 except (RangeTooLarge, BodyTooLarge):
                     if last == first:
                         raise
@@ -413,8 +428,10 @@ class EvmClient:
 
     # -- the wire ------------------------------------------------------------------------------------------------------------
 
-    async def _read(self, decode: Callable[[Any], T], method: str, params: Sequence[Any] = ()) -> T:
-        return decode(result_of(await self.pool.call(method, params)))
+    async def _read(
+        self, decode: Callable[[Any], T], method: str, params: Sequence[Any] = (), *, floor: int | None = None
+    ) -> T:
+        return decode(result_of(await self.pool.call(method, params, floor=floor)))
 
 
 def _tag(at: BlockTag) -> str:
@@ -423,3 +440,10 @@ def _tag(at: BlockTag) -> str:
     if at < 0:
         raise ValueError(f"no block has the number {at}")
     return hex(at)
+
+
+def _floor(at: BlockTag, min_block: int | None = None) -> int | None:
+    """The block that an endpoint must have reached for its answer to be one of ``at``, and not of before ``min_block``."""
+    if isinstance(at, str):
+        return min_block
+    return at if min_block is None else max(at, min_block)

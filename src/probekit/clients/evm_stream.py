@@ -18,7 +18,16 @@ from probekit.errors import DecodeError, ProbekitError
 from probekit.model.evm import Block
 from probekit.transports.rpc import EVM, Call
 from probekit.transports.rpc.family import result_of
-from probekit.transports.rpc.subscription import Connected, Lost, Notice, Subscription, SubscriptionFeed, SubscriptionPolicy
+from probekit.transports.rpc.subscription import (
+    Connected,
+    FeedCounters,
+    FeedTally,
+    Lost,
+    Notice,
+    Subscription,
+    SubscriptionFeed,
+    SubscriptionPolicy,
+)
 from probekit.transports.socket import Connector
 from probekit.units import Instant
 
@@ -83,6 +92,12 @@ class EvmStreams:
         self._policy = policy
         self._silence = silence
         self._clock = clock
+        self._tally = FeedTally()
+
+    @property
+    def counters(self) -> FeedCounters:
+        """Connections, silences, malformed messages and dropped items of all streams of this object so far."""
+        return self._tally.counters
 
     async def heads(self) -> AsyncGenerator[HeadItem, None]:
         """Every block that becomes the head, in order of telling. What was missed is fetched, at most 256 blocks: once a new
@@ -102,8 +117,7 @@ class EvmStreams:
         )
         last: Block | None = None
         told = _Told()
-        items = feed.items()
-        try:
+        async with self._tally.items(feed) as items:
             async for item in items:
                 fetched = False
                 if isinstance(item, Notice):
@@ -129,8 +143,6 @@ class EvmStreams:
                 yield Head(block, item.endpoint, item.at, backfilled=fetched, reorganised=_leaves(last, block))
                 last = block
                 told.take(block)
-        finally:
-            await items.aclose()
 
     async def _newer(self, last: Block) -> Block | None:
         """The newest block, unless the endpoint that answers is behind what was told."""

@@ -14,7 +14,6 @@ from probekit.clients.solana_landing import Confirmation, confirm, refuse_costly
 from probekit.clock import SYSTEM_CLOCK, Clock
 from probekit.codecs.solana import fees, token
 from probekit.codecs.solana import rpc as codec
-from probekit.codecs.solana.token import decode_mint, decode_token_account
 from probekit.errors import (
     DecodeError,
     NotFound,
@@ -229,22 +228,28 @@ class SolanaClient:
         return await self._read(codec.decode_balance, "getBalance", params)
 
     async def token_account(self, address: Pubkey | str, *, commitment: Commitment | None = None) -> TokenAccount:
-        """A token account of SPL Token or Token-2022. Raises ``NotFound`` where there is none, ``DecodeError``."""
-        found = await self.account(address, commitment=commitment)
-        if found is None:
-            raise NotFound(f"no account {address}", subject=str(address))
-        return decode_token_account(found.data)
+        """A token account of SPL Token or Token-2022. Raises ``NotFound`` where there is none, ``DecodeError``, also where no
+        token program owns it.
+        """
+        return token.held_in(await self._there(address, commitment))
 
     async def token_balance(self, address: Pubkey | str, *, commitment: Commitment | None = None) -> TokenAmount:
         """What a token account holds, with its mint's decimals: the account and its mint are read from the chain, by two calls,
-        not from the node's own rendering. Raises ``NotFound``, ``DecodeError``.
+        not from the node's own rendering. Raises ``NotFound``, ``DecodeError``, also for two of different programs.
         """
         with self.pool.one_deadline():
-            held = await self.token_account(address, commitment=commitment)
+            account = await self._there(address, commitment)
+            held = token.held_in(account)
             mint = await self.account(held.mint, commitment=commitment)
         if mint is None:
             raise NotFound(f"{address} names the mint {held.mint}, which does not exist", subject=str(held.mint))
-        return TokenAmount(held.amount, decode_mint(mint.data).decimals)
+        return TokenAmount(held.amount, token.mint_of(mint, account.owner).decimals)
+
+    async def _there(self, address: Pubkey | str, commitment: Commitment | None) -> Account:
+        found = await self.account(address, commitment=commitment)
+        if found is None:
+            raise NotFound(f"no account {address}", subject=str(address))
+        return found
 
     async def token_holdings(
         self, owner: Pubkey | str, *, mint: Pubkey | str | None = None, commitment: Commitment | None = None

@@ -24,6 +24,8 @@ from probekit.transports.rpc import SVM, Call
 from probekit.transports.rpc.family import result_of
 from probekit.transports.rpc.subscription import (
     Connected,
+    FeedCounters,
+    FeedTally,
     Lost,
     Notice,
     Subscription,
@@ -101,6 +103,12 @@ class SolanaStreams:
         self._policy = policy
         self._silence = silence
         self._clock = clock
+        self._tally = FeedTally()
+
+    @property
+    def counters(self) -> FeedCounters:
+        """Connections, silences, malformed messages and dropped items of all streams of this object so far."""
+        return self._tally.counters
 
     def _feed(self, *subscriptions: Subscription) -> SubscriptionFeed:
         pool = self._client.pool
@@ -121,8 +129,7 @@ class SolanaStreams:
         newest: int | None = None
         missed, dropped = "", 0
         feed = self._feed(Subscription("slots", Call("slotSubscribe"), self._silence))
-        items = feed.items()
-        try:
+        async with self._tally.items(feed) as items:
             async for item in items:
                 if feed.dropped > dropped:
                     missed, dropped = _TOO_SLOW, feed.dropped
@@ -141,8 +148,6 @@ class SolanaStreams:
                 else:
                     missed = missed or ("not told while the stream was away" if isinstance(item, Lost) else "")
                     yield item
-        finally:
-            await items.aclose()
 
     async def account(
         self, address: Pubkey | str, *, commitment: Commitment = Commitment.CONFIRMED
@@ -157,9 +162,8 @@ class SolanaStreams:
             Subscription("account", Call("accountSubscribe", [str(key), config]), None),
             Subscription("slots", Call("slotSubscribe"), self._silence),
         )
-        items = feed.items()
         newest, dropped = -1, 0
-        try:
+        async with self._tally.items(feed) as items:
             async for item in items:
                 too_slow, dropped = feed.dropped > dropped, feed.dropped
                 if isinstance(item, Connected):
@@ -187,8 +191,6 @@ class SolanaStreams:
                         yield Seen(changed, item.endpoint, item.at)
                 elif isinstance(item, Lost):
                     yield item
-        finally:
-            await items.aclose()
 
     async def logs(
         self, mentions: Pubkey | str, *, commitment: Commitment = Commitment.CONFIRMED
@@ -202,10 +204,9 @@ class SolanaStreams:
             Subscription("logs", Call("logsSubscribe", params), None),
             Subscription("slots", Call("slotSubscribe"), self._silence),
         )
-        items = feed.items()
         told: OrderedDict[str, int] = OrderedDict()
         begun, dropped = False, 0
-        try:
+        async with self._tally.items(feed) as items:
             async for item in items:
                 too_slow, dropped = feed.dropped > dropped, feed.dropped
                 if isinstance(item, Connected):
@@ -232,8 +233,6 @@ class SolanaStreams:
                         yield Seen(event, item.endpoint, item.at)
                 elif isinstance(item, Lost):
                     yield item
-        finally:
-            await items.aclose()
 
     async def _begin(self, key: Pubkey, commitment: Commitment, told: OrderedDict[str, int]) -> None:
         """Note the newest transaction there is, if there is any: what comes after it is told. Raises what reading it does."""

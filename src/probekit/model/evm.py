@@ -6,6 +6,7 @@ Source of the shapes: ethereum/execution-apis.
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 from typing import Final
 
 import msgspec
@@ -44,6 +45,7 @@ class Address(str):
         return f"Address({str.__str__(self)!r})"
 
 
+@lru_cache(maxsize=4096)
 def _checksummed(text: str) -> str:
     """Mixed case as EIP-55 has it."""
     lower = text[2:].lower()

@@ -180,7 +180,9 @@ class PythError(StrEnum):
 
 
 class EntropyError(StrEnum):
-    """The custom errors of Entropy's contract, by their names in the source. InsufficientFee is Pyth's as well."""
+    """The custom errors of Entropy's contract, by their names in the source. InsufficientFee is Pyth's as well;
+    InvalidTransferCall is of older contracts.
+    """
 
     ASSERTION_FAILURE = "AssertionFailure"
     PROVIDER_ALREADY_REGISTERED = "ProviderAlreadyRegistered"
@@ -197,6 +199,7 @@ class EntropyError(StrEnum):
     UPDATE_TOO_OLD = "UpdateTooOld"
     INSUFFICIENT_GAS = "InsufficientGas"
     MAX_GAS_LIMIT_EXCEEDED = "MaxGasLimitExceeded"
+    INVALID_TRANSFER_CALL = "InvalidTransferCall"
 
 
 class PythRevert(msgspec.Struct, frozen=True, gc=False):

@@ -88,6 +88,15 @@ async def test_the_chain(chain: Chain) -> None:
         await chain.client.block(-1)
 
 
+async def test_the_pending_block_is_none_that_can_be_read(chain: Chain) -> None:
+    chain.methods["eth_getBlockByNumber"] = lambda _: {**BLOCK, "hash": None}
+    with pytest.raises(ValueError, match="pending block has no hash"):
+        await chain.client.block("pending")
+    with pytest.raises(ValueError, match="pending block has no hash"):
+        await chain.client.token_balances([(TO, TO)], "pending")
+    assert chain.seen == []
+
+
 async def test_many_blocks_are_one_request(chain: Chain) -> None:
     def block(params: list[Any]) -> Any:
         if params[0] == "0x9":
@@ -192,6 +201,52 @@ async def test_a_range_of_logs_is_halved_until_the_answer_is_not_too_large_for_u
         found = await client.logs(from_block=100, to_block=399)
     assert [log.block_number for log in found if not isinstance(log, errors.DecodeError)] == list(range(100, 400))
     assert len(chain.asked("eth_getLogs")) > 3
+
+
+@pytest.mark.parametrize(
+    "read",
+    [
+        lambda evm: evm.logs(from_block=90, to_block=100),
+        lambda evm: evm.block(100),
+        lambda evm: evm.blocks([99, 100]),
+        lambda evm: evm.balance(TO, 100),
+        lambda evm: evm.balance(TO, min_block=100),
+        lambda evm: evm.nonce(TO, min_block=100),
+        lambda evm: evm.code(TO, 100),
+        lambda evm: evm.storage(TO, 0, 100),
+        lambda evm: evm.call(TO, b"", 100),
+        lambda evm: evm.call(TO, b"", 90, min_block=100),
+        lambda evm: evm.read(TO, ContractCall("f", b"", bytes), min_block=100),
+    ],
+)
+async def test_who_has_not_reached_a_block_is_not_asked_for_it_first(read: Callable[[EvmClient], Any]) -> None:
+    head = {"behind": 98, "ahead": 100}  # Within the lag that is allowed: both are alive.
+    asked: list[str] = []
+    chain = Chain()
+    log = {**LOG, "blockNumber": "0x64"}
+    chain.methods |= {
+        "eth_getLogs": lambda _: [log],
+        "eth_syncing": lambda _: False,
+        "eth_call": lambda _: "0x01",
+        "eth_getTransactionCount": lambda _: "0x1",
+        "eth_getStorageAt": lambda _: "0x01",
+    }
+
+    def answer(request: Request) -> Response:
+        name = request.url.removeprefix("http://").partition(".")[0]
+        items = json.loads(request.body or b"")
+        named = [one["method"] for one in (items if isinstance(items, list) else [items])]
+        asked.extend(name for method in named if method not in ("eth_chainId", "eth_blockNumber", "eth_syncing"))
+        chain.methods["eth_blockNumber"] = lambda _: hex(head[name])
+        return chain.answer(request)
+
+    urls = [f"http://{name}.test/" for name in head]
+    async with EvmClient(urls, chain_id=5, transport=ReplyTransport(answer), clock=chain.clock) as client:
+        await client.standings()
+        await client.block()
+        assert asked == ["behind"]  # Of equals the first.
+        await read(client)
+    assert set(asked[1:]) == {"ahead"}
 
 
 def signed(**changes: Any) -> bytes:

@@ -15,6 +15,7 @@ from probekit.clients.evm import EvmClient
 from probekit.clients.evm_stream import EvmStreams, Head, MissedBlocks, UnreadableHead
 from probekit.errors import StreamClosed
 from probekit.transports.rpc import Endpoint, PoolPolicy
+from probekit.transports.rpc.subscription import FeedCounters
 from tests.unit.clients.test_evm import Chain
 from tests.unit.codecs.test_evm_rpc import BLOCK
 from tests.unit.rpc.sockets import FakeConnector, FakeSocket
@@ -200,4 +201,8 @@ async def test_a_silent_subscription_is_replaced(rig: Rig) -> None:
         await rig.tell("a", header(10))
         await rig.clock.advance(timedelta(seconds=61))
         await rig.tell("b", header(12))
+        assert rig.streams.counters == FeedCounters(connections=2, silences=1)
     assert rig.heads() == [(10, False, False), (11, True, False), (12, False, False)]
+    async with rig.running():
+        assert rig.streams.counters == FeedCounters(connections=3, silences=1)
+    assert rig.streams.counters == FeedCounters(connections=3, silences=1)

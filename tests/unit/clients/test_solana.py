@@ -111,8 +111,8 @@ async def test_balances(cluster: Cluster) -> None:
     assert (balance.lamports, str(balance.sol), balance.slot) == (1_234_567_890, "1.234567890", 100)
     mint = KEYS[1]
     held = TokenAccount(mint=mint, owner=OWNER, amount=1_500_000)
-    cluster.add(account(KEYS[2], encode_token_account(held)))
-    cluster.add(account(mint, encode_mint(TokenMint(supply=10**12, decimals=6))))
+    cluster.add(Account(KEYS[2], TOKEN_PROGRAM, 1, encode_token_account(held), False, 100))
+    cluster.add(Account(mint, TOKEN_PROGRAM, 1, encode_mint(TokenMint(supply=10**12, decimals=6)), False, 100))
     amount = await cluster.client.token_balance(KEYS[2])
     assert str(amount) == "1.500000"
     with pytest.raises(errors.NotFound):
@@ -120,6 +120,26 @@ async def test_balances(cluster: Cluster) -> None:
     del cluster.accounts[str(mint)]
     with pytest.raises(errors.NotFound, match="mint"):
         await cluster.client.token_balance(KEYS[2])
+
+
+async def test_a_balance_that_no_token_program_keeps_is_none(cluster: Cluster) -> None:
+    forged, held, mint = KEYS[:3]
+    data = encode_token_account(TokenAccount(mint=mint, owner=OWNER, amount=1_500_000))
+    minted = encode_mint(TokenMint(supply=10**12, decimals=6))
+    cluster.add(
+        account(forged, data),
+        Account(held, TOKEN_2022_PROGRAM, 1, data, False, 100),
+        Account(mint, TOKEN_2022_PROGRAM, 1, minted, False, 100),
+    )
+    assert str(await cluster.client.token_balance(held)) == "1.500000"
+    for read in (cluster.client.token_account, cluster.client.token_balance):
+        with pytest.raises(errors.DecodeError, match=f"owned by {OWNER}, not by a token program") as caught:
+            await read(forged)
+        assert caught.value.raw == data
+    for program in (OWNER, TOKEN_PROGRAM):
+        cluster.add(Account(mint, program, 1, minted, False, 100))
+        with pytest.raises(errors.DecodeError, match=f"the mint {mint} is owned by {program}"):
+            await cluster.client.token_balance(held)
 
 
 def prepare_send(cluster: Cluster, *, spent: int = 5_000, error: Any = None) -> Pubkey:

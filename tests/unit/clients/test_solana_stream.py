@@ -17,7 +17,7 @@ from probekit.codecs.solana.rpc import encode_account
 from probekit.errors import StreamClosed
 from probekit.model.pubkey import base58
 from probekit.transports.rpc import Endpoint, PoolPolicy
-from probekit.transports.rpc.subscription import Connected, SubscriptionPolicy
+from probekit.transports.rpc.subscription import Connected, FeedCounters, SubscriptionPolicy
 from tests.unit.clients.cluster import KEYS, Cluster, account
 from tests.unit.rpc.sockets import FakeConnector, FakeSocket
 
@@ -115,6 +115,7 @@ async def test_slots_that_stop_are_found(rig: Rig) -> None:
         await rig.clock.advance(timedelta(seconds=11))
         rig.slot("b", 130)
         await rig.clock.settle()
+    assert rig.streams.counters == FeedCounters(connections=2, silences=1)
     assert [item.endpoint for item in rig.seen if isinstance(item, Seen)] == ["a", "b"]
 
 

@@ -57,6 +57,8 @@ ENTROPY_CAUSES: Final = {
     EntropyError.UPDATE_TOO_OLD: "a commitment that is not after the current one",
     EntropyError.INSUFFICIENT_GAS: "the callback failed, and had less gas than the request promises it",
     EntropyError.MAX_GAS_LIMIT_EXCEEDED: "a callback's gas limit above 655,350,000",
+    # Of contracts of 2024, whose EntropyUpgradable.sol has it; later ones leave it out.
+    EntropyError.INVALID_TRANSFER_CALL: "ownership is not transferred at once here: transferTo, then acceptTransfer",
 }
 """Entropy's errors, by name, each with its usual cause."""
 

@@ -105,6 +105,22 @@ def encode_mint(mint: TokenMint) -> bytes:
     return base + _encoded_extensions(mint.extensions, _TYPE_MINT, len(base))
 
 
+def held_in(account: Account) -> TokenAccount:
+    """The token account in an account. Raises ``DecodeError``, also where no token program owns it: any program can write bytes
+    that read as a balance.
+    """
+    if account.owner not in PROGRAMS:
+        raise DecodeError(f"{account.key} is owned by {account.owner}, not by a token program", raw=account.data)
+    return decode_token_account(account.data)
+
+
+def mint_of(account: Account, program: Pubkey) -> TokenMint:
+    """The mint in an account. Raises ``DecodeError``, also where it is not ``program`` that owns it."""
+    if account.owner != program:
+        raise DecodeError(f"the mint {account.key} is owned by {account.owner}, not by {program}", raw=account.data)
+    return decode_mint(account.data)
+
+
 def mints_of(found: Sequence[Account | DecodeError | None]) -> list[Pubkey]:
     """The mints that these token accounts name, each once; what reads as no token account names none."""
     mints: dict[Pubkey, None] = {}
@@ -127,9 +143,7 @@ def holding_of(
             return NotFound(f"{account.key} names the mint {held.mint}, which does not exist", subject=str(held.mint))
         if isinstance(mint, ProbekitError):
             return mint
-        if mint.owner != account.owner:
-            raise DecodeError(f"the mint {held.mint} is owned by {mint.owner}, not by {account.owner}", raw=mint.data)
-        return TokenHolding(account.key, account.owner, held, decode_mint(mint.data), account.slot)
+        return TokenHolding(account.key, account.owner, held, mint_of(mint, account.owner), account.slot)
     except DecodeError as error:
         return error
 
@@ -139,9 +153,7 @@ def _read_account(item: Account | DecodeError | None) -> tuple[Account, TokenAcc
         raise item
     if item is None:
         raise DecodeError("null in a list of token accounts", raw="null")
-    if item.owner not in PROGRAMS:
-        raise DecodeError(f"{item.key} is owned by {item.owner}, not by a token program", raw=item.data)
-    return item, decode_token_account(item.data)
+    return item, held_in(item)
 
 
 def _refuse_multisig(reader: Reader) -> None:

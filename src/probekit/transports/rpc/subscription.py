@@ -110,6 +110,17 @@ _message: Final = msgspec.json.Decoder(_Message)
 _params: Final = msgspec.json.Decoder(_Params)
 
 
+class FeedCounters(msgspec.Struct, frozen=True):
+    """What happened to feeds: connections on which every subscription was open, subscriptions that the watchdog found dead,
+    messages that are none, and items that a slow consumer never saw.
+    """
+
+    connections: int = 0
+    silences: int = 0
+    malformed: int = 0
+    dropped: int = 0
+
+
 class SubscriptionFeed:
     """Iterate :meth:`items`; it connects, reconnects and resubscribes until closed.
 
@@ -161,6 +172,11 @@ class SubscriptionFeed:
     def dropped(self) -> int:
         """Items a slow consumer never saw."""
         return self._queue.dropped
+
+    @property
+    def counters(self) -> FeedCounters:
+        """All of them, as they are now."""
+        return FeedCounters(self.connections, self.silences, self.malformed, self.dropped)
 
     async def items(self) -> AsyncGenerator[SubscriptionItem, None]:
         """Everything that happens, in order, for ever. Close the generator to end it; no socket or task is left."""
@@ -322,3 +338,34 @@ class SubscriptionFeed:
                     raise DeadlineExceeded(text, phase="transfer")
             silent_ns = [self._told_ns[name] + silence_ns for name, silence_ns in limits]
             await self._clock.sleep_until_ns(min([now_ns + _LOOK_NS, *silent_ns]))
+
+
+class FeedTally:
+    """The counters of the feeds of one client, those that have ended too."""
+
+    def __init__(self) -> None:
+        self._open: list[SubscriptionFeed] = []
+        self._ended = FeedCounters()
+
+    @contextlib.asynccontextmanager
+    async def items(self, feed: SubscriptionFeed) -> AsyncGenerator[AsyncGenerator[SubscriptionItem, None], None]:
+        """A feed's items; it is counted from here on, and ended when this is left."""
+        self._open.append(feed)
+        items = feed.items()
+        try:
+            yield items
+        finally:
+            try:
+                await items.aclose()
+            finally:
+                self._open.remove(feed)
+                self._ended = _sum(self._ended, feed.counters)
+
+    @property
+    def counters(self) -> FeedCounters:
+        """The sums."""
+        return _sum(self._ended, *(feed.counters for feed in self._open))
+
+
+def _sum(*counters: FeedCounters) -> FeedCounters:
+    return FeedCounters(*map(sum, zip(*map(msgspec.structs.astuple, counters), strict=True)))

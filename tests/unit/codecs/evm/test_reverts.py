@@ -6,6 +6,7 @@ import pytest
 from eth_abi import abi as eth_abi
 from hypothesis import given
 from hypothesis import strategies as st
+from sha3 import keccak_256
 
 from probekit.codecs.evm.reverts import (
     CAUSES,
@@ -38,6 +39,11 @@ def test_every_error_of_entropy(name: EntropyError) -> None:
     # One error is declared by both contracts.
     assert found.error is (PythError.INSUFFICIENT_FEE if name is EntropyError.INSUFFICIENT_FEE else None)
     assert "with 4 bytes" in decode_revert(data + b"rest").cause
+
+
+def test_the_transfer_that_older_entropy_contracts_refuse() -> None:
+    found = decode_revert(keccak_256(b"InvalidTransferCall()").digest()[:4])
+    assert (found.name, found.entropy_error) == ("InvalidTransferCall", EntropyError.INVALID_TRANSFER_CALL)
 
 
 @pytest.mark.parametrize("name", CAUSES)

@@ -149,6 +149,8 @@ ENTROPY_ERRORS = {
     "AssertionFailure": "d82dd966",
     "ProviderAlreadyRegistered": "da041bdf",
     "InvalidUpgradeMagic": "b463ce7a",
+    # Published with older contracts, without its selector: that of another keccak.
+    "InvalidTransferCall": keccak(text="InvalidTransferCall()").hex()[:8],
 }
 ENTROPY_TOPICS = {
     "REQUESTED_V2": "209bbfee3369097c31c36ce42994bdcac394866c881f603fb6296f240d6c37db",
