@@ -17,7 +17,7 @@ import msgspec
 from probekit.clients.solana import SolanaClient
 from probekit.clock import SYSTEM_CLOCK, Clock
 from probekit.codecs.solana import subscriptions as codec
-from probekit.errors import DecodeError, ProbekitError
+from probekit.errors import DecodeError, NotServed, ProbekitError
 from probekit.model.pubkey import Pubkey
 from probekit.model.solana import Account, Commitment, LogsEvent, SignatureInfo, SlotInfo
 from probekit.transports.rpc import SVM, Call
@@ -41,6 +41,9 @@ T = TypeVar("T")
 
 _REMEMBERED: Final = 4_096
 _BACKFILL_PAGES: Final = 10
+_BEHIND_SLOTS: Final = {Commitment.PROCESSED: 0, Commitment.CONFIRMED: 2, Commitment.FINALIZED: 32}
+"""How many slots it takes, at least, until one that was told is as final as that."""
+_AGAIN_SLOTS: Final = 8
 _TOO_SLOW: Final = "dropped: whoever reads the stream is slower than it"
 
 
@@ -152,8 +155,12 @@ class SolanaStreams:
     async def account(
         self, address: Pubkey | str, *, commitment: Commitment = Commitment.CONFIRMED
     ) -> AsyncGenerator[StreamItem[Account], None]:
-        """An account, now and at every change. It is read after each (re)connect, so that no change is missed for longer than
-        the stream was away; states older than the newest one told are left out. Not existing tells nothing.
+        """An account, now and at every change. It is read after each (re)connect, and once more as of a slot that the socket
+        told after its subscriptions stood, so that no change is missed for longer than the stream was away: the endpoint that
+        answered first may have been behind. States older than the newest one told are left out. Not existing tells nothing.
+
+        A socket on which slots come and this subscription alone is dead is not noticed: an account may rest for days, and
+        nothing tells such silence from death. Who must know reads the account by HTTP from time to time.
         """
         key = Pubkey(address)
         config = {"encoding": "base64", "commitment": str(commitment)}
@@ -163,10 +170,15 @@ class SolanaStreams:
             Subscription("slots", Call("slotSubscribe"), self._silence),
         )
         newest, dropped = -1, 0
+        last: Account | None = None
+        first: int | None = None
+        """The connection's first slot, until the account was read as of it or later; before it has one, -1."""
+        due = 0
         async with self._tally.items(feed) as items:
             async for item in items:
                 too_slow, dropped = feed.dropped > dropped, feed.dropped
                 if isinstance(item, Connected):
+                    first = -1
                     yield item
                 if isinstance(item, Connected) or too_slow:
                     try:
@@ -176,10 +188,29 @@ class SolanaStreams:
                         found = None
                         yield Unreadable(error, item.endpoint, self._clock.now())
                     if found is not None and found.slot > newest:
-                        newest = found.slot
+                        newest, last = found.slot, found
                         yield Seen(found, item.endpoint, self._clock.now(), backfilled=True)
                 if isinstance(item, Notice):
-                    if item.name != "account":
+                    if item.name == "slots":
+                        if first is None or (slot := _slot_of(item)) is None:
+                            continue
+                        if first < 0:
+                            # Slots are told as they are processed: those that are as final as asked for come later.
+                            first, due = slot, slot + _BEHIND_SLOTS[commitment]
+                        if slot < due:
+                            continue
+                        due = slot + _AGAIN_SLOTS
+                        try:
+                            found = await self._client.account(key, commitment=commitment, min_slot=max(first, newest))
+                        except NotServed:
+                            continue  # No endpoint is there yet.
+                        except ProbekitError as error:
+                            yield Unreadable(error, item.endpoint, self._clock.now())
+                            continue
+                        first = None
+                        if found is not None and found.slot > newest and not _same(found, last):
+                            newest, last = found.slot, found
+                            yield Seen(found, item.endpoint, self._clock.now(), backfilled=True)
                         continue
                     try:
                         changed = codec.decode_account(result_of(item.result), key)
@@ -187,7 +218,7 @@ class SolanaStreams:
                         yield Unreadable(error, item.endpoint, item.at)
                         continue
                     if changed.slot >= newest:
-                        newest = changed.slot
+                        newest, last = changed.slot, changed
                         yield Seen(changed, item.endpoint, item.at)
                 elif isinstance(item, Lost):
                     yield item
@@ -197,6 +228,8 @@ class SolanaStreams:
     ) -> AsyncGenerator[StreamItem[LogsEvent], None]:
         """Transactions that mention an address, each once. Those of the time that the stream was away come after the reconnect,
         oldest first and without their log lines, which signatures do not carry; more than 10,000 of them leave a :class:`Gap`.
+
+        As with :meth:`account`, a subscription that alone is dead on a socket where slots come is not noticed.
         """
         key = Pubkey(mentions)
         params = [{"mentions": [str(key)]}, {"commitment": str(commitment)}]
@@ -270,6 +303,18 @@ class SolanaStreams:
             if _first_time(told, row.signature, row.slot):
                 event = LogsEvent(row.signature, row.slot, (), row.error)
                 yield Seen(event, endpoint, self._clock.now(), backfilled=True)
+
+
+def _slot_of(notice: Notice) -> int | None:
+    try:
+        return codec.decode_slot(result_of(notice.result)).slot
+    except DecodeError:
+        return None
+
+
+def _same(found: Account, told: Account | None) -> bool:
+    """Whether it is the state that was told, whenever it was read."""
+    return told is not None and (found.owner, found.lamports, found.data) == (told.owner, told.lamports, told.data)
 
 
 def _first_time(told: OrderedDict[str, int], signature: str, slot: int) -> bool:

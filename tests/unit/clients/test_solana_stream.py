@@ -154,6 +154,31 @@ async def test_an_account_is_read_first_and_after_each_reconnect(rig: Rig) -> No
     assert told == [(b"one", 100, True), (b"two", 105, False), (b"three", 120, True), (b"four", 121, False)]
 
 
+async def test_a_change_is_not_missed_where_the_first_read_came_from_a_node_behind(rig: Rig) -> None:
+    rig.cluster.add(account(KEY, b"one"))
+    asked: list[Any] = []
+    head = 100
+
+    def read(params: list[Any]) -> Any:
+        least = params[1].get("minContextSlot")
+        asked.append(least)
+        if least is not None and least > head:
+            return errors.RpcError("Minimum context slot has not been reached", code=-32016)
+        return {"context": {"slot": head}, "value": rig.cluster.shown(str(KEY))}
+
+    rig.cluster.methods["getAccountInfo"] = read
+    async with rig.running(rig.streams.account(KEY)):
+        rig.cluster.add(account(KEY, b"two"))  # While the stream connected: the node that was read had not seen it.
+        for slot in range(103, 118):
+            head = 100 if slot < 110 else slot
+            rig.notify("a", "slotNotification", "0xsub1", {"slot": slot, "parent": slot - 1, "root": 0})
+            await rig.clock.settle()
+    # Both endpoints are asked and behind; eight slots later the first of them is there. Then nobody is asked any more.
+    assert asked == [None, 103, 103, 103]
+    told = [(item.value.data, item.value.slot, item.backfilled) for item in rig.values()]
+    assert told == [(b"one", 100, True), (b"two", 113, True)]
+
+
 async def test_an_account_that_rests_is_no_silence_but_slots_that_stop_are(rig: Rig) -> None:
     rig.cluster.add(account(KEY, b"one"))
     async with rig.running(rig.streams.account(KEY)):
