@@ -22,10 +22,14 @@ PROMISES: dict[str, str] = {
     "evm": "import web3, probekit.clients.web3_pool, probekit.transports.websocket",
     "solana": "import solders, solana, probekit.transports.websocket",
     "lazer": "import cryptography, probekit.clients.lazer, probekit.transports.websocket",
+    "tls": "import cryptography.x509.verification",
+    "dns": "import dns.asyncresolver",
+    "grpc": "import grpc.aio, grpc_health.v1.health_pb2",
+    "kubernetes": "import lightkube",
     "agent": "import pydantic, starlette, uvicorn",
     "dev": "import probekit.dev.server, uvicorn",
     "cli": "import rich",
-    "all": "import web3, solders, pycurl, grpc, uvloop, rich, probekit.telemetry.otel, probekit.transports.curl",
+    "all": "import web3, solders, pycurl, grpc, uvloop, rich, dns, grpc_health, lightkube, probekit.telemetry.otel, probekit.transports.curl",
 }
 
 LACKING = """
