@@ -13,48 +13,32 @@ import msgspec
 
 import probekit as pk
 from probekit.checks import Check, LatencyBudget, LatencySample, SignerSetExpiry, SignerSetMatch
-from probekit.clients.solana import GENESIS
+from probekit.clients import chain_options
+from probekit.clients.chain_options import shared_failure
 from probekit.codecs.evm.registry import ContractKind, contracts
-from probekit.codecs.evm.registry import chain as evm_chain
 from probekit.errors import DecodeError, NotFound, ProbekitError
 from probekit.model.evm import Address
 from probekit.model.pyth_evm import PythEvmState
 from probekit.model.receiver import ProgramGeneration, SetInForce
 from probekit.model.signer_set import KnownSet, SetSighting
-from probekit.trust import SignerSet, Trust
+from probekit.trust import SignerSetOption, Trust
 
-CLUSTERS: Final = {"solana": "mainnet-beta", "solana_devnet": "devnet", "solana_testnet": "testnet"}
-"""Chains of the Solana family by name, and their cluster's."""
-NETWORKS: Final = {"mainnet": pk.trust.MAINNET, "staging": pk.trust.PRO_STAGING, "beta": pk.trust.BETA}
 GUARDIANS: Final = ("https://wormhole-v2-mainnet-api.mcf.rocks", "https://wormhole-v2-mainnet-api.staking.fund")
 WITNESSES: Final = 2
 """Places that must hold the same unknown set for it to count as the newest."""
 
 
-class ChainOption(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class ChainOption(chain_options.ChainOption, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Where a chain is read. What the registry knows of the chain's name need not be said."""
 
-    endpoints: Annotated[tuple[str, ...], msgspec.Meta(min_length=1)]
-    key: pk.Secret | None = None
-    chain_id: int | None = None
     contracts: tuple[str, ...] = ()
-    genesis_hash: str | None = None
     generations: tuple[ProgramGeneration, ...] = tuple(ProgramGeneration)
     root: Literal["core", "pro"] | None = None
 
     def __post_init__(self) -> None:
-        if self.chain_id is not None and self.genesis_hash is not None:
-            raise ValueError("chain_id is for EVM chains, genesis_hash for Solana's kind: give one")
+        super().__post_init__()
         for address in self.contracts:
             Address(address)
-
-
-class SignerSetOption(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """A known set of one's own."""
-
-    root: Literal["core", "pro"]
-    index: int
-    signers: tuple[str, ...]
 
 
 class Options(pk.Options, frozen=True, kw_only=True):
@@ -71,7 +55,7 @@ class Options(pk.Options, frozen=True, kw_only=True):
             "base URLs of guardians' public API, asked in order; without it, the main network's, if its sets are the known ones"
         ),
     ] = None
-    network: Annotated[Literal["mainnet", "staging", "beta"], pk.doc("whose sets are known")] = "mainnet"
+    network: Annotated[pk.trust.Network, pk.doc("whose sets are known")] = "mainnet"
     signer_sets: Annotated[tuple[SignerSetOption, ...], pk.doc("known sets in place of the network's own")] = ()
     warn_before: Annotated[timedelta, pk.doc("how long before the expiry of a set to warn")] = timedelta(days=7)
     max_latency: Annotated[timedelta, pk.doc("p95 of the time to read a chain, above which it is too slow")] = timedelta(
@@ -85,41 +69,30 @@ class Options(pk.Options, frozen=True, kw_only=True):
 
     def _problems(self) -> Iterator[str]:
         for name, chain in self.chains.items():
-            if is_solana(name, chain):
+            family = chain.family(name)
+            if family == "svm":
                 if not chain.generations:
                     yield f"chains: {name} has no generations to look at"
-            elif evm_id(name, chain) is None:
+            elif family is None:
                 yield f"chains: {name} is not known; give it chain_id or genesis_hash"
             elif not addresses(name, chain):
                 yield f"chains: no contract of Pyth is known on {name}; give its contracts"
         try:
             trust_of(self)
         except ValueError as error:
-            yield f"signer_sets: {error}"
-
-
-def is_solana(name: str, chain: ChainOption) -> bool:
-    return chain.genesis_hash is not None or (name in CLUSTERS and chain.chain_id is None)
-
-
-def evm_id(name: str, chain: ChainOption) -> int | None:
-    known = evm_chain(name)
-    return chain.chain_id if chain.chain_id is not None or known is None else known.chain_id
+            yield str(error)
 
 
 def addresses(name: str, chain: ChainOption) -> dict[Address, str]:
     """Pyth's contracts on an EVM chain and what to call them: the given ones, else all that the registry has."""
     if chain.contracts:
         return {Address(one): "" for one in chain.contracts}
-    return {one.address: one.deployment.value for one in contracts(evm_id(name, chain), ContractKind.PYTH)}
+    return {one.address: one.deployment.value for one in contracts(chain.evm_id(name), ContractKind.PYTH)}
 
 
 def trust_of(options: Options) -> Trust:
     """The sets that are known. Raises ``ValueError``."""
-    if not options.signer_sets:
-        return NETWORKS[options.network]
-    given = tuple(SignerSet.of(pk.TrustRoot(one.root), one.index, *one.signers) for one in options.signer_sets)
-    return Trust(given, pk.trust.EMITTERS)
+    return pk.trust.chosen(options.network, options.signer_sets)
 
 
 def known_sets(options: Options) -> tuple[KnownSet, ...]:
@@ -137,7 +110,7 @@ class Place:
 
 def places(options: Options, name: str) -> dict[Address | ProgramGeneration, Place]:
     chain = options.chains[name]
-    if is_solana(name, chain):
+    if chain.family(name) == "svm":
         return {one: Place(f"{name}/{one}", f"{name} {one} programs", name) for one in chain.generations}
     found = addresses(name, chain)
     return {address: Place(f"{name}/{address}", f"{name} {kind}".strip(), name) for address, kind in found.items()}
@@ -161,7 +134,7 @@ async def targets(ctx: pk.Context[Options]) -> Sequence[pk.Target]:
     found = [pk.Target(asked, "endpoint", "the guardians' API")] if asked else []
     for name, chain in options.chains.items():
         found.append(pk.Target(name, "endpoint", f"chain {name}"))
-        kind: Literal["account", "contract"] = "account" if is_solana(name, chain) else "contract"
+        kind: Literal["account", "contract"] = "account" if chain.family(name) == "svm" else "contract"
         found += [pk.Target(one.id, kind, one.label, behind=name) for one in places(options, name).values()]
     return found
 
@@ -219,39 +192,22 @@ async def read_guardians(ctx: pk.Context[Options]) -> Told:
 async def read_chain(ctx: pk.Context[Options], name: str) -> Told:
     """Every place of one chain, and the chain's own answer: its time, or why nothing could be read."""
     began_ns = ctx.clock.monotonic_ns()
-    read = read_solana if is_solana(name, ctx.options.chains[name]) else read_evm
+    read = read_evm if ctx.options.chains[name].family(name) == "evm" else read_solana
     try:
         found = await read(ctx, name)
     except ProbekitError as error:
         return [(name, error)]
-    # What every place fails with is the chain's to tell, unless it is each one's own.
-    lost = [one for _, one in found if isinstance(one, ProbekitError) and not isinstance(one, NotFound | DecodeError)]
-    if lost and len(lost) == len(found):
-        return [(name, lost[0])]
+    lost = shared_failure([one for _, one in found], own=(NotFound, DecodeError))
+    if lost is not None:
+        return [(name, lost)]
     return [(name, LatencySample(ctx.clock.monotonic_ns() - began_ns)), *found]
-
-
-def endpoints_of(chain: ChainOption) -> list[pk.Endpoint]:
-    return [pk.Endpoint(url, key=chain.key if "{key}" in url else None) for url in chain.endpoints]
 
 
 async def read_evm(ctx: pk.Context[Options], name: str) -> Told:
     option, trust = ctx.options.chains[name], ctx.state("trust", lambda: trust_of(ctx.options))
-    chain_id = evm_id(name, option)
+    chain_id = option.evm_id(name)
     assert chain_id is not None
-    evm = await ctx.hold(
-        f"evm {name}",
-        lambda: pk.EvmClient(
-            endpoints_of(option),
-            chain_id=chain_id,
-            chain=name,
-            transport=ctx.engine(),
-            observer=ctx.observer,
-            on_call=ctx.on_call,
-            on_change=ctx.on_change,
-            clock=ctx.clock,
-        ),
-    )
+    evm = await ctx.evm(name, option.nodes, chain_id=chain_id)
     block = await evm.block()
 
     async def one(address: str, place: Place) -> tuple[str, SetSighting | ProbekitError]:
@@ -279,20 +235,7 @@ def sighting_of(state: PythEvmState) -> SetSighting:
 
 async def read_solana(ctx: pk.Context[Options], name: str) -> Told:
     option, trust = ctx.options.chains[name], ctx.state("trust", lambda: trust_of(ctx.options))
-    genesis = option.genesis_hash or GENESIS.get(CLUSTERS.get(name, ""))
-    solana = await ctx.hold(
-        f"svm {name}",
-        lambda: pk.SolanaClient(
-            endpoints_of(option),
-            genesis_hash=genesis,
-            chain=name,
-            transport=ctx.engine(),
-            observer=ctx.observer,
-            on_call=ctx.on_call,
-            on_change=ctx.on_change,
-            clock=ctx.clock,
-        ),
-    )
+    solana = await ctx.solana(name, option.nodes, genesis_hash=option.genesis(name))
     found = await pk.ReceiverClient(solana, clock=ctx.clock).in_force(option.generations)
     at = places(ctx.options, name)
     return [

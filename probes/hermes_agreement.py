@@ -34,12 +34,7 @@ class Options(pk.Options, frozen=True, kw_only=True):
 
 
 async def client(ctx: pk.Context[Options], endpoint: str) -> pk.HermesClient:
-    return await ctx.hold(
-        f"hermes {endpoint}",
-        lambda: pk.HermesClient(
-            endpoint, api_key=ctx.options.api_key, transport=ctx.engine(), observer=ctx.observer, clock=ctx.clock
-        ),
-    )
+    return await ctx.hermes(endpoint, api_key=ctx.options.api_key)
 
 
 async def book(ctx: pk.Context[Options]) -> pk.FeedBook:
@@ -94,11 +89,8 @@ class Histories:
 
 async def observe(ctx: pk.Context[Options], watched: Sequence[pk.Target]) -> AsyncIterator[pk.Observation[Any] | pk.Failure]:
     feeds = [target.id for target in watched if target.feed is not None]
-    known = await book(ctx)
-    if not feeds:
-        raise known.error or pk.errors.NotFound("none of the feeds is known")
-    for reference, error in known.unresolved.items():
-        yield pk.Failure(error, "", ctx.clock.now(), reference)
+    for refusal in (await book(ctx)).refusals(feeds, source=""):
+        yield refusal
     histories = Histories()
     merged: asyncio.Queue[pk.Observation[Any] | pk.Failure] = asyncio.Queue(maxsize=10_000)
 

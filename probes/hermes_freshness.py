@@ -8,7 +8,8 @@ from datetime import timedelta
 from typing import Annotated, Any
 
 import probekit as pk
-from probekit.checks import Check, ConfidenceRatio, Freshness, StreamContinuity, StreamState
+from probekit.checks import Check, ConfidenceRatio, Freshness, StreamContinuity
+from probekit.clients.followed import followed
 
 
 class Options(pk.Options, frozen=True, kw_only=True):
@@ -35,12 +36,7 @@ class Options(pk.Options, frozen=True, kw_only=True):
 
 async def hermes(ctx: pk.Context[Options]) -> pk.HermesClient:
     options = ctx.options
-    return await ctx.hold(
-        "hermes",
-        lambda: pk.HermesClient(
-            options.endpoint, api_key=options.api_key, transport=ctx.engine(), observer=ctx.observer, clock=ctx.clock
-        ),
-    )
+    return await ctx.hermes(options.endpoint, api_key=options.api_key)
 
 
 async def book(ctx: pk.Context[Options]) -> pk.FeedBook:
@@ -56,46 +52,16 @@ async def targets(ctx: pk.Context[Options]) -> Sequence[pk.Target]:
 async def observe(ctx: pk.Context[Options], watched: Sequence[pk.Target]) -> AsyncIterator[pk.Observation[Any] | pk.Failure]:
     client, endpoint, clock = await hermes(ctx), pk.Target.endpoint(ctx.options.endpoint).id, ctx.clock
     feeds = {target.id: target.feed for target in watched if target.feed is not None}
-    known = await book(ctx)
-    if not feeds:
-        raise known.error or pk.errors.NotFound("none of the feeds is known")
-    for reference, error in known.unresolved.items():
-        yield pk.Failure(error, endpoint, clock.now(), reference)
-    opened_at = clock.now()
-    last_event_at: pk.Instant | None = None
-    reason = ""
-    stream = client.stream(feeds)
-
-    def state(*, connected: bool) -> pk.Observation[StreamState]:
-        now = clock.now()
-        return pk.Observation(
-            stream.state(connected=connected, opened_at=opened_at, last_event_at=last_event_at, reason=reason),
-            endpoint,
-            now,
-            endpoint,
-        )
-
-    async with aclosing(stream.events()) as events:
-        async for event in events:
-            if isinstance(event, pk.Batch):
-                last_event_at = event.received_at
-                clock_error_ns = ctx.clock_error_ns
-                yield state(connected=True)
-                for feed_id, error in event.errors.items():
-                    yield pk.Failure(error, endpoint, event.received_at, feed_id)
-                for feed_id, update in event.updates.items():
-                    yield pk.Observation(update, endpoint, event.received_at, feed_id, 0, clock_error_ns, feeds.get(feed_id))
+    for refusal in (await book(ctx)).refusals(feeds, source=endpoint):
+        yield refusal
+    async with aclosing(followed(client, feeds, endpoint, clock=clock)) as stream:
+        async for seen in stream:
+            if not isinstance(seen, pk.Batch):
+                yield seen
                 continue
-            for feed_id, refusal in stream.errors.items():
-                yield pk.Failure(refusal, endpoint, event.at, feed_id)
-            if event.error is None or isinstance(event.error, pk.errors.StreamClosed) or event.planned:
-                reason = "" if event.error is None else event.error.message
-                yield state(connected=event.connected)
-            elif isinstance(event.error, pk.errors.DeadlineExceeded) and event.error.phase == "transfer":
-                reason = event.error.message
-                yield state(connected=False)
-            else:
-                yield pk.Failure(event.error, endpoint, event.at, endpoint)
+            clock_error_ns = ctx.clock_error_ns
+            for feed_id, update in seen.updates.items():
+                yield pk.Observation(update, endpoint, seen.received_at, feed_id, 0, clock_error_ns, feeds.get(feed_id))
 
 
 def checks(options: Options, target: pk.Target) -> Sequence[Check]:

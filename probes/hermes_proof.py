@@ -6,35 +6,18 @@ from collections.abc import AsyncIterator, Sequence
 from datetime import timedelta
 from typing import Annotated, Any, Literal
 
-import msgspec
-
 import probekit as pk
 from probekit.checks import Check, LatencyBudget, LatencySample, ProofResult, ProofValidity
 from probekit.errors import DecodeError, VerificationError
 from probekit.transports.retry import NO_RETRY
-from probekit.trust import SignerSet, Trust
-
-
-class SignerSetOption(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """A trusted set of one's own."""
-
-    root: Literal["core", "pro"]
-    index: int
-    signers: tuple[str, ...]
-
-    def __post_init__(self) -> None:
-        self.signer_set()
-
-    def signer_set(self) -> SignerSet:
-        """The set itself. Raises ``ValueError`` where it cannot be one."""
-        return SignerSet.of(pk.TrustRoot(self.root), self.index, *self.signers)
+from probekit.trust import SignerSetOption
 
 
 class Options(pk.Options, frozen=True, kw_only=True):
     endpoint: Annotated[str, pk.doc("base URL of the Hermes service")] = "https://hermes.pyth.network"
     api_key: Annotated[pk.Secret | None, pk.doc("reference to the API key: env:NAME, file:/path or credential:name")] = None
     feeds: Annotated[tuple[str, ...], pk.doc("feed ids (64 hex digits) or symbols (Crypto.BTC/USD)")]
-    network: Annotated[Literal["mainnet", "staging", "beta"], pk.doc("whose signers are trusted")] = "mainnet"
+    network: Annotated[pk.trust.Network, pk.doc("whose signers are trusted")] = "mainnet"
     root: Annotated[Literal["core", "pro"] | None, pk.doc("the one trust root to accept; both where it is left out")] = None
     signer_sets: Annotated[tuple[SignerSetOption, ...], pk.doc("trusted sets in place of the network's own")] = ()
     refused_for: Annotated[timedelta, pk.doc("how long a feed the key may not read is not asked for again")] = timedelta(
@@ -46,33 +29,12 @@ class Options(pk.Options, frozen=True, kw_only=True):
 
     def __post_init__(self) -> None:
         self.require("feeds", "max_latency")
-        trust_of(self)
-
-
-_NETWORKS = {"mainnet": pk.trust.MAINNET, "staging": pk.trust.PRO_STAGING, "beta": pk.trust.BETA}
-
-
-def trust_of(options: Options) -> Trust:
-    """The trust the options ask for."""
-    if options.signer_sets:
-        return Trust(tuple(one.signer_set() for one in options.signer_sets), pk.trust.EMITTERS)
-    return _NETWORKS[options.network]
+        pk.trust.chosen(self.network, self.signer_sets)
 
 
 async def hermes(ctx: pk.Context[Options]) -> pk.HermesClient:
     options = ctx.options
-    return await ctx.hold(
-        "hermes",
-        lambda: pk.HermesClient(
-            options.endpoint,
-            api_key=options.api_key,
-            transport=ctx.engine(),
-            observer=ctx.observer,
-            clock=ctx.clock,
-            retry=NO_RETRY,
-            refused_for=options.refused_for,
-        ),
-    )
+    return await ctx.hermes(options.endpoint, api_key=options.api_key, retry=NO_RETRY, refused_for=options.refused_for)
 
 
 async def book(ctx: pk.Context[Options]) -> pk.FeedBook:
@@ -88,12 +50,9 @@ async def targets(ctx: pk.Context[Options]) -> Sequence[pk.Target]:
 async def observe(ctx: pk.Context[Options], watched: Sequence[pk.Target]) -> AsyncIterator[pk.Observation[Any] | pk.Failure]:
     client, endpoint, clock = await hermes(ctx), pk.Target.endpoint(ctx.options.endpoint).id, ctx.clock
     feeds = [target.id for target in watched if target.feed is not None]
-    known = await book(ctx)
-    if not feeds:
-        raise known.error or pk.errors.NotFound("none of the feeds is known")
-    for reference, error in known.unresolved.items():
-        yield pk.Failure(error, endpoint, clock.now(), reference)
-    trust = ctx.state("trust", lambda: trust_of(ctx.options))
+    for unknown in (await book(ctx)).refusals(feeds, source=endpoint):
+        yield unknown
+    trust = ctx.state("trust", lambda: pk.trust.chosen(ctx.options.network, ctx.options.signer_sets))
     began_ns = clock.monotonic_ns()
     batch = await client.latest(feeds)
     elapsed_ns = clock.monotonic_ns() - began_ns

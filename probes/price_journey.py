@@ -12,11 +12,11 @@ import msgspec
 
 import probekit as pk
 from probekit.checks import Check, LandedWithin, LatencyBudget, LatencySample, StageBudget, StreamContinuity
-from probekit.clients.evm import EvmClient
+from probekit.clients.chain_options import endpoints_of
+from probekit.clients.followed import followed
 from probekit.clients.landings import EvmLandings, SolanaLandings
 from probekit.clients.pyth_evm import PythEvmClient
 from probekit.clients.receiver import ReceiverClient
-from probekit.clients.solana import SolanaClient
 from probekit.clock import reap
 from probekit.codecs.evm import registry
 from probekit.errors import DecodeError, ProbekitError, VerificationError
@@ -24,8 +24,7 @@ from probekit.model.evm import Address
 from probekit.model.journey import Arrival, Blind, JourneyEvent, JourneyProgress, Stage, stages_of, times_of
 from probekit.model.journey_book import BookState, JourneyBook
 from probekit.model.receiver import ProgramGeneration
-from probekit.transports.rpc import Endpoint
-from probekit.trust import SignerSet, Trust
+from probekit.trust import SignerSetOption, Trust
 from probekit.units import NS_PER_S, to_ns
 
 WAITING = 1_000
@@ -33,21 +32,6 @@ WAITING = 1_000
 
 Seen = pk.Observation[Any] | pk.Failure
 Looks = EvmLandings | SolanaLandings
-
-
-class SignerSetOption(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """A trusted set of one's own."""
-
-    root: Literal["core", "pro"]
-    index: int
-    signers: tuple[str, ...]
-
-    def __post_init__(self) -> None:
-        self.signer_set()
-
-    def signer_set(self) -> SignerSet:
-        """The set itself. Raises ``ValueError`` where it cannot be one."""
-        return SignerSet.of(pk.TrustRoot(self.root), self.index, *self.signers)
 
 
 class EvmChainOption(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -88,8 +72,7 @@ class SolanaOption(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
 def _check_chain(name: str, endpoints: tuple[str, ...], key: pk.Secret | None, heartbeat: timedelta) -> None:
     if not name or not endpoints:
         raise ValueError("a chain has a name and at least one endpoint")
-    for url in endpoints:
-        Endpoint(url, key=key)
+    endpoints_of(endpoints, key)
     LandedWithin(heartbeat)
 
 
@@ -97,7 +80,7 @@ class Options(pk.Options, frozen=True, kw_only=True):
     endpoint: Annotated[str, pk.doc("base URL of the Hermes service")] = "https://hermes.pyth.network"
     api_key: Annotated[pk.Secret | None, pk.doc("reference to the API key: env:NAME, file:/path or credential:name")] = None
     feeds: Annotated[tuple[str, ...], pk.doc("feed ids (64 hex digits) or symbols (Crypto.BTC/USD)")]
-    network: Annotated[Literal["mainnet", "staging", "beta"], pk.doc("whose signers are trusted")] = "mainnet"
+    network: Annotated[pk.trust.Network, pk.doc("whose signers are trusted")] = "mainnet"
     signer_sets: Annotated[tuple[SignerSetOption, ...], pk.doc("trusted sets in place of the network's own")] = ()
     evm: Annotated[tuple[EvmChainOption, ...], pk.doc("EVM chains on which landings are watched")] = ()
     solana: Annotated[tuple[SolanaOption, ...], pk.doc("Solana clusters on which landings are watched")] = ()
@@ -130,17 +113,7 @@ class Options(pk.Options, frozen=True, kw_only=True):
         names = [one.name for one in chains_of(self)]
         if len(set(names)) != len(names):
             raise ValueError("two chains have the same name")
-        trust_of(self)
-
-
-_NETWORKS = {"mainnet": pk.trust.MAINNET, "staging": pk.trust.PRO_STAGING, "beta": pk.trust.BETA}
-
-
-def trust_of(options: Options) -> Trust:
-    """The trust the options ask for."""
-    if options.signer_sets:
-        return Trust(tuple(one.signer_set() for one in options.signer_sets), pk.trust.EMITTERS)
-    return _NETWORKS[options.network]
+        pk.trust.chosen(self.network, self.signer_sets)
 
 
 def chains_of(options: Options) -> tuple[EvmChainOption | SolanaOption, ...]:
@@ -219,12 +192,7 @@ class Books:
 
 async def hermes(ctx: pk.Context[Options]) -> pk.HermesClient:
     options = ctx.options
-    return await ctx.hold(
-        "hermes",
-        lambda: pk.HermesClient(
-            options.endpoint, api_key=options.api_key, transport=ctx.engine(), observer=ctx.observer, clock=ctx.clock
-        ),
-    )
+    return await ctx.hermes(options.endpoint, api_key=options.api_key)
 
 
 async def book(ctx: pk.Context[Options]) -> pk.FeedBook:
@@ -267,37 +235,15 @@ def arrival_of(update: pk.PriceUpdate, batch: pk.Batch, clock_error_ns: int | No
 async def follow_hermes(ctx: pk.Context[Options], books: Books, feeds: Sequence[str]) -> AsyncGenerator[Seen, None]:
     """The stream: every stage from the publishers to here."""
     client, endpoint, clock = await hermes(ctx), pk.Target.endpoint(ctx.options.endpoint).id, ctx.clock
-    trust = ctx.state("trust", lambda: trust_of(ctx.options))
-    opened_at = clock.now()
-    last_event_at: pk.Instant | None = None
-    reason = ""
-    stream = client.stream(feeds)
-
-    def state(*, connected: bool) -> Seen:
-        told = stream.state(connected=connected, opened_at=opened_at, last_event_at=last_event_at, reason=reason)
-        return pk.Observation(told, endpoint, clock.now(), endpoint)
-
-    async with aclosing(stream.events()) as events:
-        async for event in events:
-            if isinstance(event, pk.Batch):
-                last_event_at = event.received_at
-                yield state(connected=True)
-                for feed_id, error in event.errors.items():
-                    yield pk.Failure(error, endpoint, event.received_at, feed_id)
-                for served in event.updates.values():
-                    for seen in judged(ctx, books, trust, served, event):
-                        yield seen
+    trust = ctx.state("trust", lambda: pk.trust.chosen(ctx.options.network, ctx.options.signer_sets))
+    async with aclosing(followed(client, feeds, endpoint, clock=clock)) as stream:
+        async for seen in stream:
+            if not isinstance(seen, pk.Batch):
+                yield seen
                 continue
-            for feed_id, refusal in stream.errors.items():
-                yield pk.Failure(refusal, endpoint, event.at, feed_id)
-            if event.error is None or isinstance(event.error, pk.errors.StreamClosed) or event.planned:
-                reason = "" if event.error is None else event.error.message
-                yield state(connected=event.connected)
-            elif isinstance(event.error, pk.errors.DeadlineExceeded) and event.error.phase == "transfer":
-                reason = event.error.message
-                yield state(connected=False)
-            else:
-                yield pk.Failure(event.error, endpoint, event.at, endpoint)
+            for served in seen.updates.values():
+                for one in judged(ctx, books, trust, served, seen):
+                    yield one
 
 
 def judged(ctx: pk.Context[Options], books: Books, trust: Trust, served: pk.PriceUpdate, batch: pk.Batch) -> list[Seen]:
@@ -366,43 +312,24 @@ async def follow_time(ctx: pk.Context[Options], books: Books) -> AsyncGenerator[
 async def looks_of(ctx: pk.Context[Options]) -> dict[str, Looks]:
     """Every chain's client, each over a pool of its own."""
     made: dict[str, Looks] = {}
-    shared: dict[str, Any] = {
-        "transport": ctx.engine(), "observer": ctx.observer, "on_call": ctx.on_call, "on_change": ctx.on_change,
-        "clock": ctx.clock,
-    }  # fmt: skip
     for one in ctx.options.evm:
-        evm = await ctx.hold(
-            f"chain {one.name}",
-            lambda one=one: EvmClient(_endpoints(one), chain_id=one.chain_id, chain=one.name, **shared),  # type: ignore[misc]
-        )
+        evm = await ctx.evm(one.name, endpoints_of(one.endpoints, one.key), chain_id=one.chain_id)
         contract = PythEvmClient.known(evm) if one.contract is None else PythEvmClient(evm, one.contract)
         evm_looks = EvmLandings(contract, one.name)
         made[one.name] = ctx.state(f"looks {one.name}", lambda known=evm_looks: known)  # type: ignore[misc]
     for cluster in ctx.options.solana:
-        solana = await ctx.hold(
-            f"chain {cluster.name}",
-            lambda one=cluster: SolanaClient(  # type: ignore[misc]
-                _endpoints(one), genesis_hash=one.genesis_hash, chain=one.name, **shared
-            ),
-        )
-        receiver = ReceiverClient(solana, clock=ctx.clock)
+        nodes = endpoints_of(cluster.endpoints, cluster.key)
+        receiver = ReceiverClient(await ctx.solana(cluster.name, nodes, genesis_hash=cluster.genesis_hash), clock=ctx.clock)
         looks = SolanaLandings(receiver, cluster.name, generation=ProgramGeneration(cluster.generation), shard_id=cluster.shard)
         made[cluster.name] = ctx.state(f"looks {cluster.name}", lambda known=looks: known)  # type: ignore[misc]
     return made
 
 
-def _endpoints(option: EvmChainOption | SolanaOption) -> list[Endpoint]:
-    return [Endpoint(url, key=option.key if "{key}" in url else None) for url in option.endpoints]
-
-
 async def observe(ctx: pk.Context[Options], watched: Sequence[pk.Target]) -> AsyncIterator[Seen]:
     endpoint = pk.Target.endpoint(ctx.options.endpoint).id
     feeds = [target.id for target in watched if target.feed is not None]
-    known = await book(ctx)
-    if not feeds:
-        raise known.error or pk.errors.NotFound("none of the feeds is known")
-    for reference, error in known.unresolved.items():
-        yield pk.Failure(error, endpoint, ctx.clock.now(), reference)
+    for refusal in (await book(ctx)).refusals(feeds, source=endpoint):
+        yield refusal
     books = ctx.state("books", lambda: Books(ctx))
     books.keep(feeds)
     sources = [follow_hermes(ctx, books, feeds), follow_time(ctx, books)]

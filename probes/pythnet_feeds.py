@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Mapping, Sequence
 from datetime import timedelta
 from decimal import Decimal
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 import msgspec
 
@@ -18,19 +18,17 @@ from probekit.checks import (
     Deviation,
     FeedOffline,
     LatencyBudget,
-    LatencySample,
     PublisherMargin,
 )
 from probekit.checks.layers import layered, refusals
 from probekit.clients.exchanges import ExchangesClient
-from probekit.clients.pythnet import DEPLOYMENTS, Deployment
 from probekit.clients.pythnet_book import PythnetBook
+from probekit.clients.pythnet_options import PythnetOptions, reading
 from probekit.codecs.exchanges import MARKETS, VENUES
 from probekit.errors import ProbekitError
 from probekit.model import PricePoint
 from probekit.model.pythnet import PriceHead
 from probekit.model.reference_price import MedianRule, median
-from probekit.transports.rpc import PoolPolicy
 
 QUOTED = frozenset(market.symbol for market in MARKETS)
 """Symbols that an exchange has a market for."""
@@ -50,22 +48,7 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     max_deviation_confs: Decimal | None = None
 
 
-class Options(pk.Options, frozen=True, kw_only=True):
-    endpoints: Annotated[tuple[str, ...], pk.doc("URLs of nodes of the cluster")]
-    network: Annotated[Literal["pythnet", "pythtest-crosschain", "pythtest-conformance"], pk.doc("whose accounts")] = "pythnet"
-    program: Annotated[pk.Pubkey | None, pk.doc("another deployment: its program")] = None
-    mapping: Annotated[pk.Pubkey | None, pk.doc("another deployment: the first page of its list of products")] = None
-    genesis_hash: Annotated[str | None, pk.doc("what the nodes must serve; without it the first answer binds the others")] = (
-        None
-    )
-    feeds: Annotated[tuple[str, ...], pk.doc("feed ids or symbols; none: every feed of the network")] = ()
-    listing_every: Annotated[timedelta, pk.doc("how often products and the list of feeds are read again")] = timedelta(
-        minutes=10
-    )
-    timeout: Annotated[timedelta, pk.doc("how long one reading may take")] = timedelta(seconds=8)
-    max_latency: Annotated[timedelta, pk.doc("p95 of the readings' time, above which the nodes are too slow")] = timedelta(
-        seconds=5
-    )
+class Options(PythnetOptions, frozen=True, kw_only=True):
     max_slots: Annotated[int, pk.doc("slots without an aggregate from which a feed is offline")] = 120
     abandoned_slots: Annotated[int, pk.doc("slots beyond which it is abandoned; above max_slots")] = 100_000
     abandoned_warns: Annotated[bool, pk.doc("abandoned is WARNING, not CRITICAL")] = False
@@ -81,20 +64,11 @@ class Options(pk.Options, frozen=True, kw_only=True):
     by_symbol: Annotated[dict[str, Limits], pk.doc("other limits by symbol, over those of the class")] = {}  # noqa: RUF012
 
     def __post_init__(self) -> None:
-        problems = []
-        if not self.endpoints:
-            problems.append("endpoints must name at least one node")
-        if (self.program is None) != (self.mapping is None):
-            problems.append("program and mapping go together")
+        problems = self.problems(self.by_asset_class)
         if unknown := sorted(set(self.reference_exchanges) - set(VENUES)):
             problems.append(f"reference_exchanges: no exchange is named {', '.join(unknown)}; there are {', '.join(VENUES)}")
         if self.min_sources < 1:
             problems.append("min_sources must be at least 1")
-        problems += [
-            f"by_asset_class.{name}: classes are written in lower case, {name.lower().replace(' ', '_')}"
-            for name in self.by_asset_class
-            if name != name.lower().replace(" ", "_")
-        ]
         levels = {"by_asset_class": self.by_asset_class, "by_symbol": self.by_symbol}
         problems += refusals(base(self), levels, (offline, confidence, margin, deviation))
         if problems:
@@ -124,27 +98,11 @@ def deviation(limits: Mapping[str, Any]) -> Check:
 
 async def book(ctx: pk.Context[Options]) -> PythnetBook[PriceHead]:
     options = ctx.options
-    solana = await ctx.hold(
-        "solana",
-        lambda: pk.SolanaClient(
-            options.endpoints,
-            genesis_hash=options.genesis_hash,
-            chain=options.network,
-            transport=ctx.engine(),
-            observer=ctx.observer,
-            on_call=ctx.on_call,
-            on_change=ctx.on_change,
-            clock=ctx.clock,
-            policy=PoolPolicy(timeout=options.timeout),
-        ),
-    )
-    deployment = DEPLOYMENTS[options.network]
-    if options.program is not None and options.mapping is not None:
-        deployment = Deployment(options.program, options.mapping)
+    solana = await ctx.solana(options.network, options.endpoints, genesis_hash=options.genesis_hash, timeout=options.timeout)
     return ctx.state(
         "book",
         lambda: PythnetBook(
-            pk.PythnetClient(solana, deployment),
+            pk.PythnetClient(solana, options.deployment),
             options.feeds,
             PriceHead,
             clock=ctx.clock,
@@ -194,13 +152,8 @@ def price_of(number: Decimal) -> pk.Price:
 async def observe(ctx: pk.Context[Options], watched: Sequence[pk.Target]) -> AsyncIterator[pk.Observation[Any] | pk.Failure]:
     known, endpoint = await book(ctx), watched[0].id
     now = ctx.clock.now()
-    if known.error is not None:
-        # Feeds it kept back are unknown behind it; those that it gave are judged.
-        yield pk.Failure(known.error, endpoint, now, endpoint)
-    else:
-        yield pk.Observation(LatencySample(known.elapsed_ns, "reading"), endpoint, now, endpoint)
-    for target_id, error in known.failures.items():
-        yield pk.Failure(error, endpoint, now, target_id)
+    for told in reading(known, endpoint, clock=ctx.clock):
+        yield told
     accounts = list(known.accounts)
     prices = await references(ctx, [target.feed.symbol for target, _ in accounts if target.feed is not None])
     for target, account in accounts:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from datetime import timedelta
 from decimal import Decimal
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 import msgspec
 
@@ -14,7 +14,6 @@ from probekit.checks import (
     Check,
     FeedOffline,
     LatencyBudget,
-    LatencySample,
     PublisherConfidence,
     PublisherMargin,
     PublisherOffline,
@@ -24,10 +23,9 @@ from probekit.checks import (
     PublisherWithinConfidence,
 )
 from probekit.checks.layers import layered, refusals
-from probekit.clients.pythnet import DEPLOYMENTS, Deployment
 from probekit.clients.pythnet_book import PythnetBook
+from probekit.clients.pythnet_options import PythnetOptions, reading
 from probekit.model.pythnet import PriceColumns
-from probekit.transports.rpc import PoolPolicy
 
 Own = tuple[tuple[pk.Pubkey, Any], ...]
 """Checks of publishers that have limits of their own."""
@@ -58,23 +56,8 @@ class Limits(PublisherLimits, frozen=True, kw_only=True, forbid_unknown_fields=T
     score_window: timedelta | None = None
 
 
-class Options(pk.Options, frozen=True, kw_only=True):
-    endpoints: Annotated[tuple[str, ...], pk.doc("URLs of nodes of the cluster")]
-    network: Annotated[Literal["pythnet", "pythtest-crosschain", "pythtest-conformance"], pk.doc("whose accounts")] = "pythnet"
-    program: Annotated[pk.Pubkey | None, pk.doc("another deployment: its program")] = None
-    mapping: Annotated[pk.Pubkey | None, pk.doc("another deployment: the first page of its list of products")] = None
-    genesis_hash: Annotated[str | None, pk.doc("what the nodes must serve; without it the first answer binds the others")] = (
-        None
-    )
-    feeds: Annotated[tuple[str, ...], pk.doc("feed ids or symbols; none: every feed of the network")] = ()
+class Options(PythnetOptions, frozen=True, kw_only=True):
     publishers: Annotated[dict[str, pk.Pubkey], pk.doc("publishers' names, each with its key")] = {}  # noqa: RUF012 - a Struct copies it
-    listing_every: Annotated[timedelta, pk.doc("how often products and the list of feeds are read again")] = timedelta(
-        minutes=10
-    )
-    timeout: Annotated[timedelta, pk.doc("how long one reading may take")] = timedelta(seconds=8)
-    max_latency: Annotated[timedelta, pk.doc("p95 of the readings' time, above which the nodes are too slow")] = timedelta(
-        seconds=5
-    )
     offline_slots: Annotated[int, pk.doc("slots without a quote from which a publisher is offline")] = 25
     abandoned_slots: Annotated[int, pk.doc("slots beyond which it has abandoned the feed; above offline_slots")] = 10_000
     abandoned_warns: Annotated[bool, pk.doc("abandoned is WARNING, not CRITICAL")] = False
@@ -97,22 +80,13 @@ class Options(pk.Options, frozen=True, kw_only=True):
     by_publisher: Annotated[dict[str, PublisherLimits], pk.doc("other limits by name or key, over those of the feed")] = {}  # noqa: RUF012
 
     def __post_init__(self) -> None:
-        problems = []
-        if not self.endpoints:
-            problems.append("endpoints must name at least one node")
-        if (self.program is None) != (self.mapping is None):
-            problems.append("program and mapping go together")
+        problems = self.problems(self.by_asset_class)
         if len(set(self.publishers.values())) < len(self.publishers):
             problems.append("publishers: two names have one key")
         for name in self.by_publisher:
             if key_of(self, name) is None:
                 known = ", ".join(self.publishers) or "none"
                 problems.append(f"by_publisher.{name}: neither a key nor one of publishers ({known})")
-        problems += [
-            f"by_asset_class.{name}: classes are written in lower case, {name.lower().replace(' ', '_')}"
-            for name in self.by_asset_class
-            if name != name.lower().replace(" ", "_")
-        ]
         levels: dict[str, Mapping[str, msgspec.Struct]] = {
             "by_asset_class": self.by_asset_class,
             "by_symbol": self.by_symbol,
@@ -179,27 +153,11 @@ PUBLISHER_CHECKS: tuple[Callable[..., Check], ...] = (offline, price, within_con
 
 async def book(ctx: pk.Context[Options]) -> PythnetBook[PriceColumns]:
     options = ctx.options
-    solana = await ctx.hold(
-        "solana",
-        lambda: pk.SolanaClient(
-            options.endpoints,
-            genesis_hash=options.genesis_hash,
-            chain=options.network,
-            transport=ctx.engine(),
-            observer=ctx.observer,
-            on_call=ctx.on_call,
-            on_change=ctx.on_change,
-            clock=ctx.clock,
-            policy=PoolPolicy(timeout=options.timeout),
-        ),
-    )
-    deployment = DEPLOYMENTS[options.network]
-    if options.program is not None and options.mapping is not None:
-        deployment = Deployment(options.program, options.mapping)
+    solana = await ctx.solana(options.network, options.endpoints, genesis_hash=options.genesis_hash, timeout=options.timeout)
     return ctx.state(
         "book",
         lambda: PythnetBook(
-            pk.PythnetClient(solana, deployment),
+            pk.PythnetClient(solana, options.deployment),
             options.feeds,
             PriceColumns,
             clock=ctx.clock,
@@ -219,13 +177,8 @@ async def targets(ctx: pk.Context[Options]) -> Sequence[pk.Target]:
 async def observe(ctx: pk.Context[Options], watched: Sequence[pk.Target]) -> AsyncIterator[pk.Observation[Any] | pk.Failure]:
     known, endpoint = await book(ctx), watched[0].id
     now = ctx.clock.now()
-    if known.error is not None:
-        # Feeds it kept back are unknown behind it; those that it gave are judged.
-        yield pk.Failure(known.error, endpoint, now, endpoint)
-    else:
-        yield pk.Observation(LatencySample(known.elapsed_ns, "reading"), endpoint, now, endpoint)
-    for target_id, error in known.failures.items():
-        yield pk.Failure(error, endpoint, now, target_id)
+    for told in reading(known, endpoint, clock=ctx.clock):
+        yield told
     clock_error_ns = ctx.clock_error_ns
     for target, account in known.accounts:
         sheet = known.sheet(target, account, now)

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Mapping, Sequence
+from contextlib import aclosing
 from datetime import timedelta
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 import msgspec
 
@@ -17,21 +18,21 @@ from probekit.checks import (
     HeadAge,
     Heartbeat,
     LatencyBudget,
-    LatencySample,
     Migration,
     SlotLag,
     VerificationDepth,
 )
-from probekit.clients.push_feeds import LastAsked, endpoints_of, require_positive
+from probekit.clients.chain_options import LastAsked, endpoints_of
+from probekit.clients.push_watch import PushPlaces, PushWatch, Seen, push_target
 from probekit.clients.solana import GENESIS
-from probekit.clients.source_prices import SourcePrices, source_prices
+from probekit.clients.source_prices import SourcePrices
 from probekit.clients.stored_prices import ask_all, chain_state
-from probekit.clock import reap, within
+from probekit.clock import within
 from probekit.codecs.solana.sysvar import ClusterClock
-from probekit.errors import DeadlineExceeded, DecodeError, NotFound, ProbekitError
+from probekit.errors import DeadlineExceeded, DecodeError, ProbekitError
 from probekit.model.chain_feed import ChainHead, PublishedPrice, ReceiverFeed
+from probekit.model.options import require_positive
 from probekit.model.receiver import FULL, FeedMigration, ProgramGeneration, PushFeedAccount, PushFeedRead, VerificationLevel
-from probekit.transports.rpc import PoolPolicy
 from probekit.units import format_ns, to_ns
 
 PRO, CORE = ProgramGeneration.PRO, ProgramGeneration.CORE
@@ -93,20 +94,12 @@ class Options(pk.Options, frozen=True, kw_only=True):
         return (feed.heartbeat or self.heartbeat) + self.lands_within
 
 
-async def hermes(ctx: pk.Context[Options]) -> pk.HermesClient:
+async def watch(ctx: pk.Context[Options]) -> PushWatch:
     options = ctx.options
-    return await ctx.hold(
-        "hermes",
-        lambda: pk.HermesClient(
-            options.hermes, api_key=options.api_key, transport=ctx.engine(), observer=ctx.observer, clock=ctx.clock
-        ),
-    )
-
-
-async def book(ctx: pk.Context[Options]) -> pk.FeedBook:
-    client = await hermes(ctx)
-    references = tuple(dict.fromkeys(one.feed for one in ctx.options.feeds))
-    return ctx.state("book", lambda: pk.FeedBook(client, references, clock=ctx.clock))
+    hermes = await ctx.hermes(options.hermes, api_key=options.api_key)
+    rows = tuple((str(one.shard), one.feed) for one in options.feeds)
+    cluster = PushPlaces(options.cluster, rows, "in shard {place}")
+    return ctx.state("watch", lambda: PushWatch(hermes, options.hermes, [cluster], clock=ctx.clock, timeout=options.timeout))
 
 
 def asked(ctx: pk.Context[Options]) -> LastAsked:
@@ -116,38 +109,12 @@ def asked(ctx: pk.Context[Options]) -> LastAsked:
 
 async def solana(ctx: pk.Context[Options]) -> pk.SolanaClient:
     options = ctx.options
-    return await ctx.hold(
-        "solana",
-        lambda: pk.SolanaClient(
-            endpoints_of(options.endpoints, options.key),
-            genesis_hash=GENESIS.get(options.cluster, options.cluster),
-            chain=options.cluster,
-            transport=ctx.engine(),
-            policy=PoolPolicy(timeout=options.timeout),
-            observer=asked(ctx),
-            on_call=ctx.on_call,
-            on_change=ctx.on_change,
-            clock=ctx.clock,
-        ),
-    )
-
-
-def target_id(options: Options, shard: int, feed: str) -> str:
-    return f"{options.cluster}/{shard}/{feed}"
+    nodes, genesis = endpoints_of(options.endpoints, options.key), GENESIS.get(options.cluster, options.cluster)
+    return await ctx.solana(options.cluster, nodes, genesis_hash=genesis, timeout=options.timeout, observer=asked(ctx))
 
 
 async def targets(ctx: pk.Context[Options]) -> Sequence[pk.Target]:
-    options, known = ctx.options, await (await book(ctx)).feeds()
-    source, cluster = pk.Target.endpoint(options.hermes), pk.Target(options.cluster, "endpoint")
-    made = {source.id: source, cluster.id: cluster}
-    for posted in options.feeds:
-        feed = known[posted.feed]
-        name = posted.feed if feed is None else feed.symbol or feed.id.short
-        one = target_id(options, posted.shard, posted.feed if feed is None else feed.id)
-        # What the source does not name is not asked of the cluster.
-        behind = source.id if feed is None else cluster.id
-        made[one] = pk.Target(one, "feed", f"{name} in shard {posted.shard}", feed, behind)
-    return list(made.values())
+    return await (await watch(ctx)).targets()
 
 
 Reads = dict[tuple[pk.FeedId, int], tuple[PushFeedRead, PushFeedRead] | ProbekitError]
@@ -197,51 +164,38 @@ def judged(
     )
 
 
-async def observe(ctx: pk.Context[Options], watched: Sequence[pk.Target]) -> AsyncIterator[pk.Observation[Any] | pk.Failure]:
-    options, clock, known = ctx.options, ctx.clock, await book(ctx)
-    endpoint, cluster = pk.Target.endpoint(options.hermes).id, options.cluster
-    described = {target.id: target.feed for target in watched if target.kind == "feed"}
-    feeds = {reference: feed.id for reference, feed in (await known.feeds()).items() if feed is not None}
-    unresolved = dict(known.unresolved)
-    source = asyncio.ensure_future(source_prices(await hermes(ctx), feeds.values(), clock=clock, timeout=options.timeout))
-    try:
-        began_ns = clock.monotonic_ns()
-        wanted = [(feeds[one.feed], one.shard) for one in options.feeds if one.feed in feeds]
-        found, _ = await asyncio.gather(read(ctx, wanted), ask_all((await solana(ctx)).pool, timeout=options.timeout))
+async def observe(ctx: pk.Context[Options], watched: Sequence[pk.Target]) -> AsyncIterator[Seen]:
+    options, clock = ctx.options, ctx.clock
+    described = {target.id: target.feed for target in watched}
+
+    async def read_all(place: PushPlaces, known: Mapping[str, pk.FeedId], source: Awaitable[SourcePrices]) -> Sequence[Seen]:
+        began_ns, pool = clock.monotonic_ns(), (await solana(ctx)).pool
+        posted = [one for one in options.feeds if one.feed in known]
+        found, _ = await asyncio.gather(
+            read(ctx, [(known[one.feed], one.shard) for one in posted]), ask_all(pool, timeout=options.timeout)
+        )
         at, spent_ns, error_ns = clock.now(), clock.monotonic_ns() - began_ns, ctx.clock_error_ns
         prices, origin = await source, asked(ctx).origin
-    finally:
-        await reap(source)
-    if isinstance(found, ProbekitError):
-        yield pk.Failure(found, origin, at, cluster, spent_ns)
-    else:
+        if isinstance(found, ProbekitError):
+            return [pk.Failure(found, origin, at, place.id, spent_ns)]
         cluster_clock, reads = found
-        state = chain_state(ChainHead(cluster_clock.slot, cluster_clock.time), (await solana(ctx)).pool)
-        yield pk.Observation(state, origin, at, cluster, spent_ns, error_ns)
-        for posted in options.feeds:
-            if posted.feed not in feeds:
-                continue
-            feed = feeds[posted.feed]
-            target, accounts = target_id(options, posted.shard, feed), reads[feed, posted.shard]
-            value = (
-                accounts
-                if isinstance(accounts, ProbekitError)
-                else judged(options, posted, feed, accounts, cluster_clock, prices)
-            )
-            if isinstance(value, ProbekitError):
-                yield pk.Failure(value, origin, at, target, spent_ns)
-            else:
-                yield pk.Observation(value, origin, at, target, spent_ns, error_ns, described.get(target))
-    for posted in options.feeds:
-        error = unresolved.get(posted.feed)
-        if isinstance(error, NotFound):
-            yield pk.Failure(error, endpoint, prices.received_at, target_id(options, posted.shard, posted.feed))
-    # Without the symbol table nobody knows which feeds those are that were given by symbol: they stand behind the source.
-    error = prices.error or (known.error if unresolved else None)
-    if error is not None:
-        yield pk.Failure(error, endpoint, prices.received_at, endpoint, prices.elapsed_ns)
-    else:
-        yield pk.Observation(LatencySample(prices.elapsed_ns), endpoint, prices.received_at, endpoint, prices.elapsed_ns)
+        state = chain_state(ChainHead(cluster_clock.slot, cluster_clock.time), pool)
+        seen: list[Seen] = [pk.Observation(state, origin, at, place.id, spent_ns, error_ns)]
+        for one in posted:
+            feed = known[one.feed]
+            target, accounts = push_target(place.id, str(one.shard), feed), reads[feed, one.shard]
+            if not isinstance(accounts, ProbekitError):
+                value = judged(options, one, feed, accounts, cluster_clock, prices)
+                if not isinstance(value, ProbekitError):
+                    seen.append(pk.Observation(value, origin, at, target, spent_ns, error_ns, described.get(target)))
+                    continue
+                accounts = value
+            seen.append(pk.Failure(accounts, origin, at, target, spent_ns))
+        return seen
+
+    async with aclosing((await watch(ctx)).observe(read_all)) as every:
+        async for one in every:
+            yield one
 
 
 def checks(options: Options, target: pk.Target) -> Sequence[Check]:

@@ -6,14 +6,15 @@ import asyncio
 from collections.abc import AsyncIterator, Iterator, Sequence
 from datetime import timedelta
 from decimal import Decimal
-from typing import Annotated, Any, Final, Literal
+from typing import Annotated, Any, Final
 
 import msgspec
 
 import probekit as pk
 from probekit.checks import BalanceAge, BalanceFloor, Check, LatencyBudget, LatencySample, Outflow, Runway
+from probekit.clients import chain_options
+from probekit.clients.chain_options import CLUSTERS, shared_failure
 from probekit.clients.evm import EvmClient
-from probekit.clients.solana import GENESIS
 from probekit.codecs.evm import erc20
 from probekit.codecs.evm.registry import chain as evm_chain
 from probekit.codecs.solana.addresses import TOKEN_2022_PROGRAM, TOKEN_PROGRAM, associated_token
@@ -24,8 +25,6 @@ from probekit.model.solana import Account
 from probekit.model.wallet import Holding
 from probekit.units import Amount
 
-CLUSTERS: Final = {"solana": "mainnet-beta", "solana_devnet": "devnet", "solana_testnet": "testnet"}
-"""Chains of the Solana family by name, and their cluster's."""
 PARTS: Final = {"evm": {"wei": 18, "gwei": 9}, "svm": {"lamports": 9}}
 """Parts of a native coin: how many decimal places each lies below it."""
 OF_THE_WALLET: Final = (NotFound, DecodeError, ConfigError, Reverted)
@@ -33,18 +32,10 @@ OF_THE_WALLET: Final = (NotFound, DecodeError, ConfigError, Reverted)
 TOKEN_PROGRAMS: Final = (TOKEN_PROGRAM, TOKEN_2022_PROGRAM)
 
 
-class ChainOption(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class ChainOption(chain_options.ChainOption, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Where a chain is read. What the registry knows of the chain's name need not be said."""
 
-    endpoints: Annotated[tuple[str, ...], msgspec.Meta(min_length=1)]
-    key: pk.Secret | None = None
-    chain_id: int | None = None
-    genesis_hash: str | None = None
     native: str | None = None
-
-    def __post_init__(self) -> None:
-        if self.chain_id is not None and self.genesis_hash is not None:
-            raise ValueError("chain_id is for EVM chains, genesis_hash for Solana's kind: give one")
 
 
 class WalletOption(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -99,7 +90,7 @@ class Options(pk.Options, frozen=True, kw_only=True):
 
     def _problems(self) -> Iterator[str]:
         for name, chain in self.chains.items():
-            if family_of(name, chain) is None:
+            if chain.family(name) is None:
                 yield f"chains: {name} is not known; give it chain_id or genesis_hash"
             elif native_of(name, chain) is None:
                 yield f"chains: {name} is not known; say what its coin is called, as native: ETH"
@@ -120,15 +111,9 @@ class Options(pk.Options, frozen=True, kw_only=True):
                 yield f"wallets: {wallet.name or wallet.id}: {error}"
 
 
-def family_of(name: str, chain: ChainOption) -> Literal["evm", "svm"] | None:
-    if chain.genesis_hash is not None or (name in CLUSTERS and chain.chain_id is None):
-        return "svm"
-    return "evm" if chain.chain_id is not None or evm_chain(name) is not None else None
-
-
 def native_of(name: str, chain: ChainOption) -> tuple[str, int] | None:
     """The native coin's unit and decimals."""
-    if family_of(name, chain) == "svm":
+    if chain.family(name) == "svm":
         symbol = chain.native or ("SOL" if name in CLUSTERS else None)
         return None if symbol is None else (symbol, 9)
     known = evm_chain(name if chain.chain_id is None else chain.chain_id)
@@ -138,7 +123,7 @@ def native_of(name: str, chain: ChainOption) -> tuple[str, int] | None:
 
 def parse_address(options: Options, chain: str, text: str) -> Address | pk.Pubkey:
     """Raises ``ValueError``."""
-    return Address(text) if family_of(chain, options.chains[chain]) == "evm" else pk.Pubkey(text)
+    return Address(text) if options.chains[chain].family(chain) == "evm" else pk.Pubkey(text)
 
 
 def in_unit(options: Options, wallet: WalletOption, amount: Amount | None) -> Amount | None:
@@ -150,7 +135,7 @@ def in_unit(options: Options, wallet: WalletOption, amount: Amount | None) -> Am
     if wallet.unit is not None or native is None:
         unit, parts = wallet.unit or "", dict[str, int]()
     else:
-        unit, parts = native[0], PARTS[family_of(wallet.chain, chain) or "evm"]
+        unit, parts = native[0], PARTS[chain.family(wallet.chain) or "evm"]
     if amount.unit in parts:
         # Not scaleb: it rounds to the context's digits.
         sign, digits, exponent = amount.value.as_tuple()
@@ -187,10 +172,6 @@ async def targets(ctx: pk.Context[Options]) -> Sequence[pk.Target]:
     return [*chains, *(pk.Target(one.id, "account", one.name, behind=one.chain) for one in ctx.options.wallets)]
 
 
-def endpoints_of(chain: ChainOption) -> list[pk.Endpoint]:
-    return [pk.Endpoint(url, key=chain.key if "{key}" in url else None) for url in chain.endpoints]
-
-
 async def observe(ctx: pk.Context[Options], watched: Sequence[pk.Target]) -> AsyncIterator[pk.Observation[Any] | pk.Failure]:
     by_chain: dict[str, list[WalletOption]] = {}
     for wallet in ctx.options.wallets:
@@ -206,13 +187,11 @@ async def read_chain(
 ) -> list[pk.Observation[Any] | pk.Failure]:
     """Every wallet of one chain, and the chain's own answer: its time, or why none of it could be read."""
     clock, began_ns = ctx.clock, ctx.clock.monotonic_ns()
-    read = read_evm if family_of(name, ctx.options.chains[name]) == "evm" else read_solana
+    read = read_evm if ctx.options.chains[name].family(name) == "evm" else read_solana
     try:
         found = await read(ctx, name, wallets)
-        # What every wallet fails with is the chain's to tell, unless it is each one's own.
-        lost = [one for one in found if isinstance(one, ProbekitError) and not isinstance(one, OF_THE_WALLET)]
-        if len(lost) == len(found):
-            raise lost[0]
+        if (lost := shared_failure(found, own=OF_THE_WALLET)) is not None:
+            raise lost
     except ProbekitError as error:
         return [pk.Failure(error, name, clock.now(), name)]
     at, elapsed_ns = clock.now(), clock.monotonic_ns() - began_ns
@@ -231,23 +210,10 @@ async def read_chain(
 async def read_evm(ctx: pk.Context[Options], name: str, wallets: Sequence[WalletOption]) -> list[Holding | ProbekitError]:
     """All at one block."""
     option = ctx.options.chains[name]
-    known, native = evm_chain(name), native_of(name, option)
-    chain_id = option.chain_id if option.chain_id is not None or known is None else known.chain_id
+    chain_id, native = option.evm_id(name), native_of(name, option)
     assert chain_id is not None
     assert native is not None
-    evm = await ctx.hold(
-        f"evm {name}",
-        lambda: EvmClient(
-            endpoints_of(option),
-            chain_id=chain_id,
-            chain=name,
-            transport=ctx.engine(),
-            observer=ctx.observer,
-            on_call=ctx.on_call,
-            on_change=ctx.on_change,
-            clock=ctx.clock,
-        ),
-    )
+    evm = await ctx.evm(name, option.nodes, chain_id=chain_id)
     reads = await evm.balances([(wallet.address, wallet.token) for wallet in wallets])
     tokens = await described_tokens(ctx, evm, wallets, reads.block)
     found: list[Holding | ProbekitError] = []
@@ -298,22 +264,9 @@ def decimals_of(unit: str | None, places: int | ProbekitError, symbol: str | Pro
 async def read_solana(ctx: pk.Context[Options], name: str, wallets: Sequence[WalletOption]) -> list[Holding | ProbekitError]:
     """All in one batch: of a token the wallet, both accounts that it may hold the token in, and the mint."""
     option = ctx.options.chains[name]
-    genesis = option.genesis_hash or GENESIS.get(CLUSTERS.get(name, ""))
     native = native_of(name, option)
     assert native is not None
-    solana = await ctx.hold(
-        f"svm {name}",
-        lambda: pk.SolanaClient(
-            endpoints_of(option),
-            genesis_hash=genesis,
-            chain=name,
-            transport=ctx.engine(),
-            observer=ctx.observer,
-            on_call=ctx.on_call,
-            on_change=ctx.on_change,
-            clock=ctx.clock,
-        ),
-    )
+    solana = await ctx.solana(name, option.nodes, genesis_hash=option.genesis(name))
     places = ctx.state(f"accounts {name}", lambda: {wallet.id: accounts_of(wallet) for wallet in wallets})
     wanted = list(dict.fromkeys(key for keys in places.values() for key in keys))
     read = dict(zip(wanted, await solana.accounts_at(wanted), strict=True))

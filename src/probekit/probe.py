@@ -8,51 +8,43 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Final, Generic, Literal, TypeVar, cast
 
-import msgspec
-
 from probekit.checks import Check
 from probekit.clock import SYSTEM_CLOCK, Clock
 from probekit.errors import ConfigError
 from probekit.model import Failure, Observation, Target, Vantage, VantageHealth
 from probekit.model.journey import Journey
+from probekit.model.options import Options, doc
+from probekit.secret import Secret
 from probekit.transports.base import Engine, Observer
-from probekit.units import Bps
 
 if TYPE_CHECKING:
-    # The pool itself is loaded by the probes that have one.
+    # Clients and the pool are loaded by the probes that have one.
+    from probekit.clients.evm import EvmClient
+    from probekit.clients.hermes import HermesClient
+    from probekit.clients.solana import SolanaClient
+    from probekit.transports.retry import RetryPolicy
+    from probekit.transports.rpc import Endpoint
     from probekit.transports.rpc.record import CallObserver, ChangeObserver
+
+__all__ = [
+    "AnyObservation",
+    "Checks",
+    "Context",
+    "EngineFactory",
+    "EngineKind",
+    "JourneyObserver",
+    "O",
+    "Observe",
+    "Options",
+    "Probe",
+    "Targets",
+    "default_engine",
+    "doc",
+]
 
 EngineKind = Literal["client", "measuring"]
 EngineFactory = Callable[[EngineKind], Engine]
 JourneyObserver = Callable[[Journey], None]
-
-
-class Options(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Base of a probe's options: a typed, frozen value whose fields carry their units.
-
-    Annotate a field with :func:`doc` to describe it; the YAML schema, ``explain`` and the reference page are made from
-    the class. Raise ``ValueError`` in ``__post_init__`` for invariants of fields and between them: it is told when the
-    configuration is read, with its place, where a threshold that a check refuses would only be a defect at the first tick.
-    """
-
-    def require(self, *names: str) -> None:
-        """Raise ``ValueError`` naming the first of these options that is nothing: a duration, ratio or number not above zero,
-        or an empty list. One left out (``None``) is none of them.
-        """
-        for name in names:
-            value = getattr(self, name)
-            if isinstance(value, tuple | list | dict | str):
-                if not value:
-                    raise ValueError(f"{name} must not be empty")
-            elif value is not None:
-                number = value.value if isinstance(value, Bps) else value
-                if number <= type(number)():
-                    raise ValueError(f"{name} must be positive, not {value}")
-
-
-def doc(text: str) -> msgspec.Meta:
-    """Describe an option: ``max_age: Annotated[timedelta, pk.doc("age at which ...")]``."""
-    return msgspec.Meta(description=text)
 
 
 O = TypeVar("O", bound=Options)  # noqa: E741 - O for options, as everywhere here
@@ -135,6 +127,94 @@ class Context(Generic[O]):
         if key not in self._held:
             self._held[key] = make()
         return cast(R, self._held[key])
+
+    # -- clients: over the engine, told to the observers, by the clock; entered on first use and kept across ticks ------------
+
+    async def hermes(
+        self,
+        endpoint: str,
+        *,
+        api_key: Secret | None = None,
+        retry: RetryPolicy | None = None,
+        refused_for: timedelta = timedelta(minutes=10),
+    ) -> HermesClient:
+        """A client of that Hermes service; one for each ``endpoint``."""
+        from probekit.clients.hermes import HermesClient
+
+        return await self.hold(
+            f"hermes {endpoint}",
+            lambda: HermesClient(
+                endpoint,
+                api_key=api_key,
+                transport=self.engine(),
+                observer=self.observer,
+                clock=self.clock,
+                retry=retry,
+                refused_for=refused_for,
+            ),
+        )
+
+    async def evm(
+        self,
+        chain: str,
+        endpoints: Sequence[str | Endpoint],
+        *,
+        chain_id: int,
+        timeout: timedelta = timedelta(seconds=10),
+        observer: Observer | None = None,
+    ) -> EvmClient:
+        """A client of that EVM chain over a pool of its endpoints; one for each ``chain``.
+
+        ``observer`` stands in place of the context's own, and hands on to it. Raises ``ValueError`` for a URL that is none.
+        """
+        from probekit.clients.evm import EvmClient
+        from probekit.transports.rpc import PoolPolicy
+
+        return await self.hold(
+            f"evm {chain}",
+            lambda: EvmClient(
+                endpoints,
+                chain_id=chain_id,
+                chain=chain,
+                transport=self.engine(),
+                policy=PoolPolicy(timeout=timeout),
+                observer=observer or self.observer,
+                on_call=self.on_call,
+                on_change=self.on_change,
+                clock=self.clock,
+            ),
+        )
+
+    async def solana(
+        self,
+        chain: str,
+        endpoints: Sequence[str | Endpoint],
+        *,
+        genesis_hash: str | None = None,
+        timeout: timedelta = timedelta(seconds=10),
+        observer: Observer | None = None,
+    ) -> SolanaClient:
+        """A client of that cluster of Solana's kind over a pool of its nodes; one for each ``chain``.
+
+        Without ``genesis_hash`` the first answer binds the others. ``observer`` as in :meth:`evm`.
+        """
+        from probekit.clients.solana import SolanaClient
+        from probekit.transports.rpc import PoolPolicy
+
+        return await self.hold(
+            f"svm {chain}",
+            lambda: SolanaClient(
+                endpoints,
+                genesis_hash=genesis_hash,
+                chain=chain,
+                transport=self.engine(),
+                policy=PoolPolicy(timeout=timeout),
+                observer=observer or self.observer,
+                on_call=self.on_call,
+                on_change=self.on_change,
+                clock=self.clock,
+            ),
+        )
 
     async def aclose(self) -> None:
         """Exit everything held, newest first."""

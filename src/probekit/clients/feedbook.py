@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import timedelta
 from typing import Final
 
 from probekit.clients.hermes import HermesClient
 from probekit.clock import Clock, within
 from probekit.errors import NotFound, ProbekitError
-from probekit.model import Feed, FeedId, Target
+from probekit.model import Failure, Feed, FeedId, Target
 from probekit.units import NS_PER_S, to_ns
 
 _PATIENCE_NS: Final = 2 * NS_PER_S
@@ -55,6 +55,12 @@ class FeedBook:
         await self._refresh()
         self.unresolved = {}
         return {reference: self._feed(reference) for reference in self._references}
+
+    def refusals(self, feeds: Collection[str], *, source: str) -> list[Failure]:
+        """A failure for each reference that is no feed. Raises why, where there are no ``feeds`` left to ask for."""
+        if not feeds:
+            raise self.error or NotFound("none of the feeds is known")
+        return [Failure(error, source, self._clock.now(), reference) for reference, error in self.unresolved.items()]
 
     def _feed(self, reference: str) -> Feed | None:
         known = self._by_symbol.get(reference)

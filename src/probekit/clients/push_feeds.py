@@ -4,66 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from datetime import timedelta
-from typing import Annotated, Final
-from urllib.parse import urlsplit
+from typing import Annotated, Final, Generic, TypeVar
 
 import msgspec
 from msgspec import Meta
 
-from probekit.clients.evm import EvmClient
-from probekit.clock import Clock
+from probekit.clients.chain_options import endpoints_of
 from probekit.codecs.evm import registry
 from probekit.codecs.evm.registry import ContractKind, Deployment
-from probekit.model import Feed, RequestRecord
+from probekit.model import Feed, Target
 from probekit.model.evm import Address
+from probekit.model.options import Options, doc, require_positive
 from probekit.secret import Secret
-from probekit.transports.base import Engine, Observer
-from probekit.transports.rpc import Endpoint, PoolPolicy
-from probekit.transports.rpc.record import CallObserver, ChangeObserver
+from probekit.transports.rpc import Endpoint
 from probekit.units import Bps
 
-__all__ = ["LastAsked", "PushChain", "PushFeed", "asked_for", "contract_address", "endpoints_of", "require_positive"]
+__all__ = ["PushChain", "PushFeed", "PushOptions", "asked_for", "contract_address"]
 
 _DEPLOYMENTS: Final = {"stable": Deployment.STABLE, "pro": Deployment.PRO}
-
-
-def require_positive(options: object, *names: str) -> None:
-    """Raise ``ValueError`` naming the first of these fields that is zero or less. One that is ``None`` is none of them."""
-    for name in names:
-        value = getattr(options, name)
-        if value is None:
-            continue
-        number = value.value if isinstance(value, Bps) else value
-        if number <= type(number)():
-            raise ValueError(f"{name} must be positive, not {value}")
-
-
-def endpoints_of(urls: Iterable[str], key: Secret | None) -> list[Endpoint]:
-    """The endpoints of a pool; ``{key}`` in a URL stands for ``key``. Raises ``ValueError`` for a URL that is none, and for
-    two of one name.
-    """
-    try:
-        made = [Endpoint(url, key=key if "{key}" in url else None) for url in urls]
-    except ValueError as error:
-        raise ValueError(f"endpoints: {error}") from None
-    labels = [one.label for one in made]
-    if len(set(labels)) != len(labels):
-        raise ValueError(f"endpoints names one twice: {', '.join(labels)}")
-    return made
-
-
-class LastAsked:
-    """An observer in front of ``observer`` that knows the origin asked last: where an answer of a pool came from."""
-
-    def __init__(self, observer: Observer, otherwise: str) -> None:
-        self._observer = observer
-        self.origin = otherwise
-        """``scheme://host:port`` of the newest attempt; ``otherwise`` before the first."""
-
-    def __call__(self, record: RequestRecord) -> None:
-        parts = urlsplit(record.url)
-        self.origin = f"{parts.scheme}://{parts.netloc}"
-        self._observer(record)
 
 
 class PushFeed(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -131,28 +89,10 @@ class PushChain(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
         """The contracts by what the operator wrote."""
         return {contract: contract_address(self.chain_id, contract) for contract in self.contracts}
 
-    def client(
-        self,
-        *,
-        transport: Engine,
-        timeout: timedelta,
-        observer: Observer,
-        on_call: CallObserver,
-        on_change: ChangeObserver,
-        clock: Clock,
-    ) -> EvmClient:
-        """A client of the chain over a pool of its endpoints."""
-        return EvmClient(
-            endpoints_of(self.endpoints, self.key),
-            chain_id=self.chain_id,
-            chain=self.id,
-            transport=transport,
-            policy=PoolPolicy(timeout=timeout),
-            observer=observer,
-            on_call=on_call,
-            on_change=on_change,
-            clock=clock,
-        )
+    @property
+    def nodes(self) -> list[Endpoint]:
+        """The endpoints, each with the key that its URL wants."""
+        return endpoints_of(self.endpoints, self.key)
 
 
 def asked_for(feeds: Iterable[PushFeed], feed: Feed | None, name: str) -> PushFeed:
@@ -160,3 +100,47 @@ def asked_for(feeds: Iterable[PushFeed], feed: Feed | None, name: str) -> PushFe
     spelt = (name,) if feed is None else (feed.symbol, feed.id, f"0x{feed.id}")
     told = {one.feed.lower(): one for one in feeds}
     return next((told[one.lower()] for one in spelt if one.lower() in told), PushFeed(feed=name))
+
+
+C = TypeVar("C", bound=PushChain)
+
+
+class PushOptions(Options, Generic[C], frozen=True, kw_only=True):
+    """What every probe of push feeds on EVM chains asks an operator. ``C`` is how a chain is described."""
+
+    chains: Annotated[tuple[C, ...], doc("chains to watch")]
+    feeds: Annotated[tuple[PushFeed, ...], doc("feeds to watch on every chain")] = ()
+    heartbeat: Annotated[timedelta, doc("heartbeat of feeds that name none")] = timedelta(hours=1)
+    lands_within: Annotated[timedelta, doc("time that a push may take")] = timedelta(seconds=60)
+    max_deviation: Annotated[Bps | None, doc("deviation of feeds that name none; left out: not judged")] = None
+    open_grace: Annotated[timedelta, doc("how long after an opening an old price is not held against a feed")] = timedelta(
+        minutes=5
+    )
+    max_head_age: Annotated[timedelta, doc("age of the newest block at which a chain stands still")] = timedelta(seconds=60)
+    alive_endpoints: Annotated[int, doc("endpoints of each chain that must be alive"), Meta(ge=1)] = 1
+    hermes: Annotated[str, doc("base URL of the source: symbols, market hours and prices to compare with")] = (
+        "https://hermes.pyth.network"
+    )
+    api_key: Annotated[Secret | None, doc("reference to the API key: env:NAME, file:/path or credential:name")] = None
+    timeout: Annotated[timedelta, doc("how long a chain or the source may take to answer")] = timedelta(seconds=5)
+
+    def __post_init__(self) -> None:
+        self.require("chains", "heartbeat", "max_head_age", "max_deviation", "timeout")
+        for name in ("lands_within", "open_grace"):
+            if getattr(self, name) < timedelta(0):
+                raise ValueError(f"{name} must not be negative, but is {getattr(self, name)}")
+        ids = [chain.id for chain in self.chains]
+        if len(set(ids)) != len(ids):
+            raise ValueError("chains names one chain twice: give it all its contracts and endpoints at once")
+        if bare := [chain.id for chain in self.chains if not (chain.feeds or self.feeds)]:
+            raise ValueError(f"feeds must not be empty: {', '.join(bare)} has none")
+
+    def feeds_of(self, chain: C) -> dict[str, PushFeed]:
+        """The feeds of a chain by what the operator wrote."""
+        return {one.feed: one for one in chain.feeds or self.feeds}
+
+    def asked_for(self, target: Target) -> tuple[C, PushFeed | None]:
+        """What an operator said of a target: its chain, and the feed where it is one."""
+        chain_id, _, name = (*target.id.split("/", 2), "", "")[:3]
+        chain = next(chain for chain in self.chains if chain.id == chain_id)
+        return chain, asked_for(self.feeds_of(chain).values(), target.feed, name) if name else None

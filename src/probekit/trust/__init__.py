@@ -4,6 +4,7 @@
 """
 
 from probekit.trust.attestation import AttestedBytes, attest, check_parsed, signed_update
+from probekit.trust.chosen import NETWORKS, Network, SignerSetOption, chosen
 from probekit.trust.registry import (
     BETA,
     CORE,
@@ -28,17 +29,21 @@ __all__ = [
     "HERMES_BETA",
     "HERMES_MAINNET",
     "MAINNET",
+    "NETWORKS",
     "PRO",
     "PRO_EMITTER",
     "PRO_STAGING",
     "AttestedBytes",
     "Claim",
     "Emitter",
+    "Network",
     "SignerSet",
+    "SignerSetOption",
     "Trust",
     "Verifier",
     "attest",
     "check_parsed",
+    "chosen",
     "claim_of",
     "signed_by",
     "signed_update",

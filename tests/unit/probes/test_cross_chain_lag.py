@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from probekit.clients.push_feeds import PushFeed
 from probekit.dev import faults
 from probekit.errors import ConfigError, ConnectError
 from probekit.manifest import read_manifest
@@ -20,7 +21,6 @@ from tests.unit.clients.contracts import PYTH, Refused
 OK, WARNING, CRITICAL, UNKNOWN = Status.OK, Status.WARNING, Status.CRITICAL, Status.UNKNOWN
 PROBE = load("cross_chain_lag")
 Route = module_of(PROBE).Route
-PushFeed = module_of(PROBE).PushFeed
 ONE, TWO = "evm:5001", "evm:5002"
 WALLET, OTHER = "0x" + "ab" * 20, "0x" + "cd" * 20
 ETHER = 10**18

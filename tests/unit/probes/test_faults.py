@@ -18,6 +18,7 @@ from probekit.dev import faults
 from probekit.dev.faults import Fault
 from probekit.model import ProbeRun, Status, TrustRoot
 from probekit.transports.retry import NO_RETRY
+from probekit.trust import Trust, chosen
 from probekit.trust.signing import sign_slot
 from tests.support.sandbox import FIRST, SECOND, Lab, S, load, module_of, others_ok, result, verdict
 from tests.unit.trust.builders import PRO_SET, SLOT, TIME_S, price
@@ -282,7 +283,13 @@ async def test_latency_of_requests_and_streams() -> None:
 
 def test_the_trust_of_hermes_proof_comes_from_its_options() -> None:
     probe = load("hermes_proof")
-    trust_of = module_of(probe).trust_of
-    assert trust_of(probe.options(feeds=("aa" * 32,), network="mainnet")).newest(TrustRoot.PRO).index == 1
-    assert trust_of(probe.options(feeds=("aa" * 32,), network="beta")).roots() == {TrustRoot.CORE}
+
+    def trust_of(network: str) -> Trust:
+        options = probe.options(feeds=("aa" * 32,), network=network)
+        return chosen(options.network, options.signer_sets)
+
+    newest = trust_of("mainnet").newest(TrustRoot.PRO)
+    assert newest is not None
+    assert newest.index == 1
+    assert trust_of("beta").roots() == {TrustRoot.CORE}
     assert timedelta(minutes=10) == probe.options(feeds=("aa" * 32,)).refused_for
