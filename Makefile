@@ -79,6 +79,10 @@ docs: $(DEV_STAMP) ## Build the documentation into build/site
 extras: $(DEV_STAMP) ## Install the wheel with each extra alone and import what it promises
 	$(BIN)/python tests/packaging/extras.py
 
+.PHONY: dist
+dist: $(DEV_STAMP) ## Build dist/: the wheel, an executable per dependency profile, a launcher per probe, their manifest
+	$(BIN)/python -m probekit.dev.artifacts $(DIST_ARGS)
+
 .PHONY: format
 format: $(DEV_STAMP) ## Format and fix what ruff can
 	$(BIN)/ruff check --fix .
@@ -86,10 +90,11 @@ format: $(DEV_STAMP) ## Format and fix what ruff can
 
 .PHONY: lock
 lock: ## Recompile requirements/*.txt, with hashes and without registry addresses (needs uv)
-	for name in dev demo; do \
+	for name in dev demo core evm solana full; do \
+	  if [ $$name = dev ]; then same=; else same="--constraint requirements/dev.txt"; fi; \
 	  uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header \
-	    --no-emit-package probekit requirements/$$name.in --output-file requirements/$$name.txt && \
-	  sed -i '/^-e /d' requirements/$$name.txt; \
+	    --no-emit-package probekit $$same requirements/$$name.in --output-file requirements/$$name.txt && \
+	  sed -i '/^-e /d' requirements/$$name.txt || exit 1; \
 	done
 
 .PHONY: clean

@@ -12,6 +12,7 @@ COMMANDS = {
     "probes": "list the probes and what each asks",
     "replay": "judge what a probe recorded again, by other limits",
     "run": "run a probe, by name or path",
+    "unpack": "compile every module of this installation, before the first start",
     "verify": "verify a signed price update and say who signed it",
     "version": "print the version",
 }

@@ -37,7 +37,7 @@ def one_line(capsys: pytest.CaptureFixture[str]) -> str:
 @pytest.mark.parametrize(
     ("argv", "words"),
     [
-        ([], "no command given; commands: explain, price, probes, replay, run, verify, version"),
+        ([], "no command given; commands: explain, price, probes, replay, run, unpack, verify, version"),
         (["nonsense"], "'nonsense' is no command; commands: explain"),
         (["verfy"], "'verfy' is no command; did you mean 'verify'?"),
         (["../run"], "is no command"),
