@@ -28,6 +28,7 @@ MODULES = (
     "pythnet_refresh",
     "pythnet_publishers",
     "startup",
+    "artifacts",
 )
 RUNS = 41
 

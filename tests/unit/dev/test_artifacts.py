@@ -152,7 +152,7 @@ def test_a_step_that_fails_says_which_and_why(tmp_path: Path, monkeypatch: pytes
         script = "echo no such wheel >&2; exit 7"
         return real(["sh", "-c", script], **kwargs)  # type: ignore[call-overload]
 
-    monkeypatch.setattr(building.subprocess, "run", failing)
+    monkeypatch.setattr(subprocess, "run", failing)
     with pytest.raises(ConfigError, match=r"(?s)pip wheel ended with 7:\nno such wheel"):
         build(ROOT, tmp_path / "dist", [], say=lambda what: None)
 
