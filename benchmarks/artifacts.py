@@ -54,7 +54,7 @@ def size_mb() -> float:
 def start_ms() -> float:
     """Wall time of ``hermes_latency --once`` by its launcher: start, first observation, verdict and end."""
     url, feeds = sandbox()
-    command = [release() / "hermes_latency", "--once", "--json", "--set", f"endpoint={url}", "--set", f"feeds={feeds}"]
+    command = [str(release() / "hermes_latency"), "--once", "--json", "--set", f"endpoint={url}", "--set", f"feeds={feeds}"]
     began = time.perf_counter()
     done = subprocess.run(command, capture_output=True, check=False, text=True)
     took = (time.perf_counter() - began) * 1000

@@ -29,7 +29,7 @@ PROMISES: dict[str, str] = {
     "agent": "import pydantic, starlette, uvicorn",
     "dev": "import probekit.dev.server, uvicorn",
     "cli": "import rich",
-    "all": "import web3, solders, pycurl, grpc, uvloop, rich, dns, grpc_health, lightkube, probekit.telemetry.otel, probekit.transports.curl",
+    "all": "import web3, solders, pycurl, grpc, uvloop, rich, lightkube, probekit.telemetry.otel, probekit.transports.curl",
 }
 
 LACKING = """
