@@ -7,7 +7,6 @@ import asyncio
 import contextlib
 import os
 import signal
-import socket
 from collections.abc import Callable
 from contextlib import aclosing
 from dataclasses import replace
@@ -18,12 +17,14 @@ from typing import Any
 from probekit._version import __version__
 from probekit.entry.explain import explain
 from probekit.entry.output import Printer, junit
+from probekit.entry.service import claim_instance, notifier
 from probekit.entry.streams import emit, emit_bytes
+from probekit.entry.vantage import vantage_of
 from probekit.errors import ConfigError
 from probekit.manifest.discovery import Found, source_digest
 from probekit.manifest.options import value_text
 from probekit.manifest.read import Manifest, Origin, read_manifest
-from probekit.model import ProbeRun, Status, Vantage
+from probekit.model import ProbeRun, Status
 from probekit.probe import Probe
 from probekit.runner import Recorder, RunSettings, Tape, config_digest, run_once, watch
 from probekit.units import parse_duration
@@ -37,13 +38,33 @@ def execute(probe: Probe[Any], path: Path, arguments: argparse.Namespace) -> int
         return 0
     _check_junit(arguments.junit)
     settings = _settings(path, manifest, arguments)
-    recorders: list[Recorder] = []
-    from probekit.telemetry import recorder_from_env
+    with contextlib.ExitStack() as held:
+        recorders, tape = _recorders(manifest, settings, arguments, held)
+        work = _loop if arguments.loop else _once
+        with _runner() as run:
+            last = run(work(probe, manifest, settings, recorders, arguments, tape))
+    if arguments.junit and last is not None:
+        _write_junit(arguments.junit, last)
+    if arguments.loop and arguments.runs is None:
+        return 0
+    return exit_code(last, allow_skipped=arguments.allow_skipped)
+
+
+def _recorders(
+    manifest: Manifest[Any], settings: RunSettings, arguments: argparse.Namespace, held: contextlib.ExitStack
+) -> tuple[list[Recorder], Tape | None]:
+    """Where runs go, and observations. What is to be given back when the runs are over is put on ``held``."""
+    from probekit.telemetry import exports, recorder_from_env
     from probekit.transports.authorities import authorities
 
     # Authorities that are named and not there: told before the first run, which could only say UNKNOWN.
     authorities()
 
+    recorders: list[Recorder] = []
+    service = notifier(os.environ, interval=manifest.interval) if arguments.loop else None
+    if exports(settings.vantage, os.environ, enabled=arguments.otlp):
+        # Whoever exports under this id is the only one.
+        held.callback(claim_instance(settings.vantage.instance_id).release)
     telemetry = recorder_from_env(settings.vantage, os.environ, enabled=arguments.otlp)
     if telemetry is not None:
         recorders.append(telemetry)
@@ -53,19 +74,13 @@ def execute(probe: Probe[Any], path: Path, arguments: argparse.Namespace) -> int
         # After telemetry: what became of the exports is known once those are closed.
         counters = None if telemetry is None else (lambda: telemetry.counters)
         recorders.append(JsonLinesRecorder(arguments.record, telemetry=counters))
+    if service is not None:
+        # Last of all: a run that the others failed to record is a run all the same.
+        recorders.append(service)
     tape = Tape(arguments.observations) if arguments.observations else None
-    work = _loop if arguments.loop else _once
-    try:
-        with _runner() as run:
-            last = run(work(probe, manifest, settings, recorders, arguments, tape))
-    finally:
-        if tape is not None:
-            tape.close()
-    if arguments.junit and last is not None:
-        _write_junit(arguments.junit, last)
-    if arguments.loop and arguments.runs is None:
-        return 0
-    return exit_code(last, allow_skipped=arguments.allow_skipped)
+    if tape is not None:
+        held.callback(tape.close)
+    return recorders, tape
 
 
 def exit_code(run: ProbeRun | None, *, allow_skipped: bool) -> int:
@@ -107,13 +122,7 @@ def _with_interval(manifest: Manifest[Any], text: str) -> Manifest[Any]:
 
 
 def _settings(path: Path, manifest: Manifest[Any], arguments: argparse.Namespace) -> RunSettings:
-    given = manifest.vantage
-    vantage = Vantage(
-        host=given.get("host") or socket.gethostname(),
-        region=arguments.region or given.get("region", "local"),
-        provider=given.get("provider"),
-        unit=given.get("unit", manifest.name),
-    )
+    vantage = vantage_of(manifest.name, manifest.vantage, os.environ, region=arguments.region)
     return RunSettings(
         vantage=vantage,
         interval=manifest.interval,

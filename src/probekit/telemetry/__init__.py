@@ -13,7 +13,13 @@ from probekit.telemetry.environment import read
 if TYPE_CHECKING:
     from probekit.telemetry.otel import OtelRecorder
 
-__all__ = ["recorder_from_env"]
+__all__ = ["exports", "recorder_from_env"]
+
+
+def exports(vantage: Vantage, environ: Mapping[str, str], *, enabled: bool = False) -> bool:
+    """Whether :func:`recorder_from_env` would give a recorder. Raises ``ConfigError`` for a value that cannot be used."""
+    settings = read(environ, vantage, __version__, enabled=enabled)
+    return settings is not None and bool(settings.signals)
 
 
 def recorder_from_env(vantage: Vantage, environ: Mapping[str, str], *, enabled: bool = False) -> OtelRecorder | None:
