@@ -13,6 +13,7 @@ import importlib
 import inspect
 import re
 from collections.abc import Callable, Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any, Final, NoReturn, get_type_hints
 from unittest.mock import patch
@@ -51,6 +52,7 @@ What could not be observed at all is judged by the runner: [reasons of any probe
 """
 
 
+@cache  # here and below: every section of a page asks again, and parsing all sources each time takes a minute
 def check_classes() -> list[type[Any]]:
     """The checks that ``probekit.checks`` exports, by name."""
     exported = (getattr(checks, name) for name in sorted(checks.__all__))
@@ -62,12 +64,23 @@ def source_of(kind: type[Any]) -> Path:
     return Path(inspect.getfile(kind))
 
 
+@cache
+def _probe_sources() -> dict[str, str]:
+    return {one.name: one.path.read_text() for one in list_probes((catalogue(),))}
+
+
 def probes_using(kind: type[Any]) -> list[str]:
     """Probes of the catalogue that make this check."""
-    made = re.compile(rf"\b{kind.__name__}\(")
-    return [one.name for one in list_probes((catalogue(),)) if made.search(one.path.read_text())]
+    return _probes_making(kind.__name__)
 
 
+@cache
+def _probes_making(check: str) -> list[str]:
+    made = re.compile(rf"\b{check}\(")
+    return [name for name, source in _probe_sources().items() if made.search(source)]
+
+
+@cache
 def runbook_sections() -> dict[str, list[str]]:
     """The reasons that each runbook page explains: its headings of the third level, in order."""
     pages = sorted((DOCS / "runbooks").glob("*.md"))

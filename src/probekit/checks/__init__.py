@@ -11,8 +11,11 @@ if TYPE_CHECKING:
     from probekit.checks.agreement import Agreement, SignedPoint
     from probekit.checks.balance_age import AgeMemory, BalanceAge
     from probekit.checks.balance_floor import BalanceFloor, FloorMemory
+    from probekit.checks.claim_bound import ClaimBound
     from probekit.checks.confidence import ConfidenceRatio
+    from probekit.checks.container_restarts import ContainerRestarts, RestartMemory
     from probekit.checks.continuity import ContinuityMemory, StreamContinuity, StreamState
+    from probekit.checks.cron_on_time import CronOnTime
     from probekit.checks.cross_chain_deviation import CrossChainDeviation, DeviationMemory
     from probekit.checks.cross_chain_lag import CrossChainLag
     from probekit.checks.deadline import Deadline
@@ -23,10 +26,14 @@ if TYPE_CHECKING:
     from probekit.checks.head_age import HeadAge
     from probekit.checks.heartbeat import Heartbeat
     from probekit.checks.http import HttpAnswer, HttpAssertions, HttpBody, HttpHop, StatusRange, Wanted
+    from probekit.checks.issued_certificates import IssuedCertificates
+    from probekit.checks.job_outcome import JobOutcome
     from probekit.checks.landing import LandedWithin
     from probekit.checks.latency import LatencyBudget, LatencyMemory, LatencySample
     from probekit.checks.migration import Migration
+    from probekit.checks.objects_listed import ObjectsListed
     from probekit.checks.outflow import Outflow, OutflowMemory, Taken
+    from probekit.checks.pod_health import PodHealth
     from probekit.checks.proof import ProofResult, ProofValidity
     from probekit.checks.publisher_confidence import PublisherConfidence
     from probekit.checks.publisher_margin import PublisherMargin
@@ -36,6 +43,7 @@ if TYPE_CHECKING:
     from probekit.checks.publisher_stalled import PublisherStalled, StallMemory
     from probekit.checks.publisher_within_confidence import PublisherWithinConfidence
     from probekit.checks.push_stage import PushMemory, PushStage
+    from probekit.checks.required_objects import RequiredObjects
     from probekit.checks.runway import Runway, RunwayMemory
     from probekit.checks.signer_set_expiry import SignerSetExpiry
     from probekit.checks.signer_set_match import SignerSetMatch
@@ -43,6 +51,7 @@ if TYPE_CHECKING:
     from probekit.checks.stages import StageBudget, StageMemory
     from probekit.checks.trading import AggregateConfidence, AggregateDeviation
     from probekit.checks.verification_depth import VerificationDepth
+    from probekit.checks.workload_replicas import ReplicasMemory, WorkloadReplicas
 
 # A probe uses a few of them, and each loads what it judges: names are imported when first used.
 _WHERE = {
@@ -52,8 +61,11 @@ _WHERE = {
     "Agreement": "agreement",
     "BalanceAge": "balance_age",
     "BalanceFloor": "balance_floor",
+    "ClaimBound": "claim_bound",
     "ConfidenceRatio": "confidence",
+    "ContainerRestarts": "container_restarts",
     "ContinuityMemory": "continuity",
+    "CronOnTime": "cron_on_time",
     "CrossChainDeviation": "cross_chain_deviation",
     "CrossChainLag": "cross_chain_lag",
     "Deadline": "deadline",
@@ -69,13 +81,17 @@ _WHERE = {
     "HttpAssertions": "http",
     "HttpBody": "http",
     "HttpHop": "http",
+    "IssuedCertificates": "issued_certificates",
+    "JobOutcome": "job_outcome",
     "LandedWithin": "landing",
     "LatencyBudget": "latency",
     "LatencyMemory": "latency",
     "LatencySample": "latency",
     "Migration": "migration",
+    "ObjectsListed": "objects_listed",
     "Outflow": "outflow",
     "OutflowMemory": "outflow",
+    "PodHealth": "pod_health",
     "ProofResult": "proof",
     "ProofValidity": "proof",
     "PublisherConfidence": "publisher_confidence",
@@ -87,6 +103,9 @@ _WHERE = {
     "PublisherWithinConfidence": "publisher_within_confidence",
     "PushMemory": "push_stage",
     "PushStage": "push_stage",
+    "ReplicasMemory": "workload_replicas",
+    "RequiredObjects": "required_objects",
+    "RestartMemory": "container_restarts",
     "Runway": "runway",
     "RunwayMemory": "runway",
     "Score": "publisher_score",
@@ -104,6 +123,7 @@ _WHERE = {
     "Taken": "outflow",
     "VerificationDepth": "verification_depth",
     "Wanted": "http",
+    "WorkloadReplicas": "workload_replicas",
 }
 
 __all__ = [
@@ -114,8 +134,11 @@ __all__ = [
     "BalanceAge",
     "BalanceFloor",
     "Check",
+    "ClaimBound",
     "ConfidenceRatio",
+    "ContainerRestarts",
     "ContinuityMemory",
+    "CronOnTime",
     "CrossChainDeviation",
     "CrossChainLag",
     "Deadline",
@@ -132,13 +155,17 @@ __all__ = [
     "HttpAssertions",
     "HttpBody",
     "HttpHop",
+    "IssuedCertificates",
+    "JobOutcome",
     "LandedWithin",
     "LatencyBudget",
     "LatencyMemory",
     "LatencySample",
     "Migration",
+    "ObjectsListed",
     "Outflow",
     "OutflowMemory",
+    "PodHealth",
     "ProofResult",
     "ProofValidity",
     "PublisherConfidence",
@@ -150,6 +177,9 @@ __all__ = [
     "PublisherWithinConfidence",
     "PushMemory",
     "PushStage",
+    "ReplicasMemory",
+    "RequiredObjects",
+    "RestartMemory",
     "Rule",
     "Runway",
     "RunwayMemory",
@@ -168,6 +198,7 @@ __all__ = [
     "Taken",
     "VerificationDepth",
     "Wanted",
+    "WorkloadReplicas",
 ]
 
 

@@ -23,10 +23,12 @@ def gathered(
     total: int,
     skipped: int = 0,
     measures: tuple[Measure, ...] = (),
+    most_parts: int | None = None,
 ) -> Verdict:
     """One verdict for ``total`` parts, of which ``judged`` need a word of their own and ``skipped`` more could not be judged.
 
-    It is ``ok`` where nothing is wrong, ``idle`` where no part could be judged, else the worst part's status and reason.
+    It is ``ok`` where nothing is wrong, ``idle`` where no part could be judged, else the worst part's status and reason. With
+    ``most_parts`` the tally counts all, and that many are kept, the worst first.
     """
     parts = tuple(judged)
     counts = dict.fromkeys(Status, 0)
@@ -43,6 +45,8 @@ def gathered(
     )
     if not told:
         return msgspec.structs.replace(idle if skipped == total else ok, tally=tally, measures=measures)
+    if most_parts is not None:
+        told = tuple(sorted(told, key=lambda part: -part.status.severity))
     worst = max(told, key=lambda part: part.status.severity)
     shown = "; ".join(part.message for part in told[:_NAMED])
     more = f"; and {len(told) - _NAMED} more" if len(told) > _NAMED else ""
@@ -55,7 +59,7 @@ def gathered(
         limit=worst.limit,
         unit=worst.unit,
         tally=tally,
-        parts=told,
+        parts=told[:most_parts],
         measures=measures,
     )
 

@@ -31,6 +31,7 @@
     │   ├── UnknownSet SupersededSet NoQuorum BadSignature SignatureOrder
     │   └── WrongRoot WrongEmitter BadProof ParsedMismatch
     ├── NotFound                    the service does not know the id
+    ├── OutOfReach                  what tells of a target did not answer: that says nothing of the target
     ├── Missing                     a 200 answer that leaves out what it was asked for
     ├── SendRefused                 a transaction stopped by its spend cap or chain id
     └── PlanError                   a change that cannot be planned
@@ -48,6 +49,7 @@ from probekit.errors.base import (
     ErrorType,
     Missing,
     NotFound,
+    OutOfReach,
     Phase,
     PlanError,
     ProbekitError,
@@ -109,6 +111,7 @@ __all__ = [
     "NotEntitled",
     "NotFound",
     "NotServed",
+    "OutOfReach",
     "ParsedMismatch",
     "Phase",
     "PlanError",

@@ -129,6 +129,14 @@ class NotFound(ProbekitError):
         self.subject = subject
 
 
+class OutOfReach(ProbekitError):
+    """What tells of a target did not answer, or not us: that says nothing of the target. ``error_type`` is the cause's."""
+
+    def __init__(self, message: str, *, cause: ProbekitError) -> None:
+        super().__init__(f"{message}: {cause.message}")
+        self.error_type = cause.error_type
+
+
 class Missing(ProbekitError):
     """An answer of status 200 that leaves out something it was asked for, without a word about it."""
 

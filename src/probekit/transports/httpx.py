@@ -116,8 +116,8 @@ class HttpxTransport:
     ``client`` is a caller's own ``httpx.AsyncClient``: used as it is configured, and not closed by :meth:`aclose`; but a
     request's deadline stands in for the client's time-outs, and its ``max_redirects`` for ``follow_redirects``. Without one, a
     client is made that verifies against :func:`~probekit.transports.authorities.authorities` (``ca_file``, or the system's),
-    keeps no cookies and ignores proxies in the environment unless ``trust_env``. Only http and https. Raises ``ConfigError``
-    for authorities that are not there.
+    keeps no cookies and ignores proxies in the environment unless ``trust_env``. ``tls`` stands in for the authorities where a
+    service has its own, or wants a certificate. Only http and https. Raises ``ConfigError`` for authorities that are not there.
     """
 
     def __init__(
@@ -126,14 +126,16 @@ class HttpxTransport:
         client: httpx.AsyncClient | None = None,
         clock: Clock = SYSTEM_CLOCK,
         ca_file: str | None = None,
+        tls: ssl.SSLContext | None = None,
         trust_env: bool = False,
     ) -> None:
         self._given = client
         self._made: httpx.AsyncClient | None = None
         self._clock = clock
         self._ca_file = ca_file
+        self._tls = tls
         self._trust_env = trust_env
-        if client is None:
+        if client is None and tls is None:
             authorities(ca_file)
 
     @property
@@ -151,7 +153,7 @@ class HttpxTransport:
             return self._given
         if self._made is None:
             self._made = httpx.AsyncClient(
-                verify=ssl_context(self._ca_file),
+                verify=self._tls or ssl_context(self._ca_file),
                 trust_env=self._trust_env,
                 timeout=None,  # noqa: S113 - one deadline over the whole exchange instead
                 limits=httpx.Limits(max_connections=100, max_keepalive_connections=20),

@@ -52,6 +52,7 @@ MADE: list[ProbekitError] = [
     errors.BadProof("t"),
     errors.ParsedMismatch("t"),
     errors.NotFound("t", subject="aa"),
+    errors.OutOfReach("t", cause=errors.ConnectError("c")),
     errors.Missing("t", subject="aa"),
     errors.SendRefused("t"),
     errors.PlanError("t"),

@@ -262,6 +262,7 @@ def test_the_catalogue_is_complete_and_each_probe_has_its_manifest() -> None:
         "hermes_latency",
         "hermes_proof",
         "http_service",
+        "kubernetes_workloads",
         "price_journey",
         "pyth_evm_heartbeat",
         "pythnet_feeds",
