@@ -9,6 +9,7 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Final
 
@@ -29,6 +30,7 @@ class _Helper:
     reason: int | str = _REASON_AT
 
 
+@cache
 def reasons_in(path: Path) -> list[Pair]:
     """Every pair that the file can give, each once."""
     pairs: list[Pair] = []

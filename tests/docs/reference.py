@@ -13,6 +13,7 @@ import importlib
 import inspect
 import re
 from collections.abc import Callable, Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any, Final, NoReturn, get_type_hints
 from unittest.mock import patch
@@ -65,7 +66,13 @@ def source_of(kind: type[Any]) -> Path:
 def probes_using(kind: type[Any]) -> list[str]:
     """Probes of the catalogue that make this check."""
     made = re.compile(rf"\b{kind.__name__}\(")
-    return [one.name for one in list_probes((catalogue(),)) if made.search(one.path.read_text())]
+    return [name for name, text in probe_sources().items() if made.search(text)]
+
+
+@cache
+def probe_sources() -> dict[str, str]:
+    """The source of each probe of the catalogue, by name."""
+    return {one.name: one.path.read_text() for one in list_probes((catalogue(),))}
 
 
 def runbook_sections() -> dict[str, list[str]]:
