@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from probekit.checks.cross_chain_lag import CrossChainLag
     from probekit.checks.deadline import Deadline
     from probekit.checks.deviation import Deviation
+    from probekit.checks.dns import DissentMemory, DnsAgreement, DnsAssertions
     from probekit.checks.endpoint_quorum import EndpointQuorum
     from probekit.checks.feed_offline import FeedOffline
     from probekit.checks.freshness import Freshness
@@ -59,6 +60,9 @@ _WHERE = {
     "Deadline": "deadline",
     "Deviation": "deviation",
     "DeviationMemory": "cross_chain_deviation",
+    "DissentMemory": "dns",
+    "DnsAgreement": "dns",
+    "DnsAssertions": "dns",
     "EndpointQuorum": "endpoint_quorum",
     "FeedOffline": "feed_offline",
     "FloorMemory": "balance_floor",
@@ -121,6 +125,9 @@ __all__ = [
     "Deadline",
     "Deviation",
     "DeviationMemory",
+    "DissentMemory",
+    "DnsAgreement",
+    "DnsAssertions",
     "EndpointQuorum",
     "FeedOffline",
     "FloorMemory",
