@@ -25,7 +25,8 @@ def answer(
         if found is None:
             made.answer.append(dns.rrset.from_text(name, int(ttl), "IN", kind, value))
         else:
-            found.update(dns.rrset.from_text(name, int(ttl), "IN", kind, value))
+            for one in dns.rrset.from_text(name, int(ttl), "IN", kind, value):
+                found.add(one)
     made.flags |= dns.flags.AD if authentic else dns.flags.Flag(0)
     made.flags |= dns.flags.TC if truncated else dns.flags.Flag(0)
     if number is not None:

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from probekit.checks.endpoint_quorum import EndpointQuorum
     from probekit.checks.feed_offline import FeedOffline
     from probekit.checks.freshness import Freshness
+    from probekit.checks.grpc_health import GrpcHealth
     from probekit.checks.head_age import HeadAge
     from probekit.checks.heartbeat import Heartbeat
     from probekit.checks.http import HttpAnswer, HttpAssertions, HttpBody, HttpHop, StatusRange, Wanted
@@ -67,6 +68,7 @@ _WHERE = {
     "FeedOffline": "feed_offline",
     "FloorMemory": "balance_floor",
     "Freshness": "freshness",
+    "GrpcHealth": "grpc_health",
     "HeadAge": "head_age",
     "Heartbeat": "heartbeat",
     "HttpAnswer": "http",
@@ -133,6 +135,7 @@ __all__ = [
     "FloorMemory",
     "Fold",
     "Freshness",
+    "GrpcHealth",
     "HeadAge",
     "Heartbeat",
     "HttpAnswer",

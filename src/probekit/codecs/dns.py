@@ -41,7 +41,7 @@ def decode_answer(data: bytes, question: DnsQuestion, number: int) -> DnsAnswer 
         found = message.resolve_chaining() if isinstance(message, dns.message.QueryMessage) and message.question else None
         records = [] if found is None or found.answer is None else list(found.answer)
         values = {_text(question.type, one) for one in records}
-        chain = () if found is None else tuple(str(one[0].target).lower() for one in found.cnames)
+        chain = () if found is None else tuple(_text("CNAME", one[0]) for one in found.cnames)
         told = found is not None and bool(records or chain or message.authority)
     except (dns.exception.DNSException, ValueError, LookupError, AttributeError) as error:
         raise DecodeError(f"not an answer of DNS: {type(error).__name__}: {error}", raw=data) from None

@@ -9,7 +9,7 @@ import msgspec
 import pytest
 
 from probekit.checks import DissentMemory, DnsAgreement, DnsAssertions
-from probekit.errors import ConnectError
+from probekit.errors import ConnectError, ProbekitError
 from probekit.model import Comparison, Observation, Status, Verdict
 from probekit.model.dns import DnsAnswer
 from probekit.units import Instant
@@ -80,7 +80,7 @@ def test_thresholds_that_cannot_be_meant(wrong: dict[str, Any], words: str) -> N
 
 def step(check: DnsAgreement, state: DissentMemory, after: timedelta = 0 * S, **answers: DnsAnswer | None) -> Any:
     values = {name: one for name, one in answers.items() if one is not None}
-    failures = {name: ConnectError("refused") for name, one in answers.items() if one is None}
+    failures: dict[str, ProbekitError] = {name: ConnectError("refused") for name, one in answers.items() if one is None}
     at = Instant(NOW.ns + int(after.total_seconds() * 1e9))
     return check.step(state, Observation(Comparison(values, failures), "all", at), now=at)
 
