@@ -161,7 +161,7 @@ error that shows both.
 | Variable | Meaning |
 |---|---|
 | `PROBEKIT_PROBE_PATH` | folders of probes, as above |
-| `PROBEKIT_HOST`, `PROBEKIT_REGION`, `PROBEKIT_PROVIDER`, `PROBEKIT_UNIT` | this host's [vantage](manifest.md), before the manifest's |
+| `PROBEKIT_HOST`, `_REGION`, `_PROVIDER`, `_UNIT` | this host's [vantage](manifest.md), before the manifest's |
 | `NOTIFY_SOCKET`, `WATCHDOG_USEC` | with `--loop`; systemd sets them ([services](#as-a-service)) |
 | `CREDENTIALS_DIRECTORY` | where `credential:NAME` is read; systemd sets it |
 | `SSL_CERT_FILE`, `SSL_CERT_DIR` | [authorities](environment.md#trusted-authorities) to trust instead of the system's |
@@ -171,9 +171,9 @@ error that shows both.
 
 ## As a service
 
-Under `Type=notify` a probe with `--loop` is ready after its first run, whatever the verdict, and each run feeds the watchdog and is the
-unit's status line. A `WatchdogSec=` that is not longer than two intervals is refused. A process that exports telemetry holds its
-`service.instance.id` on the host; a second one of that id ends with 3 and says so.
+Under `Type=notify` a probe with `--loop` is ready after its first run, whatever the verdict. Each run feeds the watchdog and is
+the unit's status line. A `WatchdogSec=` that is not longer than two intervals is refused. A process that exports telemetry
+holds its `service.instance.id` on the host; a second one of that id ends with 3 and says so.
 
 ## Development servers
 """

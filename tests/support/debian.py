@@ -19,10 +19,11 @@ class Unavailable(Exception):
     """No such program here; the message says why."""
 
 
-def program(name: str, package: str) -> Path:
+def program(name: str, package: str, *libraries: str) -> Path:
     """The program ``name``: of ``PROBEKIT_<NAME>``, of PATH, of the usual places, of the cache; in CI from the archive.
 
-    Raises :class:`Unavailable`.
+    ``libraries`` are packages that it is linked with and that a system may not have: unpacked beside it, where
+    :func:`environment` leads it to them. Raises :class:`Unavailable`.
     """
     variable = f"PROBEKIT_{name.upper().replace('-', '_')}"
     if named := os.environ.get(variable):
@@ -34,33 +35,40 @@ def program(name: str, package: str) -> Path:
         return Path(found)
     cached = _cache() / package
     if not cached.exists() and os.environ.get("CI"):
-        _unpack(package, cached)
+        _unpack((package, *libraries), cached)
     for folder in ("usr/sbin", "usr/bin"):
         if os.access(cached / folder / name, os.X_OK):
             return cached / folder / name
     raise Unavailable(f"no {name} on PATH or named by {variable} (Debian: apt-get install {package})")
 
 
+def environment(path: Path) -> dict[str, str]:
+    """What a program that was unpacked needs in its environment to find its libraries."""
+    beside = [str(one) for one in sorted((path.parents[1] / "lib").glob("*-linux-gnu"))] if _cache() in path.parents else []
+    return {**os.environ, "LD_LIBRARY_PATH": os.pathsep.join(beside)} if beside else dict(os.environ)
+
+
 def _cache() -> Path:
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "probekit" / "debian"
 
 
-def _unpack(package: str, target: Path) -> None:
+def _unpack(packages: tuple[str, ...], target: Path) -> None:
     """Unpack beside the target and rename: a download that dies leaves nothing that looks finished."""
     if shutil.which("apt-get") is None or shutil.which("dpkg-deb") is None:
-        raise Unavailable(f"this system has no apt to get {package} with")
+        raise Unavailable(f"this system has no apt to get {packages[0]} with")
     target.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=target.parent) as scratch:
-        done = _apt("download", package, folder=scratch)
+        done = _apt("download", *packages, folder=scratch)
         if done.returncode:
             # Images come without the archive's lists.
             _apt("update", folder=scratch)
-            done = _apt("download", package, folder=scratch)
+            done = _apt("download", *packages, folder=scratch)
         found = list(Path(scratch).glob("*.deb"))
-        if done.returncode or not found:
-            raise Unavailable(f"{package} cannot be downloaded: {done.stderr[-500:]}")
+        if done.returncode or len(found) != len(packages):
+            raise Unavailable(f"{packages[0]} cannot be downloaded: {done.stderr[-500:]}")
         unpacked = Path(scratch) / "unpacked"
-        subprocess.run(["dpkg-deb", "-x", str(found[0]), str(unpacked)], check=True, timeout=60)
+        for one in found:
+            subprocess.run(["dpkg-deb", "-x", str(one), str(unpacked)], check=True, timeout=60)
         if not target.exists():
             os.rename(unpacked, target)
 

@@ -20,9 +20,11 @@ if TYPE_CHECKING:
     from probekit.checks.cross_chain_lag import CrossChainLag
     from probekit.checks.deadline import Deadline
     from probekit.checks.deviation import Deviation
+    from probekit.checks.dns import DissentMemory, DnsAgreement, DnsAssertions
     from probekit.checks.endpoint_quorum import EndpointQuorum
     from probekit.checks.feed_offline import FeedOffline
     from probekit.checks.freshness import Freshness
+    from probekit.checks.grpc_health import GrpcHealth
     from probekit.checks.head_age import HeadAge
     from probekit.checks.heartbeat import Heartbeat
     from probekit.checks.http import HttpAnswer, HttpAssertions, HttpBody, HttpHop, StatusRange, Wanted
@@ -71,10 +73,14 @@ _WHERE = {
     "Deadline": "deadline",
     "Deviation": "deviation",
     "DeviationMemory": "cross_chain_deviation",
+    "DissentMemory": "dns",
+    "DnsAgreement": "dns",
+    "DnsAssertions": "dns",
     "EndpointQuorum": "endpoint_quorum",
     "FeedOffline": "feed_offline",
     "FloorMemory": "balance_floor",
     "Freshness": "freshness",
+    "GrpcHealth": "grpc_health",
     "HeadAge": "head_age",
     "Heartbeat": "heartbeat",
     "HttpAnswer": "http",
@@ -144,11 +150,15 @@ __all__ = [
     "Deadline",
     "Deviation",
     "DeviationMemory",
+    "DissentMemory",
+    "DnsAgreement",
+    "DnsAssertions",
     "EndpointQuorum",
     "FeedOffline",
     "FloorMemory",
     "Fold",
     "Freshness",
+    "GrpcHealth",
     "HeadAge",
     "Heartbeat",
     "HttpAnswer",
