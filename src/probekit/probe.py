@@ -14,17 +14,17 @@ from probekit.checks import Check
 from probekit.clock import SYSTEM_CLOCK, Clock
 from probekit.errors import ConfigError
 from probekit.model import Failure, Observation, Target, Vantage, VantageHealth
-from probekit.model.journey import Journey
-from probekit.transports.base import Engine, Observer
 from probekit.units import Bps
 
 if TYPE_CHECKING:
-    # The pool itself is loaded by the probes that have one.
+    # What puts something on the wire is loaded by a run that does; defining a probe, and its --help, need none of it.
+    from probekit.model.journey import Journey
+    from probekit.transports.base import Engine, Observer
     from probekit.transports.rpc.record import CallObserver, ChangeObserver
 
 EngineKind = Literal["client", "measuring"]
-EngineFactory = Callable[[EngineKind], Engine]
-JourneyObserver = Callable[[Journey], None]
+EngineFactory = Callable[[EngineKind], "Engine"]
+JourneyObserver = Callable[["Journey"], None]
 
 
 class Options(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -122,7 +122,7 @@ class Context(Generic[O]):
             engine = self._engines(kind)
             self._held[key] = engine
             self._stack.push_async_callback(engine.aclose)
-        return cast(Engine, self._held[key])
+        return cast("Engine", self._held[key])
 
     async def hold(self, key: str, make: Callable[[], AbstractAsyncContextManager[R]]) -> R:
         """The resource of that key: entered on first use, kept across ticks, exited with the context."""
