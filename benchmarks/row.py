@@ -7,7 +7,7 @@ from typing import NotRequired, TypedDict
 
 
 class Row(TypedDict):
-    """``ours`` and ``peer`` each do their whole work once per call, and are timed by the clock of the wall.
+    """``ours`` and ``peer`` each do their whole work once per call, in one thread, and are timed by the processor's clock.
 
     With ``measured`` they return what they measured themselves, in ``unit``, smaller being better (CPU, a percentile, a size).
     ``target`` is the least ``peer / ours`` asked for, or ``None``. ``runs`` overrides how often each is called.

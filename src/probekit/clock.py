@@ -1,13 +1,18 @@
-"""The clocks, as one injectable value: monotonic for durations, wall for time stamps, sleep for waiting."""
+"""The clocks, as one injectable value: monotonic for durations, wall for time stamps, sleep for waiting.
+
+asyncio is imported by what waits, when it waits: a probe names its clock when it is defined, and ``--help`` of it runs no loop.
+"""
 
 from __future__ import annotations
 
-import asyncio
 import time
 from collections.abc import Awaitable, Coroutine, Iterable
-from typing import Any, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from probekit.units import NS_PER_S, Instant
+
+if TYPE_CHECKING:
+    import asyncio
 
 R = TypeVar("R")
 
@@ -38,6 +43,8 @@ class SystemClock:
         return time.monotonic_ns()
 
     async def sleep_until_ns(self, deadline_ns: int) -> None:
+        import asyncio
+
         # At least once through the loop; and re-checked, because a loop's timer may fire up to a millisecond early.
         while True:
             remaining = deadline_ns - time.monotonic_ns()
@@ -56,6 +63,8 @@ async def within(clock: Clock, deadline_ns: int, work: Awaitable[R]) -> R:
 
     ``asyncio.timeout`` reads the loop's own clock, which a test cannot turn.
     """
+    import asyncio
+
     task = asyncio.ensure_future(work)
     timer = asyncio.ensure_future(clock.sleep_until_ns(deadline_ns))
     try:
@@ -69,6 +78,8 @@ async def within(clock: Clock, deadline_ns: int, work: Awaitable[R]) -> R:
 
 async def reap(*tasks: asyncio.Future[Any]) -> None:
     """Cancel what still runs and wait until all of it has ended, whatever it ends with."""
+    import asyncio
+
     for task in tasks:
         task.cancel()
     await asyncio.gather(*tasks, return_exceptions=True)
@@ -78,6 +89,8 @@ async def together(work: Iterable[Coroutine[Any, Any, R]]) -> list[R]:
     """The results of all, run at once. The first error is raised as itself, not as a group; when this ends for whatever reason,
     what is left of them is ended before.
     """
+    import asyncio
+
     tasks = [asyncio.ensure_future(one) for one in work]
     try:
         return list(await asyncio.gather(*tasks))
@@ -87,6 +100,8 @@ async def together(work: Iterable[Coroutine[Any, Any, R]]) -> list[R]:
 
 async def first_of(*work: Coroutine[Any, Any, R]) -> R:
     """What the first to end returns or raises (of several at once, the one named first); the others are ended before."""
+    import asyncio
+
     tasks = [asyncio.ensure_future(one) for one in work]
     try:
         await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)

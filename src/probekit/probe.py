@@ -12,16 +12,16 @@ from probekit.checks import Check
 from probekit.clock import SYSTEM_CLOCK, Clock
 from probekit.errors import ConfigError
 from probekit.model import Failure, Observation, Target, Vantage, VantageHealth
-from probekit.model.journey import Journey
 from probekit.model.options import Options, doc
-from probekit.secret import Secret
-from probekit.transports.base import Engine, Observer
 
 if TYPE_CHECKING:
-    # Clients and the pool are loaded by the probes that have one.
+    # What puts something on the wire is loaded by a run that does; defining a probe, and its --help, need none of it.
     from probekit.clients.evm import EvmClient
     from probekit.clients.hermes import HermesClient
     from probekit.clients.solana import SolanaClient
+    from probekit.model.journey import Journey
+    from probekit.secret import Secret
+    from probekit.transports.base import Engine, Observer
     from probekit.transports.retry import RetryPolicy
     from probekit.transports.rpc import Endpoint
     from probekit.transports.rpc.record import CallObserver, ChangeObserver
@@ -43,8 +43,8 @@ __all__ = [
 ]
 
 EngineKind = Literal["client", "measuring"]
-EngineFactory = Callable[[EngineKind], Engine]
-JourneyObserver = Callable[[Journey], None]
+EngineFactory = Callable[[EngineKind], "Engine"]
+JourneyObserver = Callable[["Journey"], None]
 
 
 O = TypeVar("O", bound=Options)  # noqa: E741 - O for options, as everywhere here
@@ -114,7 +114,7 @@ class Context(Generic[O]):
             engine = self._engines(kind)
             self._held[key] = engine
             self._stack.push_async_callback(engine.aclose)
-        return cast(Engine, self._held[key])
+        return cast("Engine", self._held[key])
 
     async def hold(self, key: str, make: Callable[[], AbstractAsyncContextManager[R]]) -> R:
         """The resource of that key: entered on first use, kept across ticks, exited with the context."""

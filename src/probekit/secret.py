@@ -11,6 +11,7 @@ import os
 import re
 import weakref
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 from typing import Any, Final, Self, overload
 from urllib.parse import quote, quote_plus
@@ -203,21 +204,28 @@ def excerpt(data: bytes, size: int) -> str:
     return cut(data, size).decode("utf-8", "replace")
 
 
-_KEY_PARAMETERS: Final = re.compile(
+_KEY_PARAMETERS: Final = (
     r"(?i)([?&;](?:[\w.-]*(?:token|(?:api|app|access|private|license|subscription|account)[_.-]?key|secret|password|passwd|"
     r"signature|credential|bearer|jwt)[\w.-]*|key|auth|authorization|sig)=)[^&#;\s\"']*"
 )
 # Up to the last @ before the path: a password may hold one.
-_USER_INFO: Final = re.compile(r"://[^/?#\s\"']+@")
+_USER_INFO: Final = r"://[^/?#\s\"']+@"
 # Providers put the key in the path (/v2/<key>, /v3/<key>, /rpc/<key>): a long run of letters and digits mixed.
-_PATH_KEY: Final = re.compile(r"(?i)(://[^\s?#\"']*?/)(?=[a-z0-9_-]*\d)(?=[a-z0-9_-]*[a-z])[a-z0-9_-]{20,}(?=[/?#\s\"']|$)")
+_PATH_KEY: Final = r"(?i)(://[^\s?#\"']*?/)(?=[a-z0-9_-]*\d)(?=[a-z0-9_-]*[a-z])[a-z0-9_-]{20,}(?=[/?#\s\"']|$)"
+
+
+@cache
+def _key_places() -> tuple[re.Pattern[str], re.Pattern[str], re.Pattern[str]]:
+    """The three above. Compiled for the first URL: they take milliseconds, and ``--help`` shows none."""
+    return re.compile(_USER_INFO), re.compile(_KEY_PARAMETERS), re.compile(_PATH_KEY)
 
 
 def redact_url(url: str) -> str:
     """A URL fit to be shown: no user-info, no key-like query value, no key-like path segment, no live secret."""
-    shown = _USER_INFO.sub(f"://{MASK}@", redact(url))
-    shown = _KEY_PARAMETERS.sub(rf"\1{MASK}", shown)
+    user_info, parameters, path_key = _key_places()
+    shown = user_info.sub(f"://{MASK}@", redact(url))
+    shown = parameters.sub(rf"\1{MASK}", shown)
     previous = None
     while previous != shown:
-        previous, shown = shown, _PATH_KEY.sub(rf"\1{MASK}", shown)
+        previous, shown = shown, path_key.sub(rf"\1{MASK}", shown)
     return shown

@@ -100,7 +100,8 @@ class Bps(msgspec.Struct, frozen=True, order=True):
         return f"{self.value.normalize():f}bps"
 
 
-_DURATION_PARTS: Final = re.compile(r"(\d+(?:\.\d+)?)(us|ms|s|m|h|d)")
+# Texts, not compiled: what a manifest may say is read when there is one, and ``re`` keeps what it has compiled.
+_DURATION_PARTS: Final = r"(\d+(?:\.\d+)?)(us|ms|s|m|h|d)"
 _DURATION_NS: Final = {
     "us": NS_PER_US,
     "ms": NS_PER_MS,
@@ -114,7 +115,7 @@ _DURATION_NS: Final = {
 def parse_duration(text: str) -> timedelta:
     """``10s``, ``500ms``, ``1m30s``, ``24h`` -> timedelta. A bare number is refused. Raises ``ValueError``."""
     compact = text.strip().replace(" ", "")
-    parts = _DURATION_PARTS.findall(compact)
+    parts = re.findall(_DURATION_PARTS, compact)
     if not parts or "".join(number + unit for number, unit in parts) != compact:
         raise ValueError(f"{text!r} is not a duration; write it with its unit, as 500ms, 10s or 1m30s")
     total_ns = sum((Decimal(number) * _DURATION_NS[unit] for number, unit in parts), Decimal(0))
@@ -151,7 +152,7 @@ def seconds_decimal(ns: int) -> Decimal:
     return Decimal(ns) / NS_PER_S
 
 
-_AMOUNT: Final = re.compile(r"\s*(\d+(?:\.\d+)?)\s*([^\W\d_]\S{0,31})\s*")
+_AMOUNT: Final = r"\s*(\d+(?:\.\d+)?)\s*([^\W\d_]\S{0,31})\s*"
 
 
 class Amount(msgspec.Struct, frozen=True):
@@ -163,7 +164,7 @@ class Amount(msgspec.Struct, frozen=True):
     @classmethod
     def parse(cls, text: str) -> Self:
         """``0.1 ETH``, ``250 USDC``, ``5000000 lamports``. A bare number is refused. Raises ``ValueError``."""
-        match = _AMOUNT.fullmatch(text)
+        match = re.fullmatch(_AMOUNT, text)
         if match is None:
             raise ValueError(f"{text!r} is not an amount; write it with its unit, as 0.1 ETH or 250 USDC")
         return cls(Decimal(match[1]), match[2])
@@ -178,7 +179,7 @@ def format_decimal(value: Decimal) -> str:
     return text.rstrip("0").rstrip(".") if "." in text else text
 
 
-_SIZE: Final = re.compile(r"\s*(\d+)\s*(B|kB|KiB|MB|MiB)\s*")
+_SIZE: Final = r"\s*(\d+)\s*(B|kB|KiB|MB|MiB)\s*"
 _SIZE_BYTES: Final = {"B": 1, "kB": 1000, "KiB": 1024, "MB": 1_000_000, "MiB": 1024 * 1024}
 
 
@@ -190,7 +191,7 @@ class ByteSize(msgspec.Struct, frozen=True, order=True):
     @classmethod
     def parse(cls, text: str) -> Self:
         """``64kB``, ``512KiB``, ``1MB``. Raises ``ValueError``."""
-        match = _SIZE.fullmatch(text)
+        match = re.fullmatch(_SIZE, text)
         if match is None:
             raise ValueError(f"{text!r} is not a size; write it with its unit, as 64kB or 1MiB")
         return cls(int(match[1]) * _SIZE_BYTES[match[2]])

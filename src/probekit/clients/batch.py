@@ -44,20 +44,22 @@ class Batch(Mapping[FeedId, PriceUpdate]):
         self._answers = tuple(answers)
         self.received_at = received_at
         self.errors: dict[FeedId, ProbekitError] = dict(errors)
-        self._raw: dict[str, PriceUpdate] = {}
-        served = 0
+        served: list[PriceUpdate] = []
         for answer in answers:
             attested = AttestedBytes(answer.binary.decoded, accept_superseded=of_the_past)
             parsed = answer.parsed or ()
             # Hundreds of feeds pass here many times a second: these loops run in C.
             deque(map(_attach, parsed, repeat("attestation"), repeat(attested)), maxlen=0)
-            self._raw.update(zip(map(_id_of, parsed), parsed, strict=True))
-            served += len(parsed)
-        if served != len(self._raw):
+            served += parsed
+        ids = tuple(map(_id_of, served))
+        # Nearly every answer holds what was asked for and nothing else, in that order.
+        self._as_asked = as_asked = ids == self._ids
+        self._raw: dict[str, PriceUpdate] = dict(zip(self._ids if as_asked else ids, served, strict=True))
+        if len(self._raw) != len(ids):
             self._refuse_twice()
-        self._ordered = list(map(self._raw.get, self._ids))
+        self._ordered: Sequence[PriceUpdate | None] = served if as_asked else list(map(self._raw.get, self._ids))
         self.unexpected = len(self._raw) - len(self._ids)
-        if not all(self._ordered):
+        if not as_asked and not all(self._ordered):
             for one, found in zip(self._ids, self._ordered, strict=True):
                 if found is None:
                     self.unexpected += 1
@@ -94,6 +96,8 @@ class Batch(Mapping[FeedId, PriceUpdate]):
     @cached_property
     def updates(self) -> dict[FeedId, PriceUpdate]:
         """The ids that have a price, in order."""
+        if self._as_asked and not self.errors:
+            return cast(dict[FeedId, PriceUpdate], self._raw.copy())
         pairs = zip(self._ids, self._ordered, strict=True)
         if not self.errors:
             return cast(dict[FeedId, PriceUpdate], dict(pairs))

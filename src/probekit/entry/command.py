@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import difflib
 import inspect
 import sys
 from collections.abc import Sequence
@@ -32,6 +31,8 @@ class Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
         words, near = message.split(), list[str]()
         if message.startswith("unrecognized arguments"):
+            import difflib
+
             # What follows = may be a secret that was to go into another option.
             words = [f"{word.partition('=')[0]}=..." if "=" in word else word for word in words]
             for word in (word.removesuffix("=...") for word in words if word.startswith("-")):

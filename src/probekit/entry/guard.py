@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-import traceback
 from collections.abc import Callable
 
 from probekit.entry.streams import fill_standard_streams, flush_output, say
@@ -34,6 +33,8 @@ def guarded(program: str, work: Callable[[], int]) -> int:
         where = "" if error.filename is None else f"{error.filename}: "
         say(f"{program}: {where}{_flat(error.strerror or str(error))} (error.type=config)")
     except Exception as error:
+        import traceback
+
         if sys.flags.dev_mode:
             traceback.print_exc()
         frames = traceback.extract_tb(error.__traceback__)

@@ -1,8 +1,27 @@
 """One YAML file per probe, read into typed options, with every fault positioned."""
 
-from probekit.manifest.discovery import Found, find_probe, list_probes, load_probe
-from probekit.manifest.options import OptionInfo, describe
-from probekit.manifest.read import Manifest, Origin, read_manifest
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from probekit.manifest.discovery import Found, find_probe, list_probes, load_probe
+    from probekit.manifest.options import OptionInfo, describe
+    from probekit.manifest.read import Manifest, Origin, read_manifest
+
+# To find a probe takes no reader of YAML: names are imported when first used.
+_WHERE = {
+    "Found": "discovery",
+    "Manifest": "read",
+    "OptionInfo": "options",
+    "Origin": "read",
+    "describe": "options",
+    "find_probe": "discovery",
+    "list_probes": "discovery",
+    "load_probe": "discovery",
+    "read_manifest": "read",
+}
 
 __all__ = [
     "Found",
@@ -15,3 +34,16 @@ __all__ = [
     "load_probe",
     "read_manifest",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    where = _WHERE.get(name)
+    if where is None:
+        raise AttributeError(f"module 'probekit.manifest' has no attribute {name!r}")
+    value = getattr(importlib.import_module(f"probekit.manifest.{where}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -57,13 +57,7 @@ def list_probes(folders: Sequence[Path]) -> list[Found]:
 
     Raises ``ConfigError`` when two share a name, showing both, and when a folder is none or cannot be read.
     """
-    found: dict[str, Found] = {}
-    for path in _files(folders):
-        one = Found(path.stem, path, _question(path))
-        other = found.setdefault(path.stem, one)
-        if other is not one and not _same(other.path, path):
-            raise ConfigError(f"two probes are named {path.stem}: {other.path} and {path}")
-    return sorted(found.values(), key=lambda one: one.name)
+    return [Found(name, path, _question(path)) for name, path in sorted(_named(folders).items())]
 
 
 def find_probe(name: str, folders: Sequence[Path]) -> Found:
@@ -76,11 +70,11 @@ def find_probe(name: str, folders: Sequence[Path]) -> Found:
             beside = [one.name for one in _siblings(path)]
             raise ConfigError(f"there is no probe file {path}; nearest: {_nearest(path.name, beside)}")
         return Found(path.stem, path, _question(path))
-    listed = {one.name: one for one in list_probes(folders)}
-    if name not in listed:
+    named = _named(folders)
+    if name not in named:
         searched = ", ".join(str(folder) for folder in folders)
-        raise ConfigError(f"no probe is named {name!r} in {searched}; nearest: {_nearest(name, listed)}")
-    return listed[name]
+        raise ConfigError(f"no probe is named {name!r} in {searched}; nearest: {_nearest(name, named)}")
+    return Found(name, named[name], _question(named[name]))
 
 
 def load_probe(found: Found) -> Probe[Any]:
@@ -118,6 +112,16 @@ def source_digest(path: Path) -> str:
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or error
         raise ConfigError(f"{path}: the probe's file cannot be read: {reason}") from None
+
+
+def _named(folders: Sequence[Path]) -> dict[str, Path]:
+    """The file of each name. Raises as :func:`list_probes`."""
+    named: dict[str, Path] = {}
+    for path in _files(folders):
+        other = named.setdefault(path.stem, path)
+        if other is not path and not _same(other, path):
+            raise ConfigError(f"two probes are named {path.stem}: {other} and {path}")
+    return named
 
 
 def _files(folders: Sequence[Path]) -> list[Path]:

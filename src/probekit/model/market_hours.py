@@ -20,13 +20,15 @@ import re
 from bisect import bisect_right
 from datetime import date, datetime, timedelta
 from functools import lru_cache
-from typing import Final
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+from typing import TYPE_CHECKING, Final
 
 import msgspec
 
 from probekit.errors import DecodeError
 from probekit.units import NS_PER_S, Instant
+
+if TYPE_CHECKING:
+    from zoneinfo import ZoneInfo
 
 _RANGE: Final = re.compile(r"([01]\d|2[0-3])([0-5]\d)-(?:([01]\d|2[0-3])([0-5]\d)|(2400))", re.ASCII)
 _HOLIDAY: Final = re.compile(r"(0[1-9]|1[0-2])(0[1-9]|[12]\d|3[01])", re.ASCII)
@@ -61,8 +63,9 @@ class MarketHours(msgspec.Struct, frozen=True):
             raise DecodeError(f"a schedule has a timezone, a week and holidays between ';', not {len(parts)} parts", raw=text)
         zone = parts[0].strip()
         try:
-            ZoneInfo(zone)
-        except (ZoneInfoNotFoundError, ValueError, OSError):
+            _zone(zone)
+        # Of an unknown one it says KeyError.
+        except (KeyError, ValueError, OSError):
             raise DecodeError(f"{zone[:80]!r} is not a timezone", raw=text) from None
         days = parts[1].split(",")
         if len(days) != 7:
@@ -147,12 +150,20 @@ def _ranges_of(hours: MarketHours, day: date) -> Minutes:
     return hours.week[day.weekday()]
 
 
+@lru_cache(maxsize=1024)
+def _zone(name: str) -> ZoneInfo:
+    # Imported late: the model comes with every command, and few of them read a schedule.
+    from zoneinfo import ZoneInfo
+
+    return ZoneInfo(name)
+
+
 def _local_date(hours: MarketHours, seconds: int) -> date:
-    return datetime.fromtimestamp(seconds, ZoneInfo(hours.timezone)).date()
+    return datetime.fromtimestamp(seconds, _zone(hours.timezone)).date()
 
 
 def _day_start(hours: MarketHours, day: date) -> int:
-    return _at_minute(ZoneInfo(hours.timezone), day, 0)
+    return _at_minute(_zone(hours.timezone), day, 0)
 
 
 def _at_minute(zone: ZoneInfo, day: date, minute: int) -> int:
@@ -190,7 +201,7 @@ def _edges(hours: MarketHours, first: date) -> tuple[int, ...]:
     The first opening may be the horizon's own edge rather than a real one: a market open since before has no known opening
     there.
     """
-    zone = ZoneInfo(hours.timezone)
+    zone = _zone(hours.timezone)
     spans: list[list[int]] = []
     # Ranges are laid out in local wall time, and joined where one ends as the next begins.
     for offset in range(-1, _HORIZON_DAYS):

@@ -299,8 +299,16 @@ def test_a_probes_file_runs_by_itself_and_ends_on_sigterm(url: str) -> None:
     assert first.probe == "hermes_freshness"
 
 
-def test_what_help_and_import_must_not_load() -> None:
+@pytest.mark.parametrize("asked", [["--help"], ["--version"]])
+@pytest.mark.parametrize("command", [False, True], ids=["as a file", "as a command"])
+def test_what_help_and_import_must_not_load(asked: list[str], command: bool) -> None:
     heavy = (
+        "asyncio",
+        "concurrent.futures",
+        "logging",
+        "ssl",
+        "subprocess",
+        "zoneinfo",
         "httpx",
         "pycurl",
         "web3",
@@ -313,17 +321,24 @@ def test_what_help_and_import_must_not_load() -> None:
         "pydantic",
         "yaml",
         "probekit.runner",
+        "probekit.transports",
+    )
+    run = (
+        f"from probekit.cli.main import main; code = main(['run', 'hermes_freshness', *{asked!r}])"
+        if command
+        else f"code = probekit.main(module.probe, {asked!r})"
     )
     code = (
         "import sys, importlib.util, contextlib, io\n"
         "import probekit\n"
         "light = set(sys.modules)\n"
         "assert 'msgspec' not in light and 'asyncio' not in light, 'import probekit loads more than itself'\n"
-        f"sys.argv = ['x', '--help']\n"
         f"spec = importlib.util.spec_from_file_location('p', {str(ROOT / 'probes' / 'hermes_freshness.py')!r})\n"
         "module = importlib.util.module_from_spec(spec); sys.modules['p'] = module; spec.loader.exec_module(module)\n"
-        "with contextlib.suppress(SystemExit), contextlib.redirect_stdout(io.StringIO()):\n"
-        "    probekit.main(module.probe, ['--help'])\n"
+        "code = 0\n"
+        "with contextlib.suppress(SystemExit), contextlib.redirect_stdout(io.StringIO()) as said:\n"
+        f"    {run}\n"
+        "assert code == 0 and 'hermes_freshness' in said.getvalue()\n"
         f"print([name for name in {heavy!r} if name in sys.modules])\n"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)

@@ -36,6 +36,7 @@ MAX_QUOTES: Final = 128
 
 _BEGINNING: Final = struct.pack("<III", MAGIC, 2, AccountType.PRICE)
 _HEAD: Final = struct.Struct("<4xI4xI IiIIQQ 6q qBBBBI 32s32s QqQq qQIIQ 0s")
+_head: Final = _HEAD.unpack_from
 _HEAD_V1: Final = struct.Struct("<4xI4xI IiIIQQ 32s32s32s qQIIQ")
 _QUOTE: Final = struct.Struct("<32s32sqQIIQ")
 _INFO_SIZE: Final = 32
@@ -50,6 +51,13 @@ def decode_price(data: bytes) -> PriceAccount:
     Raises ``DecodeError``: another account, one cut short, or more quotes claimed than its populated size holds. Null keys
     after the last publisher are padding, whatever the account's count says.
     """
+    if len(data) >= PYTHNET_PRICE_SIZE and data.startswith(_BEGINNING):
+        # Of thousands of accounts nearly all take this way, here and in `decode_columns`: whole, and the last key not padding.
+        fields: tuple[Any, ...] = _head(data)
+        end = HEAD_SIZE + QUOTE_SIZE * fields[4]
+        if end <= SUMS_AT and end <= fields[1] <= len(data) and data[end - QUOTE_SIZE]:
+            whole = tuple(starmap(Quote, _QUOTE.iter_unpack(data[HEAD_SIZE:end])))
+            return PriceAccount(*(fields + (data[SUMS_AT:PYTHNET_PRICE_SIZE], whole)))  # noqa: RUF005 - a fifth faster
     head, start, end = _open(data)
     quotes = tuple(starmap(Quote, _QUOTE.iter_unpack(data[start:end])))
     while quotes and quotes[-1].publisher_key == NULL_KEY:
@@ -59,6 +67,11 @@ def decode_price(data: bytes) -> PriceAccount:
 
 def decode_columns(data: bytes) -> PriceColumns:
     """A whole price account with its quotes as columns; raises as :func:`decode_price` does, and holds the same quotes."""
+    if len(data) >= PYTHNET_PRICE_SIZE and data.startswith(_BEGINNING):
+        fields: tuple[Any, ...] = _head(data)
+        end = HEAD_SIZE + QUOTE_SIZE * fields[4]
+        if end <= SUMS_AT and end <= fields[1] <= len(data) and data[end - QUOTE_SIZE]:
+            return PriceColumns(*(fields + (data[SUMS_AT:PYTHNET_PRICE_SIZE], data[HEAD_SIZE:end])))  # noqa: RUF005 - as above
     head, start, end = _open(data)
     while end > start and data.startswith(NULL_KEY, end - QUOTE_SIZE):
         end -= QUOTE_SIZE
@@ -73,7 +86,7 @@ def decode_price_head(data: bytes) -> PriceHead:
     """
     version = 1 if data[4:8] == b"\1\0\0\0" else 2
     expect(data, AccountType.PRICE, HEAD_SIZE_V1 if version == 1 else HEAD_SIZE, sliced=True)
-    head = _head_v1(data) if version == 1 else _HEAD.unpack_from(data)
+    head = _head_v1(data) if version == 1 else _head(data)
     return PriceHead(*head, b"")  # type: ignore[call-arg]
 
 
@@ -123,16 +136,10 @@ def encode_price_info(info: PriceInfo) -> bytes:
 
 def _open(data: bytes) -> tuple[Any, int, int]:
     """The fields of the head, and where the quotes start and end; everything checked that the account claims."""
-    if data.startswith(_BEGINNING) and len(data) >= HEAD_SIZE:
-        # Of thousands of accounts nearly all take this way.
-        head: tuple[Any, ...] = _HEAD.unpack_from(data)
-        end = HEAD_SIZE + QUOTE_SIZE * head[4]
-        if head[4] <= MAX_QUOTES and end <= head[1] <= len(data):
-            return head, HEAD_SIZE, end
     version = 1 if data[4:8] == b"\1\0\0\0" else 2
     start = HEAD_SIZE_V1 if version == 1 else HEAD_SIZE
     header = expect(data, AccountType.PRICE, start)
-    head = _head_v1(data) if version == 1 else _HEAD.unpack_from(data)
+    head: tuple[Any, ...] = _head_v1(data) if version == 1 else _head(data)
     count = head[4]
     if count > MAX_QUOTES:
         raise DecodeError(f"{count} quotes; no price account has room for more than {MAX_QUOTES}", raw=data, offset=24)
