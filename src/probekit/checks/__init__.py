@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from probekit.checks.base import Check, Fold, Rule
 
 if TYPE_CHECKING:
+    from probekit.checks.accuracy import AccuracyMemory, FeedAccuracy
     from probekit.checks.agreement import Agreement, SignedPoint
     from probekit.checks.balance_age import AgeMemory, BalanceAge
     from probekit.checks.balance_floor import BalanceFloor, FloorMemory
@@ -46,6 +47,7 @@ if TYPE_CHECKING:
 
 # A probe uses a few of them, and each loads what it judges: names are imported when first used.
 _WHERE = {
+    "AccuracyMemory": "accuracy",
     "AgeMemory": "balance_age",
     "AggregateConfidence": "trading",
     "AggregateDeviation": "trading",
@@ -60,6 +62,7 @@ _WHERE = {
     "Deviation": "deviation",
     "DeviationMemory": "cross_chain_deviation",
     "EndpointQuorum": "endpoint_quorum",
+    "FeedAccuracy": "accuracy",
     "FeedOffline": "feed_offline",
     "FloorMemory": "balance_floor",
     "Freshness": "freshness",
@@ -107,6 +110,7 @@ _WHERE = {
 }
 
 __all__ = [
+    "AccuracyMemory",
     "AgeMemory",
     "AggregateConfidence",
     "AggregateDeviation",
@@ -122,6 +126,7 @@ __all__ = [
     "Deviation",
     "DeviationMemory",
     "EndpointQuorum",
+    "FeedAccuracy",
     "FeedOffline",
     "FloorMemory",
     "Fold",

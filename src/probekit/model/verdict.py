@@ -48,6 +48,8 @@ MeasureName = Literal[
     "feed.confidence_ratio",
     "feed.deviation",
     "feed.deviation.conf",
+    "feed.reference.sources",
+    "feed.reference.spread",
     "feed.slot_lag",
     "feed.source_lag",
     "feed.valid_margin",

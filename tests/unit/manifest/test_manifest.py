@@ -256,6 +256,7 @@ def test_the_catalogue_is_complete_and_each_probe_has_its_manifest() -> None:
     listed = list_probes((catalogue(),))
     assert [one.name for one in listed] == [
         "cross_chain_lag",
+        "feed_accuracy",
         "guardian_set",
         "hermes_agreement",
         "hermes_freshness",
