@@ -10,8 +10,10 @@ from probekit.checks.base import Check, Fold, Rule
 if TYPE_CHECKING:
     from probekit.checks.accuracy import AccuracyMemory, FeedAccuracy
     from probekit.checks.agreement import Agreement, SignedPoint
+    from probekit.checks.archive_lag import ArchiveLag
     from probekit.checks.balance_age import AgeMemory, BalanceAge
     from probekit.checks.balance_floor import BalanceFloor, FloorMemory
+    from probekit.checks.bar_holds import BarHolds
     from probekit.checks.confidence import ConfidenceRatio
     from probekit.checks.continuity import ContinuityMemory, StreamContinuity, StreamState
     from probekit.checks.cross_chain_deviation import CrossChainDeviation, DeviationMemory
@@ -28,6 +30,7 @@ if TYPE_CHECKING:
     from probekit.checks.latency import LatencyBudget, LatencyMemory, LatencySample
     from probekit.checks.migration import Migration
     from probekit.checks.outflow import Outflow, OutflowMemory, Taken
+    from probekit.checks.past_parity import ParityMemory, PastParity
     from probekit.checks.proof import ProofResult, ProofValidity
     from probekit.checks.publisher_confidence import PublisherConfidence
     from probekit.checks.publisher_margin import PublisherMargin
@@ -52,8 +55,10 @@ _WHERE = {
     "AggregateConfidence": "trading",
     "AggregateDeviation": "trading",
     "Agreement": "agreement",
+    "ArchiveLag": "archive_lag",
     "BalanceAge": "balance_age",
     "BalanceFloor": "balance_floor",
+    "BarHolds": "bar_holds",
     "ConfidenceRatio": "confidence",
     "ContinuityMemory": "continuity",
     "CrossChainDeviation": "cross_chain_deviation",
@@ -79,6 +84,8 @@ _WHERE = {
     "Migration": "migration",
     "Outflow": "outflow",
     "OutflowMemory": "outflow",
+    "ParityMemory": "past_parity",
+    "PastParity": "past_parity",
     "ProofResult": "proof",
     "ProofValidity": "proof",
     "PublisherConfidence": "publisher_confidence",
@@ -115,8 +122,10 @@ __all__ = [
     "AggregateConfidence",
     "AggregateDeviation",
     "Agreement",
+    "ArchiveLag",
     "BalanceAge",
     "BalanceFloor",
+    "BarHolds",
     "Check",
     "ConfidenceRatio",
     "ContinuityMemory",
@@ -144,6 +153,8 @@ __all__ = [
     "Migration",
     "Outflow",
     "OutflowMemory",
+    "ParityMemory",
+    "PastParity",
     "ProofResult",
     "ProofValidity",
     "PublisherConfidence",

@@ -71,6 +71,7 @@ MeasureName = Literal[
     "signer_set.index",
     "signer_set.time_left",
     "landing.lag",
+    "archive.lag",
 ]
 """What checks measure. ``telemetry.names`` maps each to its instrument; a test holds the two lists together."""
 

@@ -290,6 +290,9 @@ MEASURES: Final[dict[MeasureName, MetricName]] = {
         "probekit.signer_set.time_left", "gauge", "s", "Until the signer set in force expires; below zero once it has", _MEASURE
     ),
     "wallet.age": MetricName("probekit.wallet.age", "gauge", "s", "How old the chain's state is that was read last", _MEASURE),
+    "archive.lag": MetricName(
+        "probekit.archive.lag", "gauge", "s", "How long ago the newest second is that an archive has, at most", _MEASURE
+    ),
     "landing.lag": MetricName(
         "probekit.landing.lag",
         "gauge",
