@@ -11,11 +11,9 @@ from typing import Annotated, Any
 
 import probekit as pk
 from probekit.checks import Agreement, Check, SignedPoint, StreamContinuity
-from probekit.codecs import accumulator, vaa
+from probekit.clients.signed import points_of
 from probekit.errors import DecodeError, ProbekitError, StreamClosed
 
-PRICE = b"\x00"
-"""The type byte of a price message."""
 HISTORY = 32
 """Signed points kept per feed and endpoint: how far apart two endpoints may be and still share a slot."""
 
@@ -49,19 +47,7 @@ async def targets(ctx: pk.Context[Options]) -> Sequence[pk.Target]:
 
 def signed_points(batch: pk.Batch) -> dict[str, SignedPoint]:
     """Feed id -> its signed price message in this batch. Raises ``DecodeError``."""
-    points = {}
-    for raw in batch.signed_bytes():
-        update = accumulator.decode(raw)
-        signed = vaa.decode(update.vaa)
-        root = pk.trust.MAINNET.root_of(signed.emitter_chain, signed.emitter_address)
-        slot = accumulator.decode_payload(signed.payload).slot
-        if root is None:
-            raise DecodeError(f"signed by the unknown emitter {signed.emitter_address.hex()}", raw=raw)
-        for message, _ in update.proven:
-            # A message of another type about the same feed is another message, not another price.
-            if message[:1] == PRICE:
-                points[message[1:33].hex()] = SignedPoint(root, slot, message.hex())
-    return points
+    return dict(point for raw in batch.signed_bytes() for point in points_of(raw))
 
 
 class Histories:

@@ -8,9 +8,12 @@ from typing import TYPE_CHECKING, Any
 from probekit.checks.base import Check, Fold, Rule
 
 if TYPE_CHECKING:
+    from probekit.checks.accuracy import AccuracyMemory, FeedAccuracy
     from probekit.checks.agreement import Agreement, SignedPoint
+    from probekit.checks.archive_lag import ArchiveLag
     from probekit.checks.balance_age import AgeMemory, BalanceAge
     from probekit.checks.balance_floor import BalanceFloor, FloorMemory
+    from probekit.checks.bar_holds import BarHolds
     from probekit.checks.claim_bound import ClaimBound
     from probekit.checks.confidence import ConfidenceRatio
     from probekit.checks.container_restarts import ContainerRestarts, RestartMemory
@@ -35,6 +38,7 @@ if TYPE_CHECKING:
     from probekit.checks.migration import Migration
     from probekit.checks.objects_listed import ObjectsListed
     from probekit.checks.outflow import Outflow, OutflowMemory, Taken
+    from probekit.checks.past_parity import ParityMemory, PastParity
     from probekit.checks.pod_health import PodHealth
     from probekit.checks.proof import ProofResult, ProofValidity
     from probekit.checks.publisher_confidence import PublisherConfidence
@@ -57,13 +61,16 @@ if TYPE_CHECKING:
 
 # A probe uses a few of them, and each loads what it judges: names are imported when first used.
 _WHERE = {
+    "AccuracyMemory": "accuracy",
     "AgeMemory": "balance_age",
     "AggregateConfidence": "trading",
     "AggregateDeviation": "trading",
     "Agreement": "agreement",
+    "ArchiveLag": "archive_lag",
     "BalanceAge": "balance_age",
     "BalanceFloor": "balance_floor",
     "ClaimBound": "claim_bound",
+    "BarHolds": "bar_holds",
     "ConfidenceRatio": "confidence",
     "ContainerRestarts": "container_restarts",
     "ContinuityMemory": "continuity",
@@ -77,6 +84,7 @@ _WHERE = {
     "DnsAgreement": "dns",
     "DnsAssertions": "dns",
     "EndpointQuorum": "endpoint_quorum",
+    "FeedAccuracy": "accuracy",
     "FeedOffline": "feed_offline",
     "FloorMemory": "balance_floor",
     "Freshness": "freshness",
@@ -98,6 +106,8 @@ _WHERE = {
     "Outflow": "outflow",
     "OutflowMemory": "outflow",
     "PodHealth": "pod_health",
+    "ParityMemory": "past_parity",
+    "PastParity": "past_parity",
     "ProofResult": "proof",
     "ProofValidity": "proof",
     "PublisherConfidence": "publisher_confidence",
@@ -133,12 +143,15 @@ _WHERE = {
 }
 
 __all__ = [
+    "AccuracyMemory",
     "AgeMemory",
     "AggregateConfidence",
     "AggregateDeviation",
     "Agreement",
+    "ArchiveLag",
     "BalanceAge",
     "BalanceFloor",
+    "BarHolds",
     "Check",
     "ClaimBound",
     "ConfidenceRatio",
@@ -154,6 +167,7 @@ __all__ = [
     "DnsAgreement",
     "DnsAssertions",
     "EndpointQuorum",
+    "FeedAccuracy",
     "FeedOffline",
     "FloorMemory",
     "Fold",
@@ -175,6 +189,8 @@ __all__ = [
     "ObjectsListed",
     "Outflow",
     "OutflowMemory",
+    "ParityMemory",
+    "PastParity",
     "PodHealth",
     "ProofResult",
     "ProofValidity",

@@ -120,7 +120,7 @@ class Sandbox:
         return reply
 
     def _answer(self, path: str, query: list[tuple[str, str]], headers: dict[str, str]) -> Reply:
-        priced = path.startswith("/v2/updates/") and not path.startswith("/v2/updates/twap/")
+        priced = self._is_priced(path)
         if self._on(faults.Hang, priced=priced):
             return Reply(wait=self._for_ever)
         reply = self._refusal(dict(query), headers, priced=priced)
@@ -135,6 +135,10 @@ class Sandbox:
             delay_ns = slow.delay_ms * NS_PER_MS
             reply.wait = lambda: self.clock.sleep_until_ns(self.clock.monotonic_ns() + delay_ns)
         return reply
+
+    def _is_priced(self, path: str) -> bool:
+        """Whether a route gives prices: it wants the key, and the faults of price routes are on it."""
+        return path.startswith("/v2/updates/") and not path.startswith("/v2/updates/twap/")
 
     async def _for_ever(self) -> None:
         while True:

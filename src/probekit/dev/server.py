@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from probekit.dev.asgi import SandboxApp
+from probekit.dev.reply import Handler
 from probekit.dev.running import running
-from probekit.dev.sandbox import Sandbox
 from probekit.errors import ConfigError
 
 
@@ -26,7 +26,7 @@ class Tls:
 
 
 @contextlib.asynccontextmanager
-async def serve(sandbox: Sandbox, *, host: str = "127.0.0.1", port: int = 0, tls: Tls | None = None) -> AsyncIterator[str]:
+async def serve(sandbox: Handler, *, host: str = "127.0.0.1", port: int = 0, tls: Tls | None = None) -> AsyncIterator[str]:
     """Serve on the running loop; yields the base URL. Port 0 takes a free one.
 
     At the end open streams are broken off, and neither a task nor a socket is left. Raises ``ConfigError`` when uvicorn is not
@@ -51,7 +51,7 @@ async def serve(sandbox: Sandbox, *, host: str = "127.0.0.1", port: int = 0, tls
 
 
 @contextlib.contextmanager
-def serve_in_thread(sandbox: Sandbox, *, host: str = "127.0.0.1", port: int = 0, tls: Tls | None = None) -> Iterator[str]:
+def serve_in_thread(sandbox: Handler, *, host: str = "127.0.0.1", port: int = 0, tls: Tls | None = None) -> Iterator[str]:
     """The same on a loop of its own, in a thread: for code without a loop, and for measurements that must not share one.
 
     Faults may be injected from the caller's thread.

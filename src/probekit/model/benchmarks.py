@@ -12,6 +12,8 @@ import msgspec
 
 from probekit.errors import DecodeError
 from probekit.model.feed import Feed
+from probekit.model.price import PriceUpdate
+from probekit.model.verified import TrustRoot
 from probekit.units import Instant
 
 Resolution = Literal["1", "2", "5", "15", "30", "60", "120", "240", "360", "720", "D", "W", "M"]
@@ -104,3 +106,45 @@ class BarHistory(msgspec.Struct, frozen=True):
     def readable(self) -> tuple[Bar, ...]:
         """The bars that read."""
         return tuple(bar for bar in self.bars if isinstance(bar, Bar))
+
+
+class PastPrice(msgspec.Struct, frozen=True):
+    """An update of the past: as the JSON says it, and the signed message behind it, as hex, with the root and slot that sign
+    it.
+    """
+
+    update: PriceUpdate
+    root: TrustRoot
+    slot: int | None
+    message: str
+
+
+class PastPair(msgspec.Struct, frozen=True):
+    """One feed at one second, at Hermes and at Benchmarks; ``problem`` says why there is nothing of Hermes. Nothing of
+    Benchmarks is a second that it does not have.
+    """
+
+    second: int
+    hermes: PastPrice | None
+    benchmarks: PastPrice | None
+    problem: str = ""
+
+
+class ArchiveReach(msgspec.Struct, frozen=True, gc=False):
+    """How long ago the newest second is that an archive has of those asked for, and the oldest that it does not have yet."""
+
+    found_ns: int | None
+    absent_ns: int | None = None
+    feed: str = ""
+    """The symbol it was asked for; empty where no market is open."""
+
+
+class BarSample(msgspec.Struct, frozen=True):
+    """A price and the bar of its minute; without a bar ``problem`` says why. ``second`` is 0 where there is no price yet."""
+
+    second: int
+    price: Decimal
+    bar: Bar | None
+    problem: str = ""
+    served: bool = True
+    """Whether the service has charts at all."""

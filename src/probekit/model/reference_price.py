@@ -14,8 +14,8 @@ from typing import Final
 
 import msgspec
 
-from probekit.errors import NoAgreement
-from probekit.model.price import Price
+from probekit.errors import NoAgreement, ProbekitError
+from probekit.model.price import Price, PriceUpdate
 from probekit.units import Bps, Instant, format_ns, to_ns
 
 MAX_DIGITS: Final = 60
@@ -76,9 +76,7 @@ class ReferencePrice(msgspec.Struct, frozen=True, kw_only=True):
 
     def as_price(self) -> Price:
         """The same number as Pyth writes prices, to take a deviation of."""
-        _, digits, exponent = self.price.as_tuple()
-        assert isinstance(exponent, int)
-        return Price(int("".join(map(str, digits))), exponent)
+        return _as_price(self.price)
 
     def converted(self, rate: Decimal, quote: str, *, by: str) -> ReferencePrice:
         """The same price in another currency: times ``rate``, ``quote`` for one of this one's; ``by`` says whose rate it is.
@@ -91,6 +89,17 @@ class ReferencePrice(msgspec.Struct, frozen=True, kw_only=True):
             None if value is None else _EXACT.multiply(value, rate) for value in (self.price, self.bid, self.ask)
         )
         return msgspec.structs.replace(self, price=price, bid=bid, ask=ask, quote=quote, converted_by=by)
+
+
+class MarketView(msgspec.Struct, frozen=True):
+    """A feed's price, and what exchanges said of its symbol at about the same time; ``failures`` by name of the exchange.
+
+    Both are empty where no exchange has a market for it.
+    """
+
+    update: PriceUpdate
+    references: tuple[ReferencePrice, ...]
+    failures: dict[str, ProbekitError] = {}
 
 
 class Rejection(StrEnum):
@@ -157,6 +166,10 @@ class MedianPrice(msgspec.Struct, frozen=True, kw_only=True):
     def count(self) -> int:
         """How many sources it is of."""
         return len(self.sources)
+
+    def as_price(self) -> Price:
+        """The same number as Pyth writes prices, to take a deviation from."""
+        return _as_price(self.price)
 
     @property
     def untimed(self) -> tuple[str, ...]:
@@ -244,6 +257,12 @@ def _unusable(one: ReferencePrice, quote: str, now: Instant, rule: MedianRule) -
     if -age_ns > limit_ns:
         return Dissent(one, Rejection.FUTURE, f"dated {format_ns(-age_ns)} ahead, limit {format_ns(limit_ns)}")
     return None
+
+
+def _as_price(number: Decimal) -> Price:
+    _, digits, exponent = number.as_tuple()
+    assert isinstance(exponent, int)
+    return Price(int("".join(map(str, digits))), exponent)
 
 
 def _middle(values: Sequence[Decimal]) -> Decimal:

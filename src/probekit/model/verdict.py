@@ -48,6 +48,8 @@ MeasureName = Literal[
     "feed.confidence_ratio",
     "feed.deviation",
     "feed.deviation.conf",
+    "feed.reference.sources",
+    "feed.reference.spread",
     "feed.slot_lag",
     "feed.source_lag",
     "feed.valid_margin",
@@ -69,6 +71,7 @@ MeasureName = Literal[
     "signer_set.index",
     "signer_set.time_left",
     "landing.lag",
+    "archive.lag",
 ]
 """What checks measure. ``telemetry.names`` maps each to its instrument; a test holds the two lists together."""
 

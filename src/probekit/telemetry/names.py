@@ -217,6 +217,20 @@ MEASURES: Final[dict[MeasureName, MetricName]] = {
     "feed.deviation.conf": MetricName(
         "probekit.feed.deviation.conf", "gauge", "{conf}", "The same distance in the feed's own confidence intervals", _MEASURE
     ),
+    "feed.reference.sources": MetricName(
+        "probekit.feed.reference.sources",
+        "gauge",
+        "{source}",
+        "Exchanges left in the median of a feed",
+        _MEASURE,
+    ),
+    "feed.reference.spread": MetricName(
+        "probekit.feed.reference.spread",
+        "gauge",
+        "1e-4",
+        "Highest above lowest of them, of their median",
+        _MEASURE,
+    ),
     "feed.slot_lag": MetricName("probekit.feed.slot_lag", "gauge", "{slot}", "Slots behind the newest", _MEASURE),
     "feed.source_lag": MetricName(
         "probekit.feed.source_lag",
@@ -276,6 +290,9 @@ MEASURES: Final[dict[MeasureName, MetricName]] = {
         "probekit.signer_set.time_left", "gauge", "s", "Until the signer set in force expires; below zero once it has", _MEASURE
     ),
     "wallet.age": MetricName("probekit.wallet.age", "gauge", "s", "How old the chain's state is that was read last", _MEASURE),
+    "archive.lag": MetricName(
+        "probekit.archive.lag", "gauge", "s", "How long ago the newest second is that an archive has, at most", _MEASURE
+    ),
     "landing.lag": MetricName(
         "probekit.landing.lag",
         "gauge",

@@ -255,9 +255,11 @@ BODY = '"""Is it so?"""\nimport probekit as pk\nprobe = None\n'
 def test_the_catalogue_is_complete_and_each_probe_has_its_manifest() -> None:
     listed = list_probes((catalogue(),))
     assert [one.name for one in listed] == [
+        "benchmarks_parity",
         "cross_chain_lag",
         "dns_record",
         "grpc_health",
+        "feed_accuracy",
         "guardian_set",
         "hermes_agreement",
         "hermes_freshness",
