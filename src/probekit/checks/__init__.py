@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from probekit.checks.agreement import Agreement, SignedPoint
     from probekit.checks.balance_age import AgeMemory, BalanceAge
     from probekit.checks.balance_floor import BalanceFloor, FloorMemory
+    from probekit.checks.certificate import CertificateExpiry, CertificateName, CertificateTrust, TlsStrength
     from probekit.checks.confidence import ConfidenceRatio
     from probekit.checks.continuity import ContinuityMemory, StreamContinuity, StreamState
     from probekit.checks.cross_chain_deviation import CrossChainDeviation, DeviationMemory
@@ -52,6 +53,9 @@ _WHERE = {
     "Agreement": "agreement",
     "BalanceAge": "balance_age",
     "BalanceFloor": "balance_floor",
+    "CertificateExpiry": "certificate",
+    "CertificateName": "certificate",
+    "CertificateTrust": "certificate",
     "ConfidenceRatio": "confidence",
     "ContinuityMemory": "continuity",
     "CrossChainDeviation": "cross_chain_deviation",
@@ -102,6 +106,7 @@ _WHERE = {
     "StreamContinuity": "continuity",
     "StreamState": "continuity",
     "Taken": "outflow",
+    "TlsStrength": "certificate",
     "VerificationDepth": "verification_depth",
     "Wanted": "http",
 }
@@ -113,6 +118,9 @@ __all__ = [
     "Agreement",
     "BalanceAge",
     "BalanceFloor",
+    "CertificateExpiry",
+    "CertificateName",
+    "CertificateTrust",
     "Check",
     "ConfidenceRatio",
     "ContinuityMemory",
@@ -166,6 +174,7 @@ __all__ = [
     "StreamContinuity",
     "StreamState",
     "Taken",
+    "TlsStrength",
     "VerificationDepth",
     "Wanted",
 ]
