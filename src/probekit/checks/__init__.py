@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from probekit.checks.balance_age import AgeMemory, BalanceAge
     from probekit.checks.balance_floor import BalanceFloor, FloorMemory
     from probekit.checks.bar_holds import BarHolds
+    from probekit.checks.certificate import CertificateExpiry, CertificateName, CertificateTrust, TlsStrength
     from probekit.checks.claim_bound import ClaimBound
     from probekit.checks.confidence import ConfidenceRatio
     from probekit.checks.container_restarts import ContainerRestarts, RestartMemory
@@ -69,8 +70,11 @@ _WHERE = {
     "ArchiveLag": "archive_lag",
     "BalanceAge": "balance_age",
     "BalanceFloor": "balance_floor",
-    "ClaimBound": "claim_bound",
     "BarHolds": "bar_holds",
+    "CertificateExpiry": "certificate",
+    "CertificateName": "certificate",
+    "CertificateTrust": "certificate",
+    "ClaimBound": "claim_bound",
     "ConfidenceRatio": "confidence",
     "ContainerRestarts": "container_restarts",
     "ContinuityMemory": "continuity",
@@ -105,9 +109,9 @@ _WHERE = {
     "ObjectsListed": "objects_listed",
     "Outflow": "outflow",
     "OutflowMemory": "outflow",
-    "PodHealth": "pod_health",
     "ParityMemory": "past_parity",
     "PastParity": "past_parity",
+    "PodHealth": "pod_health",
     "ProofResult": "proof",
     "ProofValidity": "proof",
     "PublisherConfidence": "publisher_confidence",
@@ -137,6 +141,7 @@ _WHERE = {
     "StreamContinuity": "continuity",
     "StreamState": "continuity",
     "Taken": "outflow",
+    "TlsStrength": "certificate",
     "VerificationDepth": "verification_depth",
     "Wanted": "http",
     "WorkloadReplicas": "workload_replicas",
@@ -152,6 +157,9 @@ __all__ = [
     "BalanceAge",
     "BalanceFloor",
     "BarHolds",
+    "CertificateExpiry",
+    "CertificateName",
+    "CertificateTrust",
     "Check",
     "ClaimBound",
     "ConfidenceRatio",
@@ -222,6 +230,7 @@ __all__ = [
     "StreamContinuity",
     "StreamState",
     "Taken",
+    "TlsStrength",
     "VerificationDepth",
     "Wanted",
     "WorkloadReplicas",

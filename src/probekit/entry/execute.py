@@ -23,7 +23,7 @@ from probekit.entry.vantage import vantage_of
 from probekit.errors import ConfigError
 from probekit.manifest.discovery import Found, source_digest
 from probekit.manifest.options import value_text
-from probekit.manifest.read import Manifest, Origin, read_manifest
+from probekit.manifest.read import Manifest, Origin, read_manifest, refused_timeout, timeout_of
 from probekit.model import ProbeRun, Status
 from probekit.probe import Probe
 from probekit.runner import Recorder, RunSettings, Tape, config_digest, run_once, watch
@@ -102,17 +102,20 @@ def _manifest(probe: Probe[Any], path: Path, arguments: argparse.Namespace) -> M
         overrides[key] = value
     file = Found(probe.name, path, "").manifest if arguments.config is None else Path(arguments.config)
     manifest = read_manifest(probe, file, overrides)
-    return manifest if arguments.interval is None else _with_interval(manifest, arguments.interval)
+    return manifest if arguments.interval is None else _with_interval(probe, manifest, arguments.interval)
 
 
-def _with_interval(manifest: Manifest[Any], text: str) -> Manifest[Any]:
-    """``manifest`` at another interval; a deadline above it comes down with it."""
+def _with_interval(probe: Probe[Any], manifest: Manifest[Any], text: str) -> Manifest[Any]:
+    """``manifest`` at another interval; a deadline above it comes down with it, an option ``timeout`` above it is refused."""
     try:
         interval = parse_duration(text[:100])
     except (ValueError, ArithmeticError) as error:
         raise ConfigError(f"--interval: {error}") from None
     if interval <= timedelta(0):
         raise ConfigError("--interval: must be positive")
+    timeout = timeout_of(probe, manifest.options)
+    if timeout is not None and timeout > interval:
+        raise ConfigError(f"--interval: {refused_timeout(interval, timeout)}")
     origins = {**manifest.origins, "interval": Origin(value_text(interval), "--interval")}
     deadline = manifest.deadline
     if deadline is not None and deadline > interval:

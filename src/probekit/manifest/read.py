@@ -73,10 +73,14 @@ def read_manifest(probe: Probe[O], path: FilePath | None, overrides: Mapping[str
             problems.add(tree.mark((key,)), (key,), unknown_key(key, _KEYS))
     _check_probe(probe, tree, problems)
     name = _name(tree, ("name",), problems) or probe.name
+    before = len(problems)
     interval, deadline = _schedule(probe, tree, problems)
+    timely = len(problems) == before
     vantage = _vantage(tree, problems)
     connectivity = _addresses(tree, problems)
     tree.value.setdefault("options", {})
+    if timely:
+        _check_timeout(probe, tree, interval, problems)
     options = convert(probe.options, tree, ("options",), problems)
     if len(problems) or options is None:
         problems.refuse()
@@ -175,6 +179,37 @@ def _schedule(probe: Probe[Any], tree: Tree, problems: Problems) -> tuple[timede
             "raise the interval or lower the deadline",
         )
     return interval, deadline
+
+
+def refused_timeout(interval: timedelta, timeout: timedelta) -> str:
+    """What is said of a poll whose exchanges may take longer than it has time: what is slow would end as a run that was cut
+    off, and never be seen as what it is.
+    """
+    return (
+        f"the interval {value_text(interval)} is shorter than options.timeout {value_text(timeout)}; "
+        "raise the interval or lower the timeout"
+    )
+
+
+def timeout_of(probe: Probe[Any], options: msgspec.Struct) -> timedelta | None:
+    """How long an exchange of a poll may take, by its option ``timeout``; ``None`` where it has none, and of a watch."""
+    timeout = getattr(options, "timeout", None)
+    return timeout if probe.mode == "poll" and isinstance(timeout, timedelta) else None
+
+
+def _check_timeout(probe: Probe[Any], tree: Tree, interval: timedelta, problems: Problems) -> None:
+    """Told beside all other faults, so it does not wait for options that are whole."""
+    fields = {one.name: one for one in msgspec.structs.fields(probe.options)}
+    given = tree.value["options"]
+    if "timeout" not in fields or probe.mode != "poll" or not isinstance(given, dict):
+        return
+    timeout: Any = fields["timeout"].default
+    if "timeout" in given:
+        # Its own faults are told where all options are read.
+        timeout = convert_value(fields["timeout"].type, given["timeout"], tree, ("options", "timeout"), Problems(""))
+    if isinstance(timeout, timedelta) and timeout > interval:
+        at: tuple[str, ...] = ("interval",) if "interval" in tree.value else ("options", "timeout")
+        problems.add(tree.mark(at), at, refused_timeout(interval, timeout))
 
 
 def _duration(tree: Tree, key: str, problems: Problems) -> timedelta | None:

@@ -72,6 +72,8 @@ MeasureName = Literal[
     "signer_set.time_left",
     "landing.lag",
     "archive.lag",
+    "certificate.expiry.leaf",
+    "certificate.expiry.chain",
 ]
 """What checks measure. ``telemetry.names`` maps each to its instrument; a test holds the two lists together."""
 

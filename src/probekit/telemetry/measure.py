@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Final
 from urllib.parse import urlsplit
 
@@ -54,6 +54,12 @@ def origin_of(url: str) -> tuple[str, int]:
         return parts.hostname or "", parts.port or (443 if parts.scheme in ("https", "wss") else 80)
     except ValueError:
         return "", 0
+
+
+def protocol_of(record: RequestRecord) -> str | None:
+    """``network.protocol.name`` of a connection that carries no HTTP request: its URL's scheme; ``None`` of an HTTP request."""
+    scheme = record.url[: record.url.find("://")]
+    return None if scheme in ("http", "https") or not scheme.isascii() or not scheme.isalnum() else scheme
 
 
 class _TargetSlots:
@@ -276,6 +282,9 @@ class RunMeter:
             if len(self._origins) >= _ORIGINS:
                 self._origins.clear()
             origin = self._origins[place] = origin_of(place)
+        if (protocol := protocol_of(record)) is not None:
+            self._connection(record, origin, protocol, number, exemplar)
+            return
         key = (method_of(record), *origin, record.status or "", error_type_of(record) or "", record.http_version or "")
         duration = self._http.get(key)
         if duration is None:
@@ -286,21 +295,21 @@ class RunMeter:
         duration.record(elapsed_s)
         if exemplar is not None:
             duration.exemplify((elapsed_s, *exemplar, number))
-        phases = record.phases
-        for phase, ns in zip(
-            PHASES,
-            (
-                phases.queue_ns,
-                phases.resolve_ns,
-                phases.connect_ns,
-                phases.tls_ns,
-                phases.first_byte_ns,
-                phases.transfer_ns,
-            ),
-            strict=True,
-        ):
-            if ns is not None:
-                self._phase(phase, origin[0], record.engine).record(ns / NS_PER_S)
+        for phase, ns in _phases_of(record):
+            self._phase(phase, origin[0], record.engine).record(ns / NS_PER_S)
+
+    def _connection(
+        self, record: RequestRecord, origin: tuple[str, int], protocol: str, number: int, exemplar: tuple[int, str] | None
+    ) -> None:
+        key = (*origin, protocol, error_type_of(record) or "")
+        duration = self.slots.histogram(names.CONNECTION_DURATION).bind(key)
+        elapsed_s = record.elapsed_ns / NS_PER_S
+        duration.record(elapsed_s)
+        if exemplar is not None:
+            duration.exemplify((elapsed_s, *exemplar, number))
+        phases = self.slots.histogram(names.CONNECTION_PHASE_DURATION)
+        for phase, ns in _phases_of(record):
+            phases.bind((phase, origin[0], protocol)).record(ns / NS_PER_S)
 
     def _phase(self, phase: str, host: str, engine: str) -> Histogram:
         slot = self._phases.get((phase, host, engine))
@@ -309,3 +318,12 @@ class RunMeter:
                 self._phases.clear()
             slot = self._phases[phase, host, engine] = self.slots.histogram(names.PHASE_DURATION).bind((phase, host, engine))
         return slot
+
+
+def _phases_of(record: RequestRecord) -> Iterator[tuple[str, int]]:
+    """The phases that happened, each with its time in ns."""
+    phases = record.phases
+    times = (phases.queue_ns, phases.resolve_ns, phases.connect_ns, phases.tls_ns, phases.first_byte_ns, phases.transfer_ns)
+    for phase, ns in zip(PHASES, times, strict=True):
+        if ns is not None:
+            yield phase, ns

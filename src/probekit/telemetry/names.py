@@ -118,6 +118,22 @@ PHASE_DURATION: Final = MetricName(
     ("phase", "server.address", "probekit.engine"),
     SHORT_SECONDS,
 )
+CONNECTION_DURATION: Final = MetricName(
+    "probekit.connection.duration",
+    "histogram",
+    "s",
+    "Time of one connection that carries no HTTP request, from name look-up to its being open; of a failed one to its end",
+    ("server.address", "server.port", "network.protocol.name", "error.type"),
+    SHORT_SECONDS,
+)
+CONNECTION_PHASE_DURATION: Final = MetricName(
+    "probekit.connection.phase.duration",
+    "histogram",
+    "s",
+    "Time of one phase of such a connection; a phase that did not happen has no value",
+    ("phase", "server.address", "network.protocol.name"),
+    SHORT_SECONDS,
+)
 RPC_DURATION: Final = MetricName(
     "rpc.client.call.duration",
     "histogram",
@@ -293,6 +309,20 @@ MEASURES: Final[dict[MeasureName, MetricName]] = {
     "archive.lag": MetricName(
         "probekit.archive.lag", "gauge", "s", "How long ago the newest second is that an archive has, at most", _MEASURE
     ),
+    "certificate.expiry.leaf": MetricName(
+        "probekit.certificate.expiry.leaf",
+        "gauge",
+        "s",
+        "When the certificate that a server showed expires, in Unix seconds, trusted or not",
+        _MEASURE,
+    ),
+    "certificate.expiry.chain": MetricName(
+        "probekit.certificate.expiry.chain",
+        "gauge",
+        "s",
+        "When the first certificate expires of the chain that lives longest, in Unix seconds; absent while no chain is trusted",
+        _MEASURE,
+    ),
     "landing.lag": MetricName(
         "probekit.landing.lag",
         "gauge",
@@ -319,6 +349,8 @@ METRICS: Final[tuple[MetricName, ...]] = (
     JOURNEY_MISSING,
     HTTP_DURATION,
     PHASE_DURATION,
+    CONNECTION_DURATION,
+    CONNECTION_PHASE_DURATION,
     RPC_DURATION,
     RPC_ATTEMPT_DURATION,
     RPC_HEDGES,
@@ -354,6 +386,12 @@ REQUEST_SPAN: Final = SpanName(
     "One attempt on the wire; Error on a transport error or a status of 400 and above, not on our own cancellation",
     "semconv stable",
 )
+CONNECTION_SPAN: Final = SpanName(
+    "{network.protocol.name}",
+    "CLIENT",
+    "One connection that carries no HTTP request (tls, tcp, ws, wss); Error where it was not opened",
+    "stable",
+)
 JOURNEY_SPAN: Final = SpanName(
     "probekit.journey {probe}",
     "INTERNAL",
@@ -367,7 +405,7 @@ STAGE_SPAN: Final = SpanName(
     "Without a time it has no length and probekit.journey.reason",
     "stable",
 )
-SPANS: Final = (RUN_SPAN, REQUEST_SPAN, JOURNEY_SPAN, STAGE_SPAN)
+SPANS: Final = (RUN_SPAN, REQUEST_SPAN, CONNECTION_SPAN, JOURNEY_SPAN, STAGE_SPAN)
 
 VERDICT_EVENT: Final = "probekit.verdict"
 """Event name of the log record of a verdict that is not OK."""
@@ -469,6 +507,7 @@ ATTRIBUTES: Final[tuple[AttributeName, ...]] = (
     AttributeName("network.peer.address", "string", "address that was connected to", _S),
     AttributeName("network.peer.port", "int", "port that was connected to", _S),
     AttributeName("network.type", "string", "ipv4 or ipv6: what was connected over, else what was asked for", _S),
+    AttributeName("network.protocol.name", "string", "of a connection that carries no HTTP request: tls, tcp, ws or wss", _S),
     AttributeName("network.protocol.version", "string", "1.1, 2 or 3", _S),
     AttributeName("rpc.system.name", "string", "jsonrpc; absent on other requests", _RC),
     AttributeName("rpc.method", "string", "the method; batch for several, _OTHER for what does not look like one", _RC),

@@ -20,7 +20,7 @@ from probekit.model import ProbeRun, RequestRecord, Status, TargetResult, Verdic
 from probekit.secret import redact, redact_url
 from probekit.telemetry.identity import Sampler, span_id, trace_id
 from probekit.telemetry.journeys import journey_spans
-from probekit.telemetry.measure import PHASES, error_type_of, method_of, origin_of, rpc_method_of
+from probekit.telemetry.measure import PHASES, error_type_of, method_of, origin_of, protocol_of, rpc_method_of
 from probekit.telemetry.names import VERDICT_EVENT
 from probekit.units import NS_PER_S
 
@@ -125,9 +125,11 @@ def _request_span(run: ProbeRun, record: RequestRecord, number: int, root: SpanC
     host, port = origin_of(record.url)
     method = method_of(record)
     error_type = error_type_of(record)
+    protocol = protocol_of(record)
     attributes: dict[str, Any] = {
-        "http.request.method": method,
-        "http.request.method_original": record.method if method == "_OTHER" else None,
+        "http.request.method": method if protocol is None else None,
+        "http.request.method_original": record.method if protocol is None and method == "_OTHER" else None,
+        "network.protocol.name": protocol,
         "url.full": redact_url(record.url),
         "server.address": host,
         "server.port": port or None,
@@ -150,7 +152,7 @@ def _request_span(run: ProbeRun, record: RequestRecord, number: int, root: SpanC
         ns = getattr(record.phases, f"{name}_ns")
         attributes[f"probekit.phase.{name}"] = None if ns is None else ns / NS_PER_S
     return ReadableSpan(
-        name=attributes["rpc.method"] or (method if method != "_OTHER" else "HTTP"),
+        name=attributes["rpc.method"] or protocol or (method if method != "_OTHER" else "HTTP"),
         context=_context(run.run_id, number),
         parent=root,
         resource=resource,

@@ -184,7 +184,8 @@ def test_once_in_text_json_junit_and_on_file(
 
 
 def test_a_loop_of_some_runs(url: str, capsys: pytest.CaptureFixture[str]) -> None:
-    assert run("hermes_latency", "--loop", "--runs", "2", "--interval", "500ms", "--set", f"endpoint={url}") == 0
+    options = ("--set", f"endpoint={url}", "--set", "timeout=500ms")
+    assert run("hermes_latency", "--loop", "--runs", "2", "--interval", "500ms", *options) == 0
     assert capsys.readouterr().out.count("hermes_latency: OK") == 2
 
 
@@ -202,6 +203,10 @@ def test_an_endpoint_that_is_not_there_is_a_verdict(capsys: pytest.CaptureFixtur
         (["run", "hermes_freshness", "--config", "/nowhere.yaml"], "cannot be read"),
         (["run", "hermes_freshness", "--interval", "soon"], "--interval"),
         (["run", "hermes_freshness", "--interval", "0s"], "must be positive"),
+        (
+            ["run", "hermes_latency", "--interval", "500ms"],
+            "--interval: the interval 500.0ms is shorter than options.timeout 8.0s",
+        ),
         (["run", "hermes_freshness", "--record", "/nowhere/x.jsonl"], "cannot be written"),
         (["frobnicate"], "no command"),
         (["rum"], "did you mean 'run'"),

@@ -252,14 +252,74 @@ def test_options_describe_themselves() -> None:
 BODY = '"""Is it so?"""\nimport probekit as pk\nprobe = None\n'
 
 
+class Patient(Options, frozen=True, kw_only=True):
+    timeout: Annotated[timedelta, doc("when it is given up")] = timedelta(seconds=5)
+    count: int = 1
+
+
+POLL: Probe[Patient] = Probe.poll(
+    name="p", question="q?", options=Patient, targets=nothing, observe=nothing, checks=lambda options, target: []
+)
+WATCH: Probe[Patient] = Probe.watch(
+    name="p", question="q?", options=Patient, targets=nothing, observe=nothing, checks=lambda options, target: []
+)
+
+
+@pytest.mark.parametrize(
+    ("text", "overrides", "expected"),
+    [
+        ("interval: 4s", {}, ["p.yaml:1:1 interval: the interval 4.0s is shorter than options.timeout 5.0s"]),
+        ("interval: 1s\noptions: {timeout: 2s}", {}, ["p.yaml:1:1 interval: the interval 1.0s is shorter than"]),
+        (
+            "options:\n  timeout: 11s",
+            {},
+            ["p.yaml:2:3 options.timeout: the interval 10.0s is shorter than options.timeout 11.0s"],
+        ),
+        ("interval: 6s", {"timeout": "7s"}, ["p.yaml:1:1 interval: the interval 6.0s is shorter than options.timeout 7.0s"]),
+        ("", {"timeout": "70s"}, ["--set timeout options.timeout: the interval 10.0s is shorter than"]),
+        # Beside all other faults, and not where one of the two is itself at fault.
+        (
+            "interval: 1s\nnmae: x\noptions: {count: many}",
+            {},
+            ["p.yaml:1:1 interval: the interval 1.0s", "p.yaml:2:1 nmae: unknown", "p.yaml:3:11 options.count: expected"],
+        ),
+        ("interval: soon\noptions: {timeout: 70s}", {}, ["p.yaml:1:1 interval: 'soon' is not"]),
+        ("interval: 1s\noptions: {timeout: soon}", {}, ["p.yaml:2:11 options.timeout: 'soon' is not"]),
+        ("interval: 5s", {}, []),
+        ("interval: 1s\noptions: {timeout: 1s}", {}, []),
+    ],
+)
+def test_a_poll_whose_time_out_is_above_its_interval_is_refused(
+    text: str, overrides: dict[str, str], expected: list[str], tmp_path: Path
+) -> None:
+    """Its slow exchanges would be cut off by the run's own end, and never be told as what they are."""
+    path = tmp_path / "p.yaml"
+    path.write_text(text)
+    if not expected:
+        assert read_manifest(POLL, path, overrides).options is not None
+        return
+    with pytest.raises(ConfigError) as caught:
+        read_manifest(POLL, path, overrides)
+    found = [one.replace(str(tmp_path) + "/", "") for one in caught.value.problems]
+    assert len(found) == len(expected), found
+    for problem, beginning in zip(found, expected, strict=True):
+        assert problem.startswith(beginning), problem
+
+
+def test_a_watch_may_close_its_runs_more_often_than_an_exchange_may_take(tmp_path: Path) -> None:
+    path = tmp_path / "p.yaml"
+    path.write_text("interval: 1s")
+    assert read_manifest(WATCH, path).options.timeout == timedelta(seconds=5)
+
+
 def test_the_catalogue_is_complete_and_each_probe_has_its_manifest() -> None:
     listed = list_probes((catalogue(),))
     assert [one.name for one in listed] == [
         "benchmarks_parity",
         "cross_chain_lag",
         "dns_record",
-        "grpc_health",
         "feed_accuracy",
+        "grpc_health",
         "guardian_set",
         "hermes_agreement",
         "hermes_freshness",
@@ -272,6 +332,7 @@ def test_the_catalogue_is_complete_and_each_probe_has_its_manifest() -> None:
         "pythnet_feeds",
         "pythnet_publishers",
         "receiver_staleness",
+        "tls_certificate",
         "wallet_balance",
     ]
     for one in listed:

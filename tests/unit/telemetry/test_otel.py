@@ -11,7 +11,7 @@ from urllib.parse import quote
 import msgspec
 import pytest
 
-from probekit.model import Evidence, Status, TargetResult, VantageHealth
+from probekit.model import Evidence, Phases, Status, TargetResult, VantageHealth
 from probekit.runner import Planned
 from probekit.secret import Secret
 from probekit.telemetry import names
@@ -106,6 +106,24 @@ def test_an_unknown_method_and_a_port_left_out(receiver: Receiver) -> None:
     assert found["http.request.method"] == "_OTHER"
     assert found["http.request.method_original"] == "PURGE"
     assert found["server.port"] == 443
+
+
+def test_a_connection_without_http_is_no_http_request(receiver: Receiver) -> None:
+    known = Phases(resolve_ns=2_000_000, connect_ns=10_000_000, tls_ns=20_000_000)
+    wire = {"method": "CONNECT", "url": "tls://mail.example:465", "engine": "dial", "status": None, "phases": known}
+    record(receiver, make.run(requests=(make.request(**wire), make.request(**wire, error_type="tls"))))
+    for span, error_type in zip(receiver.spans()[1:], (None, "tls"), strict=True):
+        found = attributes(span)
+        assert span.name == "tls"
+        assert {name for name in found if name.startswith("http.")} == set()
+        assert (found["network.protocol.name"], found["server.address"], found["server.port"]) == ("tls", "mail.example", 465)
+        assert (found.get("error.type"), found["probekit.phase.tls"]) == (error_type, 0.02)
+    metrics = receiver.metrics()
+    assert not {"http.client.request.duration", "probekit.http.phase.duration"} & metrics.keys()
+    shown = [attributes(point) for point in points(metrics["probekit.connection.duration"])]
+    assert [one.get("error.type") for one in shown] == [None, "tls"]
+    phases = {attributes(point)["phase"]: point.sum for point in points(metrics["probekit.connection.phase.duration"])}
+    assert phases == {"resolve": 0.004, "connect": 0.02, "tls": 0.04}
 
 
 @pytest.mark.parametrize(
