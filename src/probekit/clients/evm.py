@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Any, Literal, Self, TypeVar
 
 import msgspec
 
-from probekit.clients.evm_landing import Landing, refuse_other, wait_for
+from probekit.clients.evm_landing import Landing
 from probekit.clients.evm_multicall import Multicall, Reads
+from probekit.clients.evm_transactions import EvmTransactions
 from probekit.clock import SYSTEM_CLOCK, Clock
 from probekit.codecs import evm_rpc as codec
 from probekit.codecs.evm import erc20, multicall
@@ -29,7 +30,7 @@ from probekit.errors import (
     Reverted,
     RpcError,
 )
-from probekit.model.evm import Address, Block, FeeHistory, Log, Receipt
+from probekit.model.evm import Address, Block, FeeHistory, Log
 from probekit.model.fees import GasFees
 from probekit.transports.base import Engine, Observer
 from probekit.transports.rpc import EVM, Call, Endpoint, EndpointPool, HealthPolicy, Outcome, PoolPolicy, Standing
@@ -63,7 +64,7 @@ class Heads(msgspec.Struct, frozen=True):
         return None if isinstance(self.finalized, ProbekitError) else self.latest.number - self.finalized.number
 
 
-class EvmClient:
+class EvmClient(EvmTransactions):
     """A client of one chain. ``chain_id`` is what every endpoint must serve; an endpoint of another chain is never used.
 
     ``pool`` is one of the caller's, not closed here; without it, one is made of ``endpoints``. ``multicall3`` is where
@@ -388,43 +389,6 @@ class EvmClient:
                     continue
                 first = last + 1
         return found
-
-    # -- transactions --------------------------------------------------------------------------------------------------------
-
-    async def send(self, raw: bytes, *, cap_wei: int) -> str:
-        """Send a signed transaction, once; its hash.
-
-        Refused before anything leaves when it is of another chain (or of every chain), when gas limit times fee plus value is
-        above ``cap_wei``, or when no endpoint proves the chain. A rollup's data fee comes beside that. After any other error
-        nobody knows whether it was taken: :meth:`wait` finds out. Raises ``SendRefused``, ``DecodeError``.
-        """
-        refuse_other(raw, chain_id=self.chain_id, chain=self.pool.chain, cap_wei=cap_wei)
-        found = result_of(await self.pool.send("eth_sendRawTransaction", ["0x" + raw.hex()]))
-        if not isinstance(found, str):
-            raise DecodeError("the answer to a sent transaction is no hash", raw=str(found))
-        return found
-
-    async def receipt(self, transaction_hash: str) -> Receipt | None:
-        """What became of a transaction; ``None`` while it is in no block that the node knows."""
-        return await self._read(codec.decode_receipt, "eth_getTransactionReceipt", [transaction_hash])
-
-    async def wait(
-        self,
-        transaction_hash: str,
-        *,
-        confirmations: int = 1,
-        poll: timedelta = timedelta(seconds=1),
-        timeout: timedelta = timedelta(minutes=3),
-    ) -> Landing:
-        """Wait until the transaction is in a block with ``confirmations`` - 1 blocks on top that is still the chain's.
-
-        A block that leaves the chain is noticed by its hash, and the wait goes on; so it does while no endpoint answers, or
-        the one that does is behind. Whether the transaction succeeded is in the receipt. Raises ``DeadlineExceeded`` when
-        ``timeout`` passes first, and at once what asking again does not mend.
-        """
-        return await wait_for(
-            self, transaction_hash, confirmations=confirmations, poll=poll, timeout=timeout, clock=self._clock
-        )
 
     # -- the wire ------------------------------------------------------------------------------------------------------------
 

@@ -15,6 +15,7 @@ from eth_utils.address import to_checksum_address
 from probekit import errors
 from probekit.clients.evm import EvmClient
 from probekit.codecs.evm.contract import ContractCall, PreparedCall
+from probekit.codecs.keccak import keccak256
 from probekit.model.evm import Address
 from probekit.testing import FakeClock, ReplyTransport, reply
 from probekit.transports.base import Request, Response
@@ -254,10 +255,21 @@ def signed(**changes: Any) -> bytes:
 
 
 async def test_a_send_within_its_cap_goes_out_once(chain: Chain) -> None:
-    chain.methods["eth_sendRawTransaction"] = lambda _: HASH
     raw = signed()
-    assert await chain.client.send(raw, cap_wei=21_000 * 30 + 77) == HASH
+    own = "0x" + keccak256(raw).hex()
+    chain.methods["eth_sendRawTransaction"] = lambda _: own
+    assert await chain.client.send(raw, cap_wei=21_000 * 30 + 77) == own
     assert chain.asked("eth_sendRawTransaction") == [["0x" + raw.hex()]]
+
+
+@pytest.mark.parametrize("answer", [HASH, "ok", None, {"hash": HASH}])
+async def test_an_answer_that_is_not_the_hash_of_what_was_sent_is_none(chain: Chain, answer: Any) -> None:
+    chain.methods["eth_sendRawTransaction"] = lambda _: answer
+    with pytest.raises(errors.DecodeError):
+        await chain.client.send(signed(), cap_wei=10**9)
+    made = await chain.client.rebroadcast(signed(), cap_wei=10**9)
+    assert (made.taken, made.endpoints[0].outcome) == (False, "failed")
+    assert isinstance(made.endpoints[0].error, errors.DecodeError)
 
 
 @pytest.mark.parametrize(
@@ -268,10 +280,11 @@ async def test_a_send_within_its_cap_goes_out_once(chain: Chain) -> None:
     ],
 )
 async def test_a_send_above_its_cap_or_of_another_chain_is_refused(chain: Chain, raw: bytes, cap: int, reason: str) -> None:
-    with pytest.raises(errors.SendRefused, match=reason):
-        await chain.client.send(raw, cap_wei=cap)
-    with pytest.raises(errors.DecodeError):
-        await chain.client.send(b"\x7f", cap_wei=10**18)
+    for send in (chain.client.send, chain.client.rebroadcast):
+        with pytest.raises(errors.SendRefused, match=reason):
+            await send(raw, cap_wei=cap)
+        with pytest.raises(errors.DecodeError):
+            await send(b"\x7f", cap_wei=10**18)
     assert chain.seen == []
 
 
