@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import difflib
 from collections.abc import Iterable, Sequence
+from copy import copy
 from datetime import timedelta
 from typing import Final, TypeVar
 from urllib.parse import urlencode
@@ -103,15 +104,16 @@ class HermesClient(OverHttp):
     async def latest(self, ids: Iterable[str]) -> Batch:
         """The newest update of each feed. An id that is unknown or not entitled is its own error; the rest is still answered.
 
-        Hundreds of ids are split over several requests. Raises ``ValueError`` for an id that is none.
+        Hundreds of ids are split over several requests; what one of them ends in is the error of each id that it was for, and
+        is raised only where all end in one. Raises ``ValueError`` for an id that is none.
         """
         return await self._prices(_LATEST, ids, self._due_ns())
 
     async def at(self, publish_time: Instant, ids: Iterable[str]) -> Batch:
         """Each feed's first stored update published at or after ``publish_time`` (in whole seconds, rounded up).
 
-        Raises ``NotFound`` when the service has nothing at that time. Check ``prev_publish_time`` to know that it is the
-        first.
+        Raises ``NotFound`` when the service has nothing at that time; several requests are as those of :meth:`latest`. Check
+        ``prev_publish_time`` to know that it is the first.
         """
         return await self._prices(f"/v2/updates/price/{-(-publish_time.ns // NS_PER_S)}", ids, self._due_ns())
 
@@ -208,15 +210,30 @@ class HermesClient(OverHttp):
 
     # -- the wire ------------------------------------------------------------------------------------------------------------
 
-    async def _prices(self, path: str, ids: Iterable[str], deadline_ns: int) -> Batch:
-        wanted = unique(ids)
+    async def _prices(self, path: str, wanted_ids: Iterable[str], deadline_ns: int) -> Batch:
+        wanted = unique(wanted_ids)
         errors: dict[FeedId, ProbekitError] = {}
         asked = [one for one in wanted if not self._known_refused(one, errors)]
         parts = self._parts(asked, path)
         gate = asyncio.Semaphore(_CONCURRENT)
-        answers = [
-            one for one in await together(self._isolating(path, part, errors, deadline_ns, gate) for part in parts) if one
-        ]
+
+        async def part_of(ids: list[FeedId]) -> PriceAnswer | ProbekitError | None:
+            try:
+                return await self._isolating(path, ids, errors, deadline_ns, gate)
+            except ProbekitError as error:
+                return error
+
+        answers: list[PriceAnswer] = []
+        failures: list[ProbekitError] = []
+        for ids, answer in zip(parts, await together(map(part_of, parts)), strict=True):
+            if isinstance(answer, ProbekitError):
+                # Of a part that failed, what was told apart before it did keeps its own error.
+                errors |= {one: copy(answer) for one in ids if one not in errors}
+                failures.append(answer)
+            elif answer is not None:
+                answers.append(answer)
+        if failures and len(failures) == len(parts):
+            raise failures[0]
         batch = Batch(wanted, answers, errors, received_at=self._clock.now())
         return batch if self._verify is None else batch.verified(self._verify, at=self._clock.now())
 
