@@ -159,16 +159,21 @@ class SolanaTransactions:
         before: str | None = None,
         until: str | None = None,
         commitment: Commitment | None = None,
+        min_slot: int | None = None,
     ) -> tuple[SignatureInfo | DecodeError, ...]:
         """Transactions that mention an address, newest first, at most 1,000: from ``before`` back to ``until``, both left
-        out.
+        out. ``min_slot`` refuses an answer from before that slot.
         """
         config: dict[str, Any] = {"limit": limit, "commitment": str(commitment or self.commitment)}
         if before is not None:
             config["before"] = before
         if until is not None:
             config["until"] = until
-        return await self._read(codec.decode_signatures, "getSignaturesForAddress", [str(Pubkey(address)), config])
+        if min_slot is not None:
+            config["minContextSlot"] = min_slot
+        return await self._read(
+            codec.decode_signatures, "getSignaturesForAddress", [str(Pubkey(address)), config], floor=min_slot
+        )
 
     async def signature_pages(
         self,
