@@ -7,7 +7,6 @@ the span until the nonce moves. Old nonces are state: a node without an archive 
 
 from __future__ import annotations
 
-import asyncio
 from collections import OrderedDict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -15,6 +14,7 @@ from typing import Any, Final
 
 from probekit.clients.evm import EvmClient
 from probekit.clients.pyth_evm import PythEvmClient
+from probekit.clock import both, together
 from probekit.codecs.evm.reverts import reverted
 from probekit.codecs.evm_rpc import data as hex_data
 from probekit.codecs.evm_rpc import quantity
@@ -57,14 +57,16 @@ class Pusher:
         evm, last = self._evm, head.number
         before = max(last - self._blocks, 0)
         wanted = {contract: tuple(feeds) for contract, feeds in contracts.items()}
-        (balance, now, pending, then), logs = await asyncio.gather(
-            asyncio.gather(
-                evm.balance(self.wallet, last),
-                evm.nonce(self.wallet, last),
-                evm.nonce(self.wallet, "pending"),
-                evm.nonce(self.wallet, before),
+        (balance, now, pending, then), logs = await both(
+            together(
+                (
+                    evm.balance(self.wallet, last),
+                    evm.nonce(self.wallet, last),
+                    evm.nonce(self.wallet, "pending"),
+                    evm.nonce(self.wallet, before),
+                )
             ),
-            asyncio.gather(*(self._updates(contract, feeds, before + 1, last) for contract, feeds in wanted.items())),
+            together(self._updates(contract, feeds, before + 1, last) for contract, feeds in wanted.items()),
         )
         stored = {contract: updates for contract, (updates, _) in zip(wanted, logs, strict=True)}
         unreadable = {contract: bad for contract, (_, bad) in zip(wanted, logs, strict=True)}
@@ -111,7 +113,7 @@ class Pusher:
     async def _senders_of(self, hashes: Iterable[str]) -> dict[str, Address]:
         wanted = list(hashes)
         unknown = [one for one in wanted if one not in self._senders]
-        for one, receipt in zip(unknown, await asyncio.gather(*map(self._evm.receipt, unknown)), strict=True):
+        for one, receipt in zip(unknown, await together(map(self._evm.receipt, unknown)), strict=True):
             if receipt is not None:
                 self._senders[one] = receipt.sender
         while len(self._senders) > _REMEMBERED:
