@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Awaitable, Coroutine, Iterable
-from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar, cast
 
 from probekit.units import NS_PER_S, Instant
 
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     import asyncio
 
 R = TypeVar("R")
+S = TypeVar("S")
 
 
 class Clock(Protocol):
@@ -96,6 +97,12 @@ async def together(work: Iterable[Coroutine[Any, Any, R]]) -> list[R]:
         return list(await asyncio.gather(*tasks))
     finally:
         await reap(*tasks)
+
+
+async def both(one: Coroutine[Any, Any, R], other: Coroutine[Any, Any, S]) -> tuple[R, S]:
+    """The results of two of different kinds, as :func:`together` has them of one kind."""
+    first, second = await together((one, other))
+    return cast("tuple[R, S]", (first, second))
 
 
 async def first_of(*work: Coroutine[Any, Any, R]) -> R:

@@ -5,10 +5,12 @@ from __future__ import annotations
 import ast
 import inspect
 import re
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
+from solders.keypair import Keypair
 
 import probekit as pk
 from probekit.clients.solana import SolanaClient
@@ -18,6 +20,7 @@ from probekit.dev.server import serve
 from probekit.dev.svm.ledger import Ledger
 from probekit.dev.svm.node import Node
 from probekit.dev.svm.server import serve as serve_solana
+from probekit.dev.svm.server import ticking
 from probekit.manifest import load_probe
 from probekit.manifest.discovery import find_probe
 from probekit.model import Status, TrustRoot
@@ -57,8 +60,20 @@ async def test_examples_run_against_the_sandbox(code: str, capsys: pytest.Captur
 async def test_examples_run_against_the_local_solana_node(block: Block, capsys: pytest.CaptureFixture[str]) -> None:
     ledger = Ledger()
     put_accounts(ledger)
-    async with serve_solana(Node(ledger)) as served, SolanaClient(served.http) as solana:
-        names = NAMES | {"url": served.http, "genesis_hash": await solana.genesis_hash()}
+    signer, other = Keypair(), Keypair()
+    ledger.airdrop(signer.pubkey(), 10**9)
+    async with (
+        ticking(ledger, every=timedelta(milliseconds=50)),
+        serve_solana(Node(ledger)) as served,
+        SolanaClient(served.http) as solana,
+    ):
+        names = NAMES | {
+            "url": served.http,
+            "second_url": served.http + "/",
+            "genesis_hash": await solana.genesis_hash(),
+            "signer": signer,
+            "other": other,
+        }
         await eval(compile(block.code, str(block), "exec", flags=ast.PyCF_ALLOW_TOP_LEVEL_AWAIT), names)
     printed = capsys.readouterr().out
     assert printed

@@ -186,6 +186,8 @@ class PushStage:
                 f"{pusher.landed_here} this one, {pusher.unlanded} since then stored nothing; {pusher.waiting} wait; "
                 f"others stored this one {pusher.others} times"
             )
+            if pusher.unreadable:
+                told.append(f"{pusher.unreadable} events of these blocks do not read and are not counted")
         return _Sums(age_ns, gap_ns, head_age_ns, "; ".join(told))
 
     @staticmethod

@@ -35,6 +35,7 @@ from probekit.model import FeedId, PriceUpdate
 from probekit.model.benchmarks import BarHistory, ChartConfig, ChartMatch, ChartSymbol, ListedFeed, Resolution
 from probekit.secret import Secret
 from probekit.transports.base import Engine, HeaderValue, Limits, Observer, Request, Response
+from probekit.transports.fallback import ask
 from probekit.transports.retry import RetryPolicy
 from probekit.transports.stack import build
 from probekit.trust import Trust
@@ -176,36 +177,33 @@ class BenchmarksClient(OverHttp):
         """Feeds with their attributes and their market's state; ``query`` is a part of the symbol, in any case."""
         given = {"query": query, "asset_type": asset_type}
         parameters = urlencode({name: value for name, value in given.items() if value is not None})
-        response = await self._get("/v1/price_feeds/" + (f"?{parameters}" if parameters else ""))
-        return codec.decode_feeds(response.body)
+        return await self._read("/v1/price_feeds/" + (f"?{parameters}" if parameters else ""), codec.decode_feeds)
 
     async def feed(self, feed_id: str) -> ListedFeed:
         """One feed by its id. Raises ``NotFound``, or ``ValueError`` for an id that is none."""
         one = FeedId(feed_id)
         try:
-            response = await self._get(f"/v1/price_feeds/{one}")
+            return await self._read(f"/v1/price_feeds/{one}", codec.decode_feed)
         except StatusError as error:
             if error.status == 404:
                 raise NotFound(error.message, subject=one) from None
             raise
-        return codec.decode_feed(response.body)
 
     # -- charts --------------------------------------------------------------------------------------------------------------
 
     async def chart_config(self) -> ChartConfig:
         """What the chart service offers."""
-        return codec.decode_config((await self._get(f"{_CHARTS}/config")).body)
+        return await self._read(f"{_CHARTS}/config", codec.decode_config)
 
     async def chart_symbol(self, symbol: str) -> ChartSymbol:
         """A symbol (``Crypto.BTC/USD``) as charts draw it. Raises ``NotFound`` where the service knows none such."""
-        response = await self._get(f"{_CHARTS}/symbols?{urlencode({'symbol': symbol})}")
-        found = codec.decode_symbol(response.body)
-        return _answered(found, response, symbol)
+        path = f"{_CHARTS}/symbols?{urlencode({'symbol': symbol})}"
+        return await self._ask(path, lambda response: _answered(codec.decode_symbol(response.body), response, symbol))
 
     async def chart_search(self, query: str, *, limit: int = 15) -> tuple[ChartMatch | DecodeError, ...]:
         """Symbols that a text finds, at most ``limit``."""
         parameters = urlencode({"query": query, "limit": limit})
-        return codec.decode_search((await self._get(f"{_CHARTS}/search?{parameters}")).body)
+        return await self._read(f"{_CHARTS}/search?{parameters}", codec.decode_search)
 
     async def chart_bars(self, symbol: str, resolution: Resolution, start: Instant, end: Instant) -> BarHistory:
         """Bars of a symbol from ``start`` to ``end`` (whole seconds, both included); empty where there were none.
@@ -216,8 +214,8 @@ class BenchmarksClient(OverHttp):
         if end < start:
             raise ValueError(f"bars up to {end}, from {start} on")
         parameters = urlencode({"symbol": symbol, "resolution": resolution, "from": start.seconds, "to": end.seconds})
-        response = await self._get(f"{_CHARTS}/history?{parameters}")
-        return _answered(codec.decode_history(response.body), response, symbol)
+        path = f"{_CHARTS}/history?{parameters}"
+        return await self._ask(path, lambda response: _answered(codec.decode_history(response.body), response, symbol))
 
     # -- the wire ------------------------------------------------------------------------------------------------------------
 
@@ -237,7 +235,7 @@ class BenchmarksClient(OverHttp):
             part = left.popleft()
             query = f"{path}?encoding={self._encoding}&parsed=true{extra}" + "".join(f"&ids={one}" for one in part)
             try:
-                found.append(read((await self._get(query, deadline_ns)).body))
+                found.append(await self._read(query, read, deadline_ns))
             except (TransportError, DecodeError) as error:
                 again = _apart(error, part, errors)
                 if again is not None:
@@ -261,11 +259,15 @@ class BenchmarksClient(OverHttp):
         for start in range(0, len(ids), per_request):
             yield list(ids[start : start + per_request])
 
-    async def _get(self, path: str, deadline_ns: int | None = None) -> Response:
+    async def _read(self, path: str, read: Callable[[bytes], T], deadline_ns: int | None = None) -> T:
+        return await self._ask(path, lambda response: read(response.body), deadline_ns)
+
+    async def _ask(self, path: str, read: Callable[[Response], T], deadline_ns: int | None = None) -> T:
+        """An answer, read: of the next endpoint where one gives none that reads."""
         if deadline_ns is None:
             deadline_ns = self._due_ns()
         request = Request("GET", self._base + path, self._headers, deadline_ns=deadline_ns, limits=self._limits)
-        return await self._transport.send(request)
+        return await ask(self._transport, request, read)
 
 
 def _apart(

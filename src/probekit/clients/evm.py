@@ -5,16 +5,16 @@ Methods and shapes: ethereum/execution-apis. Amounts are integers in wei or base
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Literal, Self, TypeVar
 
 import msgspec
 
-from probekit.clients.evm_landing import Landing, refuse_other, wait_for
+from probekit.clients.evm_landing import Landing
 from probekit.clients.evm_multicall import Multicall, Reads
-from probekit.clock import SYSTEM_CLOCK, Clock
+from probekit.clients.evm_transactions import EvmTransactions
+from probekit.clock import SYSTEM_CLOCK, Clock, both
 from probekit.codecs import evm_rpc as codec
 from probekit.codecs.evm import erc20, multicall
 from probekit.codecs.evm.contract import ContractCall, PreparedCall
@@ -29,7 +29,7 @@ from probekit.errors import (
     Reverted,
     RpcError,
 )
-from probekit.model.evm import Address, Block, FeeHistory, Log, Receipt
+from probekit.model.evm import Address, Block, FeeHistory, Log
 from probekit.model.fees import GasFees
 from probekit.transports.base import Engine, Observer
 from probekit.transports.rpc import EVM, Call, Endpoint, EndpointPool, HealthPolicy, Outcome, PoolPolicy, Standing
@@ -63,7 +63,7 @@ class Heads(msgspec.Struct, frozen=True):
         return None if isinstance(self.finalized, ProbekitError) else self.latest.number - self.finalized.number
 
 
-class EvmClient:
+class EvmClient(EvmTransactions):
     """A client of one chain. ``chain_id`` is what every endpoint must serve; an endpoint of another chain is never used.
 
     ``pool`` is one of the caller's, not closed here; without it, one is made of ``endpoints``. ``multicall3`` is where
@@ -138,15 +138,19 @@ class EvmClient:
         """Number of the newest block."""
         return await self._read(codec.quantity, "eth_blockNumber")
 
-    async def block(self, at: BlockTag = "latest") -> Block:
-        """A block by number or tag, without its transactions. Raises ``NotFound`` where there is none, ``ValueError`` for
-        ``pending``: nodes give a block that is not made yet no hash.
+    async def block(self, at: BlockTag = "latest", *, min_block: int | None = None) -> Block:
+        """A block by number or tag, without its transactions. Raises ``NotFound`` where there is none, also where the newest is
+        before ``min_block``, and ``ValueError`` for ``pending``: nodes give a block that is not made yet no hash.
         """
         if at == "pending":
             raise ValueError("the pending block has no hash yet, so that it is no Block; ask for latest")
-        found = self._block_of(at, await self.pool.call("eth_getBlockByNumber", [_tag(at), False], floor=_floor(at)))
+        answer = await self.pool.call("eth_getBlockByNumber", [_tag(at), False], floor=_floor(at, min_block))
+        found = self._block_of(at, answer)
         if isinstance(found, ProbekitError):
             raise found
+        if min_block is not None and found.number < min_block:
+            told = f"{self.pool.chain}: the {at} block that an endpoint has is {found.number}, before {min_block}"
+            raise NotFound(told, subject=str(min_block))
         return found
 
     async def heads(self) -> Heads:
@@ -278,7 +282,13 @@ class EvmClient:
         return call.result(answer)
 
     async def simulate(
-        self, prepared: PreparedCall[T], *, sender: str | None = None, at: BlockTag = "latest", gas: int | None = None
+        self,
+        prepared: PreparedCall[T],
+        *,
+        sender: str | None = None,
+        at: BlockTag = "latest",
+        gas: int | None = None,
+        min_block: int | None = None,
     ) -> T:
         """What a prepared call would give, by ``eth_call`` with its value. Nothing is sent.
 
@@ -288,35 +298,46 @@ class EvmClient:
         to, call, value = prepared.to, prepared.call, prepared.value_wei
         with self.pool.one_deadline():
             try:
-                return await self.read(to, call, at, value=value, sender=sender, gas=gas)
+                return await self.read(to, call, at, value=value, sender=sender, gas=gas, min_block=min_block)
             except RpcError as refusal:
                 if sender is not None or not value or type(refusal) is not RpcError:
                     raise
                 try:
-                    return await self.read(to, call, at, value=value, sender=_PAYER, balances={_PAYER: _PLENTY_WEI}, gas=gas)
+                    rich: dict[str, int] = {_PAYER: _PLENTY_WEI}
+                    return await self.read(
+                        to, call, at, value=value, sender=_PAYER, balances=rich, gas=gas, min_block=min_block
+                    )
                 except RpcError as second:
                     raise refusal if type(second) is RpcError else second from None
 
-    async def multicall(self, calls: Sequence[tuple[str, ContractCall[T]]], at: BlockTag | Block = "latest") -> Reads[T]:
+    async def multicall(
+        self, calls: Sequence[tuple[str, ContractCall[T]]], at: BlockTag | Block = "latest", *, min_block: int | None = None
+    ) -> Reads[T]:
         """Many reads at one block, (contract, call) pairs: each its value or its own error, in order.
 
         Takes one request for the block, none when ``at`` is one that was read before, and one for each 500 reads. Without
-        Multicall3 the reads go in JSON-RPC batches; :attr:`Reads.route` says which it was. Raises what reading the block does.
+        Multicall3 the reads go in JSON-RPC batches; :attr:`Reads.route` says which it was. Raises what reading the block does:
+        ``NotFound`` for one before ``min_block``.
         """
         rows = [(Address(to), call) for to, call in calls]
         with self.pool.one_deadline():
-            block = at if isinstance(at, Block) else await self.block(at)
+            block = at if isinstance(at, Block) else await self.block(at, min_block=min_block)
             return await self._multicall.read(rows, block, remember=at == "latest")
 
     async def token_balance(self, token: str, owner: str, at: BlockTag = "latest", *, min_block: int | None = None) -> int:
         """Base units of an ERC-20 token that an account holds. Raises ``NotFound`` where there is no contract."""
         return await self.read(token, erc20.balance_of(Address(owner)), at, min_block=min_block)
 
-    async def token_balances(self, pairs: Sequence[tuple[str, str]], at: BlockTag | Block = "latest") -> Reads[int]:
+    async def token_balances(
+        self, pairs: Sequence[tuple[str, str]], at: BlockTag | Block = "latest", *, min_block: int | None = None
+    ) -> Reads[int]:
         """Base units for many (token, owner) pairs, at one block."""
-        return await self.multicall([(token, erc20.balance_of(Address(owner))) for token, owner in pairs], at)
+        calls = [(token, erc20.balance_of(Address(owner))) for token, owner in pairs]
+        return await self.multicall(calls, at, min_block=min_block)
 
-    async def balances(self, holdings: Sequence[tuple[str, str | None]], at: BlockTag | Block = "latest") -> Reads[int]:
+    async def balances(
+        self, holdings: Sequence[tuple[str, str | None]], at: BlockTag | Block = "latest", *, min_block: int | None = None
+    ) -> Reads[int]:
         """What many (owner, token) pairs hold at one block: base units of an ERC-20 token, wei where the token is ``None``.
 
         The block, then one batch of ``eth_getBalance`` beside one :meth:`multicall`: three requests, however many wallets.
@@ -324,8 +345,8 @@ class EvmClient:
         owners = [Address(owner) for owner, token in holdings if token is None]
         rows = [(Address(token), erc20.balance_of(Address(owner))) for owner, token in holdings if token is not None]
         with self.pool.one_deadline():
-            block = at if isinstance(at, Block) else await self.block(at)
-            native, reads = await asyncio.gather(
+            block = at if isinstance(at, Block) else await self.block(at, min_block=min_block)
+            native, reads = await both(
                 self._native_balances(owners, block.number), self._multicall.read(rows, block, remember=at == "latest")
             )
         coins, tokens = iter(native), iter(reads.results)
@@ -388,43 +409,6 @@ class EvmClient:
                     continue
                 first = last + 1
         return found
-
-    # -- transactions --------------------------------------------------------------------------------------------------------
-
-    async def send(self, raw: bytes, *, cap_wei: int) -> str:
-        """Send a signed transaction, once; its hash.
-
-        Refused before anything leaves when it is of another chain (or of every chain), when gas limit times fee plus value is
-        above ``cap_wei``, or when no endpoint proves the chain. A rollup's data fee comes beside that. After any other error
-        nobody knows whether it was taken: :meth:`wait` finds out. Raises ``SendRefused``, ``DecodeError``.
-        """
-        refuse_other(raw, chain_id=self.chain_id, chain=self.pool.chain, cap_wei=cap_wei)
-        found = result_of(await self.pool.send("eth_sendRawTransaction", ["0x" + raw.hex()]))
-        if not isinstance(found, str):
-            raise DecodeError("the answer to a sent transaction is no hash", raw=str(found))
-        return found
-
-    async def receipt(self, transaction_hash: str) -> Receipt | None:
-        """What became of a transaction; ``None`` while it is in no block that the node knows."""
-        return await self._read(codec.decode_receipt, "eth_getTransactionReceipt", [transaction_hash])
-
-    async def wait(
-        self,
-        transaction_hash: str,
-        *,
-        confirmations: int = 1,
-        poll: timedelta = timedelta(seconds=1),
-        timeout: timedelta = timedelta(minutes=3),
-    ) -> Landing:
-        """Wait until the transaction is in a block with ``confirmations`` - 1 blocks on top that is still the chain's.
-
-        A block that leaves the chain is noticed by its hash, and the wait goes on; so it does while no endpoint answers, or
-        the one that does is behind. Whether the transaction succeeded is in the receipt. Raises ``DeadlineExceeded`` when
-        ``timeout`` passes first, and at once what asking again does not mend.
-        """
-        return await wait_for(
-            self, transaction_hash, confirmations=confirmations, poll=poll, timeout=timeout, clock=self._clock
-        )
 
     # -- the wire ------------------------------------------------------------------------------------------------------------
 

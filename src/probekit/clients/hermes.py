@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import difflib
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from copy import copy
 from datetime import timedelta
 from typing import Final, TypeVar
 from urllib.parse import urlencode
@@ -24,7 +25,8 @@ from probekit.codecs.hermes import Encoding, PriceAnswer
 from probekit.errors import NotEntitled, NotFound, ProbekitError, ServerError, StatusError, Unauthorized
 from probekit.model import Feed, FeedId, PriceUpdate, StakeCap
 from probekit.secret import Secret
-from probekit.transports.base import Engine, HeaderValue, Limits, Observer, Request, Response, Transport
+from probekit.transports.base import Engine, HeaderValue, Limits, Observer, Request, Response
+from probekit.transports.fallback import ask
 from probekit.transports.retry import RetryPolicy
 from probekit.transports.sse import StreamPolicy
 from probekit.transports.stack import build
@@ -103,15 +105,16 @@ class HermesClient(OverHttp):
     async def latest(self, ids: Iterable[str]) -> Batch:
         """The newest update of each feed. An id that is unknown or not entitled is its own error; the rest is still answered.
 
-        Hundreds of ids are split over several requests. Raises ``ValueError`` for an id that is none.
+        Hundreds of ids are split over several requests; what one of them ends in is the error of each id that it was for, and
+        is raised only where all end in one. Raises ``ValueError`` for an id that is none.
         """
         return await self._prices(_LATEST, ids, self._due_ns())
 
     async def at(self, publish_time: Instant, ids: Iterable[str]) -> Batch:
         """Each feed's first stored update published at or after ``publish_time`` (in whole seconds, rounded up).
 
-        Raises ``NotFound`` when the service has nothing at that time. Check ``prev_publish_time`` to know that it is the
-        first.
+        Raises ``NotFound`` when the service has nothing at that time; several requests are as those of :meth:`latest`. Check
+        ``prev_publish_time`` to know that it is the first.
         """
         return await self._prices(f"/v2/updates/price/{-(-publish_time.ns // NS_PER_S)}", ids, self._due_ns())
 
@@ -130,8 +133,8 @@ class HermesClient(OverHttp):
 
     async def stake_caps(self) -> tuple[StakeCap, ...]:
         """The latest publisher stake caps; publishers in base58."""
-        response = await self._get(f"/v2/updates/publisher_stake_caps/latest?encoding={self._encoding}")
-        return codec.decode_stake_caps(response.body).caps()
+        path = f"/v2/updates/publisher_stake_caps/latest?encoding={self._encoding}"
+        return await self._read(path, lambda body: codec.decode_stake_caps(body).caps())
 
     # -- metadata ------------------------------------------------------------------------------------------------------------
 
@@ -139,8 +142,7 @@ class HermesClient(OverHttp):
         """Feeds with their attributes and market hours; ``query`` is a part of the symbol, in any case."""
         given = {"query": query, "asset_type": asset_type}
         parameters = urlencode({name: value for name, value in given.items() if value is not None})
-        response = await self._get(_FEEDS + (f"?{parameters}" if parameters else ""))
-        return codec.decode_feeds(response.body)
+        return await self._read(_FEEDS + (f"?{parameters}" if parameters else ""), codec.decode_feeds)
 
     async def symbols(self) -> dict[str, Feed]:
         """All feeds by symbol, cached for ten minutes; the last good table is kept when a refresh fails.
@@ -161,7 +163,7 @@ class HermesClient(OverHttp):
             if deadline_ns is not None and cached is not None:
                 deadline_ns -= (deadline_ns - now_ns) // 2
             try:
-                feeds = codec.decode_feeds((await self._get(_FEEDS, deadline_ns)).body)
+                feeds = await self._read(_FEEDS, codec.decode_feeds, deadline_ns)
             except ProbekitError:
                 if cached is None:
                     raise
@@ -177,7 +179,7 @@ class HermesClient(OverHttp):
     async def live(self) -> bool:
         """Whether the process answers; raises only when it cannot be reached at all."""
         try:
-            await self._get("/live", through=self._once)
+            await self._get("/live")
         except StatusError:
             return False
         return True
@@ -185,7 +187,7 @@ class HermesClient(OverHttp):
     async def ready(self) -> Readiness:
         """Whether the service says it can serve. Not ready is a value with reasons, not an error."""
         try:
-            await self._get("/ready", through=self._once)
+            await self._get("/ready")
         except ServerError as error:
             if error.status != 503:
                 raise
@@ -208,15 +210,30 @@ class HermesClient(OverHttp):
 
     # -- the wire ------------------------------------------------------------------------------------------------------------
 
-    async def _prices(self, path: str, ids: Iterable[str], deadline_ns: int) -> Batch:
-        wanted = unique(ids)
+    async def _prices(self, path: str, wanted_ids: Iterable[str], deadline_ns: int) -> Batch:
+        wanted = unique(wanted_ids)
         errors: dict[FeedId, ProbekitError] = {}
         asked = [one for one in wanted if not self._known_refused(one, errors)]
         parts = self._parts(asked, path)
         gate = asyncio.Semaphore(_CONCURRENT)
-        answers = [
-            one for one in await together(self._isolating(path, part, errors, deadline_ns, gate) for part in parts) if one
-        ]
+
+        async def part_of(ids: list[FeedId]) -> PriceAnswer | ProbekitError | None:
+            try:
+                return await self._isolating(path, ids, errors, deadline_ns, gate)
+            except ProbekitError as error:
+                return error
+
+        answers: list[PriceAnswer] = []
+        failures: list[ProbekitError] = []
+        for ids, answer in zip(parts, await together(map(part_of, parts)), strict=True):
+            if isinstance(answer, ProbekitError):
+                # Of a part that failed, what was told apart before it did keeps its own error.
+                errors |= {one: copy(answer) for one in ids if one not in errors}
+                failures.append(answer)
+            elif answer is not None:
+                answers.append(answer)
+        if failures and len(failures) == len(parts):
+            raise failures[0]
         batch = Batch(wanted, answers, errors, received_at=self._clock.now())
         return batch if self._verify is None else batch.verified(self._verify, at=self._clock.now())
 
@@ -240,8 +257,8 @@ class HermesClient(OverHttp):
                 return None
             try:
                 async with gate:
-                    response = await self._get(self._price_query(path, left), deadline_ns)
-                answer, malformed = codec.decode_prices_apart(response.body)
+                    query = self._price_query(path, left)
+                    answer, malformed = await self._read(query, codec.decode_prices_apart, deadline_ns)
                 errors.update((one, error) for one, error in malformed.items() if one in left)
                 return answer
             except StatusError as error:
@@ -291,6 +308,10 @@ class HermesClient(OverHttp):
         headers = self._headers if not stream else (("accept", "text/event-stream"), *self._headers[1:])
         return Request("GET", self._base + path, headers, deadline_ns=deadline_ns, stream=stream, limits=self._limits)
 
-    async def _get(self, path: str, deadline_ns: int | None = None, *, through: Transport | None = None) -> Response:
-        due_ns = self._due_ns() if deadline_ns is None else deadline_ns
-        return await (through or self._transport).send(self._request(path, due_ns))
+    async def _get(self, path: str) -> Response:
+        return await self._once.send(self._request(path, self._due_ns()))
+
+    async def _read(self, path: str, decode: Callable[[bytes], T], deadline_ns: int | None = None) -> T:
+        """An answer, decoded: of the next endpoint where one gives none that decodes."""
+        request = self._request(path, self._due_ns() if deadline_ns is None else deadline_ns)
+        return await ask(self._transport, request, lambda response: decode(response.body))

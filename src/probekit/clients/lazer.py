@@ -7,9 +7,9 @@ clients made from the router's OpenAPI description.
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from datetime import timedelta
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 from urllib.parse import quote, urlencode
 
 import msgspec
@@ -28,6 +28,7 @@ from probekit.model.lazer import DEFAULT_PROPERTIES, Channel, FeedProperty, Laze
 from probekit.model.lazer_symbols import LazerSymbol
 from probekit.secret import Secret
 from probekit.transports.base import Engine, HeaderValue, Limits, Observer, Request, Transport
+from probekit.transports.fallback import ask
 from probekit.transports.retry import RetryPolicy
 from probekit.transports.socket import Connector
 from probekit.transports.stack import build
@@ -42,6 +43,8 @@ SOCKETS: Final = tuple(f"wss://pyth-lazer-{number}.dourolabs.app/v1/stream" for 
 HISTORY: Final = ("https://pyth.dourolabs.app",)
 
 _SYMBOLS_FOR: Final = timedelta(minutes=10)
+
+T = TypeVar("T")
 
 
 class LazerClient(OverHttp):
@@ -123,11 +126,14 @@ class LazerClient(OverHttp):
         Raises ``ValueError`` for one with broken parts, ``DecodeError`` for an answer in none of its forms.
         """
         body = {"payload": write_update(update), "priceFeedIds": list(dict.fromkeys(feeds))}
-        answer = await self._post(self._router, self.routers[0], "/v1/reduce_price", body)
-        found = decode_update(answer)
-        if not (found.binary.keys() & update.binary.keys() or (found.parsed is not None and update.parsed is not None)):
-            raise DecodeError("a reduced update has none of the forms of the one it is of", raw=answer)
-        return found
+
+        def read(answer: bytes) -> LazerUpdate:
+            found = decode_update(answer)
+            if not (found.binary.keys() & update.binary.keys() or (found.parsed is not None and update.parsed is not None)):
+                raise DecodeError("a reduced update has none of the forms of the one it is of", raw=answer)
+            return found
+
+        return await self._post(self._router, self.routers[0], "/v1/reduce_price", body, read)
 
     def stream(
         self,
@@ -156,9 +162,8 @@ class LazerClient(OverHttp):
         """The symbol table, or the part of it that fits; an entry that does not read is its own error."""
         given = {"query": query, "asset_type": asset_type, "entitled_only": "true" if entitled_only else None}
         parameters = urlencode({name: value for name, value in given.items() if value is not None})
-        return symbols_codec.decode_symbols(
-            await self._about_no_feed(f"/v1/symbols?{parameters}" if parameters else "/v1/symbols")
-        )
+        path = f"/v1/symbols?{parameters}" if parameters else "/v1/symbols"
+        return await self._about_no_feed(path, symbols_codec.decode_symbols)
 
     async def feed_id(self, symbol: str) -> int:
         """The number of a feed by its symbol (``Crypto.BTC/USD``); the table is kept for ten minutes, and longer when it cannot
@@ -166,20 +171,25 @@ class LazerClient(OverHttp):
         """
         return await self._feed_id(symbol, self._due_ns())
 
-    async def _feed_id(self, symbol: str, deadline_ns: int) -> int:
-        table = await self._symbol_table(deadline_ns)
+    async def _feed_id(self, symbol: str, deadline_ns: int, *, for_more: bool = False) -> int:
+        table = await self._symbol_table(deadline_ns, for_more=for_more)
         found = table.get(symbol)
         if found is None:
             near = ", ".join(difflib.get_close_matches(symbol, table, n=3)) or "none"
             raise NotFound(f"no feed has the symbol {symbol!r}; nearest: {near}", subject=symbol)
         return found.feed_id
 
-    async def _symbol_table(self, deadline_ns: int) -> dict[str, LazerSymbol]:
+    async def _symbol_table(self, deadline_ns: int, *, for_more: bool) -> dict[str, LazerSymbol]:
+        """``for_more``: the deadline is for more than this, so that a table that is to be refreshed takes half of what is left
+        at most. The last good one will do.
+        """
         cached, now_ns = self._table, self._clock.monotonic_ns()
         if cached is not None and now_ns - cached[0] < to_ns(_SYMBOLS_FOR):
             return cached[1]
+        if for_more and cached is not None:
+            deadline_ns -= (deadline_ns - now_ns) // 2
         try:
-            entries = symbols_codec.decode_symbols(await self._about_no_feed("/v1/symbols", deadline_ns))
+            entries = await self._about_no_feed("/v1/symbols", symbols_codec.decode_symbols, deadline_ns)
         except ProbekitError:
             if cached is None:
                 raise
@@ -197,13 +207,12 @@ class LazerClient(OverHttp):
     ) -> tuple[Candle | DecodeError, ...]:
         """Candles between two times, oldest first. ``resolution`` is in minutes, or ``D``, ``W``, ``M``."""
         given = {"symbol": symbol, "from": start.seconds, "to": end.seconds, "resolution": resolution}
-        body = await self._get(f"/v1/{quote(str(channel))}/history?{urlencode(given)}")
-        return symbols_codec.decode_candles(body)
+        return await self._read(f"/v1/{quote(str(channel))}/history?{urlencode(given)}", symbols_codec.decode_candles)
 
     async def live(self) -> bool:
         """Whether the history service answers; raises only when it cannot be reached at all."""
         try:
-            await self._get("/live")
+            await self._read("/live", bytes)
         except StatusError:
             return False
         return True
@@ -215,12 +224,12 @@ class LazerClient(OverHttp):
         """
         body = {"ttl_seconds": None if ttl is None else ttl // timedelta(seconds=1)}
         try:
-            answer = await self._post(self._history, self.history_endpoints[0], "/auth/token", body, repeatable=False)
+            read, base = symbols_codec.decode_access_token, self.history_endpoints[0]
+            return await self._post(self._history, base, "/auth/token", body, read, repeatable=False)
         except StatusError as error:
             if error.status == 404:
                 raise NotFound(f"{self.history_endpoints[0]} has no token broker", subject="/auth/token") from None
             raise _of_the_key(error) from None
-        return symbols_codec.decode_access_token(answer)
 
     # -- the wire ------------------------------------------------------------------------------------------------------------
 
@@ -235,7 +244,7 @@ class LazerClient(OverHttp):
         timestamp_us: int | None,
     ) -> LazerBatch:
         deadline_ns = self._due_ns()
-        ids = [feed if isinstance(feed, int) else await self._feed_id(feed, deadline_ns) for feed in feeds]
+        ids = [feed if isinstance(feed, int) else await self._feed_id(feed, deadline_ns, for_more=True) for feed in feeds]
         wanted = list(dict.fromkeys(ids))
         forms = tuple(formats)
         if self._signers is not None and not any(form.is_signed for form in forms):
@@ -249,7 +258,7 @@ class LazerClient(OverHttp):
 
             async def ask(request: PriceRequest) -> LazerUpdate:
                 body = request_body(request, timestamp_us=timestamp_us)
-                return decode_update(await self._post(self._router, self.routers[0], path, body, deadline_ns=deadline_ns))
+                return await self._post(self._router, self.routers[0], path, body, decode_update, deadline_ns=deadline_ns)
 
             isolation = Isolation(ask)
             refused = await isolation.run(PriceRequest(tuple(left), tuple(properties), forms, channel, parsed))
@@ -276,18 +285,19 @@ class LazerClient(OverHttp):
         errors[feed_id] = known[1]
         return True
 
-    async def _about_no_feed(self, path: str, deadline_ns: int | None = None) -> bytes:
+    async def _about_no_feed(self, path: str, read: Callable[[bytes], T], deadline_ns: int | None = None) -> T:
         try:
-            return await self._get(path, deadline_ns)
+            return await self._read(path, read, deadline_ns)
         except StatusError as error:
             raise _of_the_key(error) from None
 
-    async def _get(self, path: str, deadline_ns: int | None = None) -> bytes:
+    async def _read(self, path: str, read: Callable[[bytes], T], deadline_ns: int | None = None) -> T:
+        """An answer of the history service, read: of its next endpoint where one gives none that reads."""
         if deadline_ns is None:
             deadline_ns = self._due_ns()
         url = self.history_endpoints[0].rstrip("/") + path
         request = Request("GET", url, self._headers, deadline_ns=deadline_ns, limits=self._limits)
-        return (await self._history.send(request)).body
+        return await ask(self._history, request, lambda response: read(response.body))
 
     async def _post(
         self,
@@ -295,10 +305,11 @@ class LazerClient(OverHttp):
         base: str,
         path: str,
         body: dict[str, Any],
+        read: Callable[[bytes], T],
         *,
         deadline_ns: int | None = None,
         repeatable: bool = True,
-    ) -> bytes:
+    ) -> T:
         if deadline_ns is None:
             deadline_ns = self._due_ns()
         request = Request(
@@ -310,7 +321,7 @@ class LazerClient(OverHttp):
             limits=self._limits,
             repeatable=repeatable,
         )
-        return (await transport.send(request)).body
+        return await ask(transport, request, lambda response: read(response.body))
 
 
 def _of_the_key(error: StatusError) -> StatusError:

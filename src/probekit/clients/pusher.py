@@ -7,7 +7,6 @@ the span until the nonce moves. Old nonces are state: a node without an archive 
 
 from __future__ import annotations
 
-import asyncio
 from collections import OrderedDict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -15,6 +14,7 @@ from typing import Any, Final
 
 from probekit.clients.evm import EvmClient
 from probekit.clients.pyth_evm import PythEvmClient
+from probekit.clock import both, together
 from probekit.codecs.evm.reverts import reverted
 from probekit.codecs.evm_rpc import data as hex_data
 from probekit.codecs.evm_rpc import quantity
@@ -33,9 +33,10 @@ _REMEMBERED: Final = 4_096
 
 @dataclass(frozen=True)
 class PusherReads:
-    """One look at a wallet: its state for each (contract, feed)."""
+    """One look at a wallet: its state for each (contract, feed), and the events of these blocks that do not decode."""
 
     states: Mapping[tuple[Address, FeedId], PusherState]
+    unreadable: tuple[DecodeError, ...] = ()
 
     def of(self, contract: Address, feed: FeedId) -> PusherState:
         """The wallet as far as that feed is concerned. Raises ``KeyError``."""
@@ -56,16 +57,19 @@ class Pusher:
         evm, last = self._evm, head.number
         before = max(last - self._blocks, 0)
         wanted = {contract: tuple(feeds) for contract, feeds in contracts.items()}
-        (balance, now, pending, then), logs = await asyncio.gather(
-            asyncio.gather(
-                evm.balance(self.wallet, last),
-                evm.nonce(self.wallet, last),
-                evm.nonce(self.wallet, "pending"),
-                evm.nonce(self.wallet, before),
+        (balance, now, pending, then), logs = await both(
+            together(
+                (
+                    evm.balance(self.wallet, last),
+                    evm.nonce(self.wallet, last),
+                    evm.nonce(self.wallet, "pending"),
+                    evm.nonce(self.wallet, before),
+                )
             ),
-            asyncio.gather(*(self._updates(contract, feeds, before + 1, last) for contract, feeds in wanted.items())),
+            together(self._updates(contract, feeds, before + 1, last) for contract, feeds in wanted.items()),
         )
-        stored = dict(zip(wanted, logs, strict=True))
+        stored = {contract: updates for contract, (updates, _) in zip(wanted, logs, strict=True)}
+        unreadable = {contract: bad for contract, (_, bad) in zip(wanted, logs, strict=True)}
         by_age = sorted((block, one) for updates in stored.values() for one, _, block in updates)
         hashes = dict.fromkeys(one for _, one in by_age)
         senders = await self._senders_of(list(hashes)[-_MAX_RECEIPTS:])
@@ -90,24 +94,26 @@ class Pusher:
                     unlanded=max(unlanded, 0),
                     failed=failed,
                     last=told,
+                    unreadable=len(unreadable[contract]),
                 )
-        return PusherReads(states)
+        return PusherReads(states, tuple(error for bad in unreadable.values() for error in bad))
 
     async def _updates(
         self, contract: Address, feeds: Iterable[FeedId], first: int, last: int
-    ) -> list[tuple[str, FeedId, int]]:
-        """(transaction, feed, block) of every price stored in these blocks."""
+    ) -> tuple[list[tuple[str, FeedId, int]], list[DecodeError]]:
+        """(transaction, feed, block) of every price stored in these blocks, and the events that do not decode."""
         found = await PythEvmClient(self._evm, contract).price_updates(from_block=first, to_block=last, feeds=feeds)
-        return [
+        read = [
             (one.log.transaction_hash, one.event.feed_id, one.log.block_number)
             for one in found
             if not isinstance(one, DecodeError)
         ]
+        return read, [one for one in found if isinstance(one, DecodeError)]
 
     async def _senders_of(self, hashes: Iterable[str]) -> dict[str, Address]:
         wanted = list(hashes)
         unknown = [one for one in wanted if one not in self._senders]
-        for one, receipt in zip(unknown, await asyncio.gather(*map(self._evm.receipt, unknown)), strict=True):
+        for one, receipt in zip(unknown, await together(map(self._evm.receipt, unknown)), strict=True):
             if receipt is not None:
                 self._senders[one] = receipt.sender
         while len(self._senders) > _REMEMBERED:

@@ -6,7 +6,6 @@ Source: pyth-crosschain ``target_chains/ethereum/contracts``; the calls stand in
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
@@ -15,6 +14,7 @@ from typing import Any, Generic, Literal, Self, TypeVar
 
 from probekit.clients.evm import BlockTag, EvmClient
 from probekit.clients.wormhole import EvmReceiverClient
+from probekit.clock import both
 from probekit.codecs.evm import eip1967, pyth, pyth_events, registry
 from probekit.codecs.evm.contract import ContractCall, PreparedCall
 from probekit.codecs.evm.pyth import Feed
@@ -98,52 +98,71 @@ class PythEvmClient:
 
     # -- prices --------------------------------------------------------------------------------------------------------------
 
-    async def price(self, feed: Feed, at: BlockTag = "latest") -> OnChainPrice:
-        """The stored price, of any age (``getPriceUnsafe``)."""
-        return await self.evm.read(self.address, pyth.get_price_unsafe(feed), at)
+    async def price(self, feed: Feed, at: BlockTag = "latest", *, min_block: int | None = None) -> OnChainPrice:
+        """The stored price, of any age (``getPriceUnsafe``). ``min_block``, here and below, prefers endpoints that have reached
+        it: read what was pushed. Reads at one block raise ``NotFound`` where none has.
+        """
+        return await self.evm.read(self.address, pyth.get_price_unsafe(feed), at, min_block=min_block)
 
-    async def price_no_older_than(self, feed: Feed, max_age: timedelta, at: BlockTag = "latest") -> OnChainPrice:
+    async def price_no_older_than(
+        self, feed: Feed, max_age: timedelta, at: BlockTag = "latest", *, min_block: int | None = None
+    ) -> OnChainPrice:
         """The stored price, or ``Reverted`` with StalePrice: its publish time and the block's are more than ``max_age`` (whole
         seconds, rounded down) apart in either direction.
         """
-        return await self.evm.read(self.address, pyth.get_price_no_older_than(feed, _seconds(max_age)), at)
+        return await self.evm.read(self.address, pyth.get_price_no_older_than(feed, _seconds(max_age)), at, min_block=min_block)
 
-    async def ema_price(self, feed: Feed, at: BlockTag = "latest") -> OnChainPrice:
+    async def ema_price(self, feed: Feed, at: BlockTag = "latest", *, min_block: int | None = None) -> OnChainPrice:
         """The stored moving average, of any age (``getEmaPriceUnsafe``)."""
-        return await self.evm.read(self.address, pyth.get_ema_price_unsafe(feed), at)
+        return await self.evm.read(self.address, pyth.get_ema_price_unsafe(feed), at, min_block=min_block)
 
-    async def ema_price_no_older_than(self, feed: Feed, max_age: timedelta, at: BlockTag = "latest") -> OnChainPrice:
+    async def ema_price_no_older_than(
+        self, feed: Feed, max_age: timedelta, at: BlockTag = "latest", *, min_block: int | None = None
+    ) -> OnChainPrice:
         """The stored moving average, or StalePrice as for the price."""
-        return await self.evm.read(self.address, pyth.get_ema_price_no_older_than(feed, _seconds(max_age)), at)
+        return await self.evm.read(
+            self.address, pyth.get_ema_price_no_older_than(feed, _seconds(max_age)), at, min_block=min_block
+        )
 
-    async def feed(self, feed: Feed, at: BlockTag = "latest") -> OnChainPriceFeed:
+    async def feed(self, feed: Feed, at: BlockTag = "latest", *, min_block: int | None = None) -> OnChainPriceFeed:
         """Price and moving average together (``queryPriceFeed``)."""
-        return await self.evm.read(self.address, pyth.query_price_feed(feed), at)
+        return await self.evm.read(self.address, pyth.query_price_feed(feed), at, min_block=min_block)
 
-    async def prices(self, feeds: Iterable[Feed], at: BlockTag | Block = "latest") -> FeedReads[OnChainPrice]:
+    async def prices(
+        self, feeds: Iterable[Feed], at: BlockTag | Block = "latest", *, min_block: int | None = None
+    ) -> FeedReads[OnChainPrice]:
         """The stored prices of many feeds, at one block."""
-        return await self.each(feeds, pyth.get_price_unsafe, at)
+        return await self.each(feeds, pyth.get_price_unsafe, at, min_block=min_block)
 
-    async def feeds(self, feeds: Iterable[Feed], at: BlockTag | Block = "latest") -> FeedReads[OnChainPriceFeed]:
+    async def feeds(
+        self, feeds: Iterable[Feed], at: BlockTag | Block = "latest", *, min_block: int | None = None
+    ) -> FeedReads[OnChainPriceFeed]:
         """Prices and moving averages of many feeds, at one block."""
-        return await self.each(feeds, pyth.query_price_feed, at)
+        return await self.each(feeds, pyth.query_price_feed, at, min_block=min_block)
 
-    async def publish_times_s(self, feeds: Iterable[Feed], at: BlockTag | Block = "latest") -> FeedReads[int]:
+    async def publish_times_s(
+        self, feeds: Iterable[Feed], at: BlockTag | Block = "latest", *, min_block: int | None = None
+    ) -> FeedReads[int]:
         """Unix seconds for many feeds, 0 for one never pushed: the cheapest question about freshness."""
-        return await self.each(feeds, pyth.latest_publish_time_s, at)
+        return await self.each(feeds, pyth.latest_publish_time_s, at, min_block=min_block)
 
     async def each(
-        self, feeds: Iterable[Feed], call: Callable[[FeedId], ContractCall[T]], at: BlockTag | Block = "latest"
+        self,
+        feeds: Iterable[Feed],
+        call: Callable[[FeedId], ContractCall[T]],
+        at: BlockTag | Block = "latest",
+        *,
+        min_block: int | None = None,
     ) -> FeedReads[T]:
         """One call for each feed, all at one block; a feed named twice is read once."""
         wanted = list(dict.fromkeys(FeedId(feed) for feed in feeds))
-        reads = await self.evm.multicall([(self.address, call(feed)) for feed in wanted], at)
+        reads = await self.evm.multicall([(self.address, call(feed)) for feed in wanted], at, min_block=min_block)
         answers = dict(zip(wanted, reads.results, strict=True))
         return FeedReads(reads.block, answers, reads.route, reads.pinned)
 
     # -- configuration -------------------------------------------------------------------------------------------------------
 
-    async def state(self, at: BlockTag | Block = "latest") -> PythEvmState:
+    async def state(self, at: BlockTag | Block = "latest", *, min_block: int | None = None) -> PythEvmState:
         """The whole configuration at one block: fees, valid period, data sources, governance, owner, version, implementation;
         the Wormhole receiver with its guardian set and quorum; whose roots these are.
 
@@ -152,11 +171,11 @@ class PythEvmClient:
         no Pyth contract, or the error of the endpoint.
         """
         with self.evm.pool.one_deadline():
-            return await self._state(at if isinstance(at, Block) else await self.evm.block(at))
+            return await self._state(at if isinstance(at, Block) else await self.evm.block(at, min_block=min_block))
 
     async def _state(self, block: Block) -> PythEvmState:
         rows = [(str(self.address), call) for call in pyth.STATE_CALLS.values()]
-        reads, implementation = await asyncio.gather(self.evm.multicall(rows, block), self._implementation(block.number))
+        reads, implementation = await both(self.evm.multicall(rows, block), self._implementation(block.number))
         found, unanswered = pyth.sorted_out({"implementation": implementation} if implementation is not None else {})
         contract = pyth.contract_state(dict(zip(pyth.STATE_CALLS, reads.results, strict=True)))
         if len(contract.unanswered) == len(pyth.STATE_CALLS):
@@ -239,13 +258,14 @@ class PythEvmClient:
         fee_wei: int | None = None,
         sender: str | None = None,
         at: BlockTag = "latest",
+        min_block: int | None = None,
     ) -> PreparedCall[None]:
         """Try :meth:`build_update` at a block; what was tried, when the contract would take it. Raises ``Reverted`` when not:
         InvalidWormholeVaa, InvalidUpdateDataSource, InsufficientFee and the like.
         """
         with self.evm.pool.one_deadline():
             prepared = await self.build_update(updates, if_older_than=if_older_than, fee_wei=fee_wei, at=at)
-            await self.simulate(prepared, sender=sender, at=at)
+            await self.simulate(prepared, sender=sender, at=at, min_block=min_block)
         return prepared
 
     async def parse_update(
@@ -318,9 +338,16 @@ class PythEvmClient:
             value_wei = await fee(updates, at) if fee_wei is None else fee_wei
             return await self.simulate(PreparedCall(self.address, call, value_wei), sender=sender, at=at)
 
-    async def simulate(self, prepared: PreparedCall[T], *, sender: str | None = None, at: BlockTag = "latest") -> T:
+    async def simulate(
+        self,
+        prepared: PreparedCall[T],
+        *,
+        sender: str | None = None,
+        at: BlockTag = "latest",
+        min_block: int | None = None,
+    ) -> T:
         """:meth:`~probekit.clients.evm.EvmClient.simulate`."""
-        return await self.evm.simulate(prepared, sender=sender, at=at)
+        return await self.evm.simulate(prepared, sender=sender, at=at, min_block=min_block)
 
     # -- events --------------------------------------------------------------------------------------------------------------
 

@@ -5,12 +5,11 @@ Methods and shapes: Solana RPC reference. Accounts come in base64 with the slot 
 
 from __future__ import annotations
 
-import base64
-from collections.abc import AsyncGenerator, Callable, Iterable, Sequence
-from datetime import timedelta
+from collections.abc import Iterable, Sequence
 from typing import Any, Final, Self, TypeVar
 
-from probekit.clients.solana_landing import Confirmation, confirm, refuse_costly
+from probekit.clients.solana_landing import Confirmation
+from probekit.clients.solana_transactions import SolanaTransactions
 from probekit.clock import SYSTEM_CLOCK, Clock
 from probekit.codecs.solana import fees, token
 from probekit.codecs.solana import rpc as codec
@@ -24,15 +23,11 @@ from probekit.model.fees import PriorityFees
 from probekit.model.pubkey import Pubkey, base58
 from probekit.model.solana import (
     Account,
-    Blockhash,
     Commitment,
     EpochInfo,
     LamportBalance,
     NodeHealth,
     NodeVersion,
-    SignatureInfo,
-    SignatureStatus,
-    Simulation,
     TokenAccount,
     TokenAmount,
     TokenHolding,
@@ -55,10 +50,9 @@ GENESIS: Final = {
 
 MAX_ACCOUNTS: Final = 100
 """Addresses in one ``getMultipleAccounts``: the limit of agave's RPC."""
-MAX_STATUSES: Final = 256
 
 
-class SolanaClient:
+class SolanaClient(SolanaTransactions):
     """A client of one cluster.
 
     ``genesis_hash`` is what every endpoint must serve (see :data:`GENESIS`); without one, the first endpoint's answer binds the
@@ -222,10 +216,14 @@ class SolanaClient:
 
     # -- balances ------------------------------------------------------------------------------------------------------------
 
-    async def balance(self, address: Pubkey | str, *, commitment: Commitment | None = None) -> LamportBalance:
-        """Lamports of an account, with the slot; zero for one that does not exist."""
-        params = [str(Pubkey(address)), *self._at(commitment)]
-        return await self._read(codec.decode_balance, "getBalance", params)
+    async def balance(
+        self, address: Pubkey | str, *, commitment: Commitment | None = None, min_slot: int | None = None
+    ) -> LamportBalance:
+        """Lamports of an account, with the slot; zero for one that does not exist. ``min_slot`` refuses an answer from before
+        that slot.
+        """
+        params = [str(Pubkey(address)), *self._at(commitment, min_slot=min_slot)]
+        return await self._read(codec.decode_balance, "getBalance", params, floor=min_slot)
 
     async def token_account(self, address: Pubkey | str, *, commitment: Commitment | None = None) -> TokenAccount:
         """A token account of SPL Token or Token-2022. Raises ``NotFound`` where there is none, ``DecodeError``, also where no
@@ -273,143 +271,7 @@ class SolanaClient:
             answers = dict(zip(mints, await self.accounts(mints, commitment=commitment), strict=True))
         return [token.holding_of(item, answers) for item in found]
 
-    # -- transactions --------------------------------------------------------------------------------------------------------
-
-    async def blockhash(self, commitment: Commitment | None = None) -> Blockhash:
-        """A recent blockhash and the block height up to which it is accepted."""
-        return await self._read(codec.decode_blockhash, "getLatestBlockhash", self._at(commitment))
-
-    async def simulate(
-        self, raw: bytes, *, accounts: Sequence[Pubkey | str] = (), verify: bool = True, commitment: Commitment | None = None
-    ) -> Simulation:
-        """What a signed (or, with ``verify=False``, unsigned) transaction would do. ``accounts`` come back as it leaves
-        them.
-        """
-        keys = [Pubkey(address) for address in accounts]
-        config: dict[str, Any] = {
-            "encoding": "base64",
-            "commitment": str(commitment or self.commitment),
-            "sigVerify": verify,
-            "replaceRecentBlockhash": not verify,
-        }
-        if keys:
-            config["accounts"] = {"encoding": "base64", "addresses": [str(key) for key in keys]}
-        params = [base64.b64encode(raw).decode(), config]
-        return await self._read(lambda result: codec.decode_simulation(result, keys), "simulateTransaction", params)
-
-    async def send(self, raw: bytes, *, payer: Pubkey | str, cap_lamports: int, preflight: bool = True) -> str:
-        """Send a signed transaction, once; its signature in base58.
-
-        Before that it is simulated, and refused when it fails or takes more than ``cap_lamports`` from ``payer`` in all (fees,
-        rent and transfers). Raises ``SendRefused`` where nothing was sent, for whatever reason: also when no endpoint proves
-        the chain, or tells what it takes. After any other error nobody knows whether it landed: :meth:`confirm` finds out.
-        """
-        await refuse_costly(self, raw, payer=Pubkey(payer), cap_lamports=cap_lamports)
-        config = {
-            "encoding": "base64",
-            "skipPreflight": not preflight,
-            # A node's own default is finalized, to which a blockhash of a younger block is unknown.
-            "preflightCommitment": str(self.commitment),
-            "maxRetries": 0,
-        }
-        outcome = await self.pool.send("sendTransaction", [base64.b64encode(raw).decode(), config])
-        return codec.decode_signature(result_of(outcome))
-
-    async def statuses(
-        self, signatures: Sequence[str], *, history: bool = False
-    ) -> list[SignatureStatus | ProbekitError | None]:
-        """Where transactions stand, in order; ``None`` for one that the node does not know. ``history`` also looks into its
-        archive.
-        """
-        parts = [signatures[start : start + MAX_STATUSES] for start in range(0, len(signatures), MAX_STATUSES)]
-        calls = [Call("getSignatureStatuses", [list(part), {"searchTransactionHistory": history}]) for part in parts]
-        found: list[SignatureStatus | ProbekitError | None] = []
-        for part, outcome in zip(parts, await self.pool.batch(calls), strict=True):
-            try:
-                if isinstance(outcome, ProbekitError):
-                    raise outcome
-                found += codec.decode_signature_statuses(result_of(outcome), part)
-            except ProbekitError as error:
-                found += [error] * len(part)
-        return found
-
-    async def confirm(
-        self,
-        signature: str,
-        *,
-        last_valid_block_height: int,
-        commitment: Commitment | None = None,
-        poll: timedelta = timedelta(seconds=1),
-        timeout: timedelta = timedelta(minutes=3),
-    ) -> Confirmation:
-        """Wait until a transaction is as final as ``commitment``, has failed, or never can land any more.
-
-        The end is the chain's own: its finalised block height passing ``last_valid_block_height``, not a number of seconds.
-        While no endpoint answers, or the one that does is behind, the wait goes on. Raises ``DeadlineExceeded`` when
-        ``timeout`` passes before anything is certain (a chain that stands still), and at once what asking again does not mend.
-        """
-        return await confirm(
-            self.pool,
-            signature,
-            last_valid_block_height=last_valid_block_height,
-            commitment=commitment or self.commitment,
-            poll=poll,
-            timeout=timeout,
-            clock=self._clock,
-        )
-
-    async def signatures_for(
-        self,
-        address: Pubkey | str,
-        *,
-        limit: int = 1000,
-        before: str | None = None,
-        until: str | None = None,
-        commitment: Commitment | None = None,
-    ) -> tuple[SignatureInfo | DecodeError, ...]:
-        """Transactions that mention an address, newest first, at most 1,000: from ``before`` back to ``until``, both left
-        out.
-        """
-        config: dict[str, Any] = {"limit": limit, "commitment": str(commitment or self.commitment)}
-        if before is not None:
-            config["before"] = before
-        if until is not None:
-            config["until"] = until
-        return await self._read(codec.decode_signatures, "getSignaturesForAddress", [str(Pubkey(address)), config])
-
-    async def signature_pages(
-        self,
-        address: Pubkey | str,
-        *,
-        before: str | None = None,
-        until: str | None = None,
-        page: int = 1000,
-        commitment: Commitment | None = None,
-    ) -> AsyncGenerator[tuple[SignatureInfo | DecodeError, ...], None]:
-        """The same for as far back as the node knows, page by page, newest first. Each page is a call with a deadline of its
-        own; leave the loop to stop. Raises ``DecodeError`` where there is nothing to go on from: a whole page on which no row
-        reads, or that came before.
-        """
-        while rows := await self.signatures_for(address, limit=page, before=before, until=until, commitment=commitment):
-            readable = [row for row in rows if not isinstance(row, DecodeError)]
-            if before is not None and readable and readable[-1].signature == before:
-                raise DecodeError(f"the node goes on answering with the signatures of {address} up to {before}", raw=before)
-            yield rows
-            if len(rows) < page:
-                return
-            if not readable:
-                raise DecodeError(f"no signature of {address} on a page of {len(rows)} reads", raw=str(rows[-1]))
-            before = readable[-1].signature
-
     # -- the wire ------------------------------------------------------------------------------------------------------------
-
-    async def _read(
-        self, decode: Callable[[Any], T], method: str, params: Sequence[Any] = (), *, floor: int | None = None
-    ) -> T:
-        return decode(result_of(await self.pool.call(method, params, floor=floor)))
-
-    def _at(self, commitment: Commitment | None) -> list[dict[str, Any]]:
-        return [{"commitment": str(commitment or self.commitment)}]
 
     def _config(self, commitment: Commitment | None, *, min_slot: int | None = None) -> dict[str, Any]:
         config: dict[str, Any] = {"encoding": "base64", "commitment": str(commitment or self.commitment)}

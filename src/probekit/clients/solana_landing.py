@@ -9,6 +9,7 @@ import msgspec
 
 from probekit.clock import Clock
 from probekit.codecs.solana import rpc as codec
+from probekit.codecs.solana.transaction import SentTransaction
 from probekit.errors import DeadlineExceeded, DecodeError, Missing, NotServed, ProbekitError, SendRefused
 from probekit.model.pubkey import Pubkey
 from probekit.model.solana import Commitment, SignatureStatus
@@ -41,28 +42,37 @@ class Confirmation(msgspec.Struct, frozen=True):
     block_height: int | None = None
 
 
-async def refuse_costly(client: SolanaClient, raw: bytes, *, payer: Pubkey, cap_lamports: int) -> None:
-    """Return where a simulation of a signed transaction succeeds and takes ``cap_lamports`` at most from ``payer`` in all.
+async def refuse_costly(
+    client: SolanaClient, raw: bytes, sent: SentTransaction, *, payer: Pubkey, cap_lamports: int, again: bool = False
+) -> None:
+    """Return where a simulation of a signed transaction succeeds and takes ``cap_lamports`` at most from ``payer`` in all; for
+    one that goes out ``again``, also where it has been processed.
 
     Raises ``SendRefused``, whatever kept it from being found out.
     """
     if client.pool.identity is None:
         raise SendRefused("no genesis hash is configured: nothing is sent to a chain that cannot be proven")
+    if sent.fee_payer != payer:
+        raise SendRefused(f"nothing was sent: {sent.fee_payer} pays the fee, the cap is on {payer}")
     try:
         with client.pool.one_deadline():
             before = await client.balance(payer)
-            simulated = await client.simulate(raw, accounts=[payer])
+            simulated = await client.simulate(raw, accounts=[payer], min_slot=before.slot)
+            # Money that came in between would hide as much that goes out.
+            since = await client.balance(payer, min_slot=simulated.slot)
     except ProbekitError as error:
         raise SendRefused(f"nothing was sent: what it takes could not be found out: {error.message}") from error
+    if again and simulated.error == "AlreadyProcessed":
+        return
     if not simulated.succeeded:
         last = f": {simulated.logs[-1][:200]}" if simulated.logs else ""
         raise SendRefused(f"the simulation fails with {simulated.error}{last}")
     (after,) = simulated.accounts or (None,)
     if isinstance(after, DecodeError):
         raise SendRefused(f"the simulation does not tell what is left to {payer}: {after.message}")
-    spent = before.lamports - (after.lamports if after is not None else 0)
+    spent = max(before.lamports, since.lamports) - (after.lamports if after is not None else 0)
     # A simulation leaves out the fee on some nodes; 5,000 lamports for each signature is the least it can be.
-    spent = max(spent, 5_000 * raw[0]) if raw else spent
+    spent = max(spent, 5_000 * sent.signatures)
     if spent > cap_lamports:
         raise SendRefused(f"it takes {spent} lamports from {payer}, the cap is {cap_lamports}")
 

@@ -15,8 +15,10 @@ from typing import Final, Generic, TypeVar
 import msgspec
 
 from probekit.clients.solana import SolanaClient
+from probekit.clients.solana_recheck import Recheck
 from probekit.clock import SYSTEM_CLOCK, Clock
 from probekit.codecs.solana import subscriptions as codec
+from probekit.codecs.solana.addresses import SYSTEM_PROGRAM
 from probekit.errors import DecodeError, NotServed, ProbekitError
 from probekit.model.pubkey import Pubkey
 from probekit.model.solana import Account, Commitment, LogsEvent, SignatureInfo, SlotInfo
@@ -41,9 +43,6 @@ T = TypeVar("T")
 
 _REMEMBERED: Final = 4_096
 _BACKFILL_PAGES: Final = 10
-_BEHIND_SLOTS: Final = {Commitment.PROCESSED: 0, Commitment.CONFIRMED: 2, Commitment.FINALIZED: 32}
-"""How many slots it takes, at least, until one that was told is as final as that."""
-_AGAIN_SLOTS: Final = 8
 _TOO_SLOW: Final = "dropped: whoever reads the stream is slower than it"
 
 
@@ -85,6 +84,11 @@ class SolanaStreams:
     endpoint's ``url`` and ``ws_url`` must be of one node or one provider. ``silence`` is how long slots may not come before the
     subscription is taken for dead.
 
+    An account may rest for days, and nothing in its silence tells rest from a subscription that alone is dead. With ``recheck``
+    what is subscribed to is read again so often, as of a slot that the socket told: one request each time. A subscription that
+    does not tell within some slots more what the read showed is dead; its socket is left for the next endpoint's, and
+    ``counters.silences`` counts it. Without ``recheck`` such a death is not noticed.
+
     Needs the extra ``ws`` unless ``connector`` is given.
     """
 
@@ -95,8 +99,11 @@ class SolanaStreams:
         connector: Connector | None = None,
         policy: SubscriptionPolicy | None = None,
         silence: timedelta = timedelta(seconds=10),
+        recheck: timedelta | None = None,
         clock: Clock = SYSTEM_CLOCK,
     ) -> None:
+        if recheck is not None and recheck <= timedelta(0):
+            raise ValueError(f"recheck must be above 0, not {recheck}")
         if connector is None:
             from probekit.transports.websocket import WebsocketsConnector
 
@@ -105,6 +112,7 @@ class SolanaStreams:
         self._connector = connector
         self._policy = policy
         self._silence = silence
+        self._recheck = recheck
         self._clock = clock
         self._tally = FeedTally()
 
@@ -157,10 +165,10 @@ class SolanaStreams:
     ) -> AsyncGenerator[StreamItem[Account], None]:
         """An account, now and at every change. It is read after each (re)connect, and once more as of a slot that the socket
         told after its subscriptions stood, so that no change is missed for longer than the stream was away: the endpoint that
-        answered first may have been behind. States older than the newest one told are left out. Not existing tells nothing.
+        answered first may have been behind. States older than the newest one told are left out. An account that never was
+        tells nothing; one that is gone is told as without lamports and data, owned by the system program.
 
-        A socket on which slots come and this subscription alone is dead is not noticed: an account may rest for days, and
-        nothing tells such silence from death. Who must know reads the account by HTTP from time to time.
+        A subscription that dies alone, on a socket where slots come, is noticed with ``recheck`` (see the class).
         """
         key = Pubkey(address)
         config = {"encoding": "base64", "commitment": str(commitment)}
@@ -171,14 +179,12 @@ class SolanaStreams:
         )
         newest, dropped = -1, 0
         last: Account | None = None
-        first: int | None = None
-        """The connection's first slot, until the account was read as of it or later; before it has one, -1."""
-        due = 0
+        again = Recheck(self._recheck, commitment, self._clock)
         async with self._tally.items(feed) as items:
             async for item in items:
                 too_slow, dropped = feed.dropped > dropped, feed.dropped
                 if isinstance(item, Connected):
-                    first = -1
+                    again.connected()
                     yield item
                 if isinstance(item, Connected) or too_slow:
                     try:
@@ -187,39 +193,41 @@ class SolanaStreams:
                     except ProbekitError as error:
                         found = None
                         yield Unreadable(error, item.endpoint, self._clock.now())
+                    else:
+                        found = found or _gone(last, newest + 1)
                     if found is not None and found.slot > newest:
                         newest, last = found.slot, found
                         yield Seen(found, item.endpoint, self._clock.now(), backfilled=True)
                 if isinstance(item, Notice):
                     if item.name == "slots":
-                        if first is None or (slot := _slot_of(item)) is None:
+                        slot = _slot_of(item)
+                        if slot is not None and (missed := again.untold(slot)) is not None:
+                            feed.abandon(item.connection, "account", f"has not told the state of slot {missed}")
+                        if slot is None or (floor := again.due(slot)) is None:
                             continue
-                        if first < 0:
-                            # Slots are told as they are processed: those that are as final as asked for come later.
-                            first, due = slot, slot + _BEHIND_SLOTS[commitment]
-                        if slot < due:
-                            continue
-                        due = slot + _AGAIN_SLOTS
                         try:
-                            found = await self._client.account(key, commitment=commitment, min_slot=max(first, newest))
+                            found = await self._client.account(key, commitment=commitment, min_slot=max(floor, newest))
                         except NotServed:
                             continue  # No endpoint is there yet.
                         except ProbekitError as error:
                             yield Unreadable(error, item.endpoint, self._clock.now())
                             continue
-                        first = None
-                        if found is not None and found.slot > newest and not _same(found, last):
+                        found = found or _gone(last, max(floor, newest + 1))
+                        changed = found is not None and found.slot > newest and not _same(found, last)
+                        again.read(found.slot if found is not None and changed else None)
+                        if found is not None and changed:
                             newest, last = found.slot, found
                             yield Seen(found, item.endpoint, self._clock.now(), backfilled=True)
                         continue
+                    again.told()
                     try:
-                        changed = codec.decode_account(result_of(item.result), key)
+                        state = codec.decode_account(result_of(item.result), key)
                     except DecodeError as error:
                         yield Unreadable(error, item.endpoint, item.at)
                         continue
-                    if changed.slot >= newest:
-                        newest, last = changed.slot, changed
-                        yield Seen(changed, item.endpoint, item.at)
+                    if state.slot >= newest:
+                        newest, last = state.slot, state
+                        yield Seen(state, item.endpoint, item.at)
                 elif isinstance(item, Lost):
                     yield item
 
@@ -229,7 +237,8 @@ class SolanaStreams:
         """Transactions that mention an address, each once. Those of the time that the stream was away come after the reconnect,
         oldest first and without their log lines, which signatures do not carry; more than 10,000 of them leave a :class:`Gap`.
 
-        As with :meth:`account`, a subscription that alone is dead on a socket where slots come is not noticed.
+        A subscription that dies alone, on a socket where slots come, is noticed with ``recheck`` (see the class): what it has
+        not told comes after the reconnect.
         """
         key = Pubkey(mentions)
         params = [{"mentions": [str(key)]}, {"commitment": str(commitment)}]
@@ -239,10 +248,12 @@ class SolanaStreams:
         )
         told: OrderedDict[str, int] = OrderedDict()
         begun, dropped = False, 0
+        again = Recheck(self._recheck, commitment, self._clock, as_of_connection=False)
         async with self._tally.items(feed) as items:
             async for item in items:
                 too_slow, dropped = feed.dropped > dropped, feed.dropped
                 if isinstance(item, Connected):
+                    again.connected()
                     yield item
                 if (isinstance(item, Connected) or too_slow) and (begun or told):
                     async for one in self._missed(key, commitment, told, item.endpoint):
@@ -255,8 +266,22 @@ class SolanaStreams:
                     else:
                         begun = True
                 if isinstance(item, Notice):
-                    if item.name != "logs":
+                    if item.name == "slots":
+                        slot = _slot_of(item)
+                        if slot is not None and (missed := again.untold(slot)) is not None:
+                            feed.abandon(item.connection, "logs", f"has not told a transaction of slot {missed}")
+                        if slot is None or not begun or (floor := again.due(slot)) is None:
+                            continue
+                        try:
+                            newest = await self._newest(key, commitment, floor)
+                        except NotServed:
+                            continue  # No endpoint is there yet.
+                        except ProbekitError as error:
+                            yield Unreadable(error, item.endpoint, self._clock.now())
+                            continue
+                        again.read(None if newest is None or newest.signature in told else newest.slot)
                         continue
+                    again.told()
                     try:
                         event = codec.decode_logs(result_of(item.result))
                     except DecodeError as error:
@@ -269,10 +294,16 @@ class SolanaStreams:
 
     async def _begin(self, key: Pubkey, commitment: Commitment, told: OrderedDict[str, int]) -> None:
         """Note the newest transaction there is, if there is any: what comes after it is told. Raises what reading it does."""
-        for row in await self._client.signatures_for(key, limit=1, commitment=commitment):
+        if (row := await self._newest(key, commitment)) is not None:
+            told[row.signature] = row.slot
+
+    async def _newest(self, key: Pubkey, commitment: Commitment, floor: int | None = None) -> SignatureInfo | None:
+        least = _confirmed(commitment)
+        for row in await self._client.signatures_for(key, limit=1, commitment=least, min_slot=floor):
             if isinstance(row, DecodeError):
                 raise row
-            told[row.signature] = row.slot
+            return row
+        return None
 
     async def _missed(
         self, key: Pubkey, commitment: Commitment, told: OrderedDict[str, int], endpoint: str
@@ -283,7 +314,7 @@ class SolanaStreams:
         before: str | None = None
         for _ in range(_BACKFILL_PAGES):
             try:
-                page = await self._client.signatures_for(key, before=before, until=until, commitment=commitment)
+                page = await self._client.signatures_for(key, before=before, until=until, commitment=_confirmed(commitment))
             except ProbekitError as error:
                 yield Unreadable(error, endpoint, self._clock.now())
                 return
@@ -310,6 +341,18 @@ def _slot_of(notice: Notice) -> int | None:
         return codec.decode_slot(result_of(notice.result)).slot
     except DecodeError:
         return None
+
+
+def _confirmed(commitment: Commitment) -> Commitment:
+    """Signatures of an address are told of confirmed blocks at the earliest."""
+    return Commitment.CONFIRMED if commitment is Commitment.PROCESSED else commitment
+
+
+def _gone(told: Account | None, slot: int) -> Account | None:
+    """An account that was told and is there no more, as a subscription tells it; ``None`` where that is nothing new."""
+    if told is None or not (told.lamports or told.data):
+        return None
+    return Account(told.key, SYSTEM_PROGRAM, 0, b"", False, slot)
 
 
 def _same(found: Account, told: Account | None) -> bool:

@@ -7,9 +7,9 @@ root are in no public index, but its receivers are contracts of the same kind.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from probekit.clients.over_http import OverHttp, several
 from probekit.clock import SYSTEM_CLOCK, Clock
@@ -24,6 +24,7 @@ from probekit.model.evm import Address, Block
 from probekit.model.pyth_evm import GuardianSetInfo, QuorumRule, ReceiverState, Unanswered, VaaJudgement
 from probekit.model.wormhole import GuardianSet, Heartbeat
 from probekit.transports.base import Engine, Limits, Observer, Request
+from probekit.transports.fallback import ask
 from probekit.transports.retry import RetryPolicy
 from probekit.transports.stack import build
 from probekit.trust import MAINNET, Trust
@@ -32,6 +33,8 @@ if TYPE_CHECKING:
     from probekit.clients.evm import BlockTag, EvmClient
 
 __all__ = ["EvmReceiverClient", "WormholeClient"]
+
+T = TypeVar("T")
 
 _HTTP_NOT_FOUND: Final = 404
 _MOST_SIGNATURES: Final = 19
@@ -65,11 +68,11 @@ class WormholeClient(OverHttp):
 
     async def heartbeats(self) -> tuple[Heartbeat | DecodeError, ...]:
         """The last heartbeat of each guardian that this node has heard; an unreadable one is its own error."""
-        return decode_heartbeats(await self._get("/v1/heartbeats"))
+        return await self._read("/v1/heartbeats", decode_heartbeats)
 
     async def guardian_set(self) -> GuardianSet:
         """The set that this node takes for the one in force."""
-        return decode_guardian_set(await self._get("/v1/guardianset/current"))
+        return await self._read("/v1/guardianset/current", decode_guardian_set)
 
     async def signed_vaa(self, chain: int, emitter: bytes, sequence: int) -> Vaa:
         """The VAA of one message, with enough signatures; :mod:`probekit.trust` checks them, which this does not.
@@ -81,27 +84,34 @@ class WormholeClient(OverHttp):
         if len(emitter) != 32:
             raise ValueError(f"an emitter has 32 bytes, not {len(emitter)}")
         subject = f"{chain}/{emitter.hex()}/{sequence}"
-        vaa = decode(decode_signed_vaa(await self._get_of_any(f"/v1/signed_vaa/{subject}", subject)))
-        found = (vaa.emitter_chain, vaa.emitter_address, vaa.sequence)
-        if found != (chain, emitter, sequence):
-            raise ParsedMismatch(f"asked for {subject}, got {found[0]}/{found[1].hex()}/{found[2]}")
-        return vaa
 
-    async def _get(self, path: str) -> bytes:
-        due_ns = self._due_ns()
-        return (await self._transport.send(self._request(self._base + path, due_ns))).body
+        def read(body: bytes) -> Vaa:
+            vaa = decode(decode_signed_vaa(body))
+            found = (vaa.emitter_chain, vaa.emitter_address, vaa.sequence)
+            if found != (chain, emitter, sequence):
+                raise ParsedMismatch(f"asked for {subject}, got {found[0]}/{found[1].hex()}/{found[2]}")
+            return vaa
 
-    async def _get_of_any(self, path: str, subject: str) -> bytes:
-        """From the first node that has it. Raises ``NotFound`` when one that answered has not, else the last error."""
+        return await self._read_of_any(f"/v1/signed_vaa/{subject}", subject, read)
+
+    async def _read(self, path: str, read: Callable[[bytes], T]) -> T:
+        """An answer, read: of the next node where one gives none that reads."""
+        request = self._request(self._base + path, self._due_ns())
+        return await ask(self._transport, request, lambda response: read(response.body))
+
+    async def _read_of_any(self, path: str, subject: str, read: Callable[[bytes], T]) -> T:
+        """From the first node that has it, and not something else in its place. Raises ``NotFound`` when one that answered has
+        not, else the last error.
+        """
         due_ns = self._due_ns()
-        failure: TransportError | None = None
+        failure: ProbekitError | None = None
         missing: list[str] = []
         for number, endpoint in enumerate(self.endpoints):
             now_ns = self._clock.monotonic_ns()
             part_ns = now_ns + max(0, due_ns - now_ns) // (len(self.endpoints) - number)
             try:
-                return (await self._direct.send(self._request(endpoint.rstrip("/") + path, part_ns))).body
-            except TransportError as error:
+                return read((await self._direct.send(self._request(endpoint.rstrip("/") + path, part_ns))).body)
+            except (TransportError, DecodeError, ParsedMismatch) as error:
                 if isinstance(error, StatusError) and error.status == _HTTP_NOT_FOUND:
                     missing.append(endpoint)
                 else:

@@ -10,6 +10,7 @@ import re
 from collections.abc import Sequence
 from typing import Any, Final
 
+from probekit.codecs.keccak import keccak256
 from probekit.errors import DecodeError
 from probekit.model.evm import Address, Block, FeeHistory, Log, Receipt, SignedTransaction
 
@@ -177,6 +178,19 @@ def decode_signed_transaction(raw: bytes) -> SignedTransaction:
         chain, nonce, _, price, gas, to, value = fields[:7]
         return _transaction(_integer(chain, raw), nonce, gas, price, value, to, raw)
     raise DecodeError(f"a transaction of type {kind}, which this release does not know", raw=raw)
+
+
+def transaction_hash(raw: bytes) -> str:
+    """The hash by which a chain names a signed transaction of these types: of all its bytes."""
+    return f"0x{keccak256(raw).hex()}"
+
+
+def decode_sent(value: Any, raw: bytes) -> str:
+    """``eth_sendRawTransaction`` of ``raw``. Raises ``DecodeError``, also where the hash is of something else."""
+    found, own = _hash(value, "eth_sendRawTransaction"), transaction_hash(raw)
+    if found != own:
+        raise DecodeError(f"the transaction {own} was sent, the answer is about {found}", raw=found)
+    return own
 
 
 def _transaction(

@@ -71,7 +71,8 @@ class PusherState(msgspec.Struct, frozen=True):
     ``sent`` transactions of the wallet are in those blocks; ``landed`` of them stored a price of any watched feed,
     ``landed_here`` of this one; ``unlanded`` came after the last that did and stored nothing. ``others`` transactions of other
     wallets stored this feed. ``waiting`` are in no block yet. ``last`` is what became of the newest unlanded one, ``failed``
-    that it did not succeed, or that nobody can tell.
+    that it did not succeed, or that nobody can tell. ``unreadable`` events of these blocks do not decode: whose they are, and
+    whether they stored this feed, is not counted.
     """
 
     wallet: Address
@@ -85,6 +86,7 @@ class PusherState(msgspec.Struct, frozen=True):
     unlanded: int = 0
     failed: bool = False
     last: str = ""
+    unreadable: int = 0
 
 
 class PushedFeed(ChainFeed, frozen=True, kw_only=True):

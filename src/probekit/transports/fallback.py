@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import timedelta
+from typing import TypeVar
 from urllib.parse import urlsplit, urlunsplit
 
 from probekit.clock import Clock
-from probekit.errors import TransportError
+from probekit.errors import DecodeError, TransportError
 from probekit.transports.base import Request, Response, Transport
 from probekit.units import to_ns
+
+T = TypeVar("T")
 
 
 class Fallback:
@@ -38,6 +41,12 @@ class Fallback:
         self._failed_at: dict[str, int] = {}
 
     async def send(self, request: Request) -> Response:
+        return await self.ask(request, _whole)
+
+    async def ask(self, request: Request, read: Callable[[Response], T]) -> T:
+        """What ``read`` makes of the answer. An answer that it raises ``DecodeError`` for is no answer: the next endpoint is
+        asked, as after a failure.
+        """
         order = self._order()
         if not request.may_repeat:
             # It may have taken effect where it failed: nobody else is asked without the caller's word.
@@ -46,8 +55,8 @@ class Fallback:
         for position, endpoint in enumerate(order):
             last = position == len(order) - 1
             try:
-                response = await self._inner.send(self._aimed(request, endpoint, len(order) - position))
-            except TransportError as error:
+                found = read(await self._inner.send(self._aimed(request, endpoint, len(order) - position)))
+            except (TransportError, DecodeError) as error:
                 if tried:
                     error.attempts = tuple(tried)
                 tried.append(error.message)
@@ -57,7 +66,7 @@ class Fallback:
                     raise
             else:
                 self._failed_at.pop(endpoint, None)
-                return response
+                return found
         raise AssertionError("the last endpoint returns or raises")
 
     def _order(self) -> list[str]:
@@ -84,6 +93,21 @@ class Fallback:
 
     async def aclose(self) -> None:
         await self._inner.aclose()
+
+
+async def ask(transport: Transport, request: Request, read: Callable[[Response], T]) -> T:
+    """What ``read`` makes of the answer to ``request``; over several endpoints, of the first answer that it can read.
+
+    A 200 that is no answer (a gateway's page, JSON cut off) says as little as a 502: the error of ``read`` decides by its
+    ``retry_other``, as those of the transport do.
+    """
+    if isinstance(transport, Fallback):
+        return await transport.ask(request, read)
+    return read(await transport.send(request))
+
+
+def _whole(response: Response) -> Response:
+    return response
 
 
 def origin(url: str) -> str:

@@ -229,9 +229,12 @@ FIRST_IS: dict[str, Callable[[World], None]] = {
     "limited": lambda world: world.break_first(world.wire.answers_with(429)),
     "failing": lambda world: world.break_first(world.wire.answers_with(500)),
     "hanging": lambda world: world.break_first(world.wire.hangs()),
+    # A 200 that is no answer.
+    "a gateway's page": lambda world: world.break_first(lambda _: reply(200, "<html>", clock=world.clock)),
+    "cut off": lambda world: world.break_first(lambda _: reply(200, '{"jsonrpc":"2.0","id":1,"res', clock=world.clock)),
+    "empty": lambda world: world.break_first(lambda _: reply(200, "", clock=world.clock)),
 }
 FIRST_NODE_IS: dict[str, Callable[[RpcWorld], None]] = {
-    "no node at all": lambda world: world.break_first(lambda _: reply(200, "<html>", clock=world.clock)),
     "of another chain": lambda world: world.first_of_other_chain(),
 }
 

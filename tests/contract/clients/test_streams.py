@@ -42,7 +42,7 @@ from probekit.model.pubkey import base58
 from probekit.testing import FakeClock, ReplyTransport, reply
 from probekit.transports.base import Request, Response
 from probekit.transports.rpc import Endpoint, PoolPolicy
-from probekit.transports.rpc.subscription import Connected, Lost, SubscriptionPolicy
+from probekit.transports.rpc.subscription import Connected, FeedCounters, Lost, SubscriptionPolicy
 from tests.contract.clients.rows.evm import CHAIN_ID, Node
 from tests.contract.clients.rows.solana import TokenCluster
 from tests.contract.clients.table import reads_of
@@ -53,6 +53,7 @@ from tests.unit.rpc.sockets import FakeConnector, FakeSocket
 
 S = timedelta(seconds=1)
 OPEN_TIMEOUT, SILENCE = 10 * S, 20 * S
+QUEUE = 8
 WATCHED = KEYS[0]
 
 
@@ -83,14 +84,16 @@ class Rig:
         self.made = made
         self.other_chain = False
         self.seen: list[Any] = []
+        self.opened: Any = None
         self.items = made.open(self)
 
     def endpoints(self) -> list[Endpoint]:
         return [Endpoint(f"http://{name}.test", name=name) for name in "ab"]
 
     def streams(self, kind: Any, client: Any) -> Any:
-        policy = SubscriptionPolicy(open_timeout=OPEN_TIMEOUT)
-        return kind(client, connector=self.connector, policy=policy, silence=SILENCE, clock=self.clock)
+        policy = SubscriptionPolicy(open_timeout=OPEN_TIMEOUT, queue=QUEUE)
+        self.opened = kind(client, connector=self.connector, policy=policy, silence=SILENCE, clock=self.clock)
+        return self.opened
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
@@ -239,6 +242,9 @@ ELSEWHERE: dict[str, dict[str, str]] = {
         "test_ended_at_any_time_it_leaves_no_task_and_no_socket": (
             f"{SSE}:test_a_stream_that_is_left_at_any_turn_leaves_nothing"
         ),
+        "test_what_a_slow_reader_never_saw_is_counted_and_stays_counted": (
+            f"{HERMES}:test_what_a_slow_consumer_never_sees_is_counted_over_all_connections"
+        ),
         "test_an_endpoint_of_another_chain_is_not_used": NO_CHAIN,
     },
     "LazerStream": {
@@ -256,6 +262,9 @@ ELSEWHERE: dict[str, dict[str, str]] = {
         # Whose rig looks for tasks and sockets after each of its tests.
         "test_ended_at_any_time_it_leaves_no_task_and_no_socket": (
             f"{LAZER}:test_one_endpoint_may_fail_in_any_way_and_nothing_is_missed"
+        ),
+        "test_what_a_slow_reader_never_saw_is_counted_and_stays_counted": (
+            f"{LAZER}:test_a_slow_consumer_loses_the_oldest_and_it_is_counted"
         ),
         "test_an_endpoint_of_another_chain_is_not_used": NO_CHAIN,
     },
@@ -389,6 +398,23 @@ async def test_ended_at_any_time_it_leaves_no_task_and_no_socket(rig: Rig, told:
             rig.tell(rig.made.good[0])
         await rig.clock.settle()
     assert len(rig.connector.nodes["a"].sockets) == 1
+
+
+async def test_what_a_slow_reader_never_saw_is_counted_and_stays_counted(rig: Rig) -> None:
+    assert isinstance(await anext(rig.items), Connected)
+    assert rig.opened.counters == FeedCounters(connections=1)
+    for _ in range(QUEUE):
+        rig.tell(*rig.made.good)
+        await rig.clock.settle()
+    assert rig.opened.counters == FeedCounters(connections=1, dropped=QUEUE)
+    # It goes on with the newest.
+    while not isinstance(item := await anext(rig.items), Head | Seen) or item.backfilled:
+        pass
+    await rig.items.aclose()
+    await rig.clock.settle()
+    assert rig.opened.counters == FeedCounters(connections=1, dropped=QUEUE)
+    assert rig.connector.left_open == []
+    assert asyncio.all_tasks() == {asyncio.current_task()}
 
 
 async def test_an_endpoint_of_another_chain_is_not_used(rig: Rig) -> None:

@@ -120,6 +120,7 @@ async def test_an_example_about_evm_chains(chain: Chain, block: Block, capsys: p
     await chain.node.set_balance(wallet.address, 10**18)
     names = {
         "url": chain.node.url,
+        "second_url": f"{chain.node.url}/",
         "wallet": wallet.address,
         "nobody": NOBODY,
         "token": token,

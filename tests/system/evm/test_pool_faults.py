@@ -285,20 +285,48 @@ async def test_a_send_leaves_once_whatever_happens(rig: Rig, row: Send) -> None:
     await chain.transport.aclose()
 
 
-async def test_a_broadcast_reaches_each_node_once(rig: Rig) -> None:
+@pytest.mark.parametrize("row", SENDS, ids=name_of)
+async def test_a_rebroadcast_asks_each_node_once_and_tells_what_became_of_it_there(rig: Rig, row: Send) -> None:
     chain = Chain(rig.nodes["bad"], rig.client, CountingTransport())
-    raw = "0x" + chain.signed(0).hex()
-    with rig["bad"].inject(faults.Unanswered(methods=(SEND,))).during():
-        outcomes = dict(await rig.pool.broadcast(SEND, [raw]))
-    assert isinstance(outcomes["bad"], errors.ConnectError)
-    assert not isinstance(outcomes["good"], errors.ProbekitError)
-    sent = result_of(outcomes["good"])
-    assert [proxy.forwarded[SEND] for proxy in rig.proxies.values()] == [1, 1]
-    for node in rig.nodes.values():
-        assert await node.rpc("eth_getTransactionByHash", sent) is not None
-    again = dict(await rig.pool.broadcast(SEND, [raw]))
-    assert {type(outcome) for outcome in again.values()} == {errors.RpcError}
+    raw = chain.signed(0)
+    with rig["bad"].inject(row.fault).during():
+        made = await rig.timed(rig.client.rebroadcast(raw, cap_wei=10**18))
+    bad, good = made.endpoints
+    assert (bad.endpoint, bad.outcome, good.endpoint, good.outcome) == ("bad", "failed", "good", "accepted")
+    assert bad.error is not None
+    assert bad.error.error_type == row.kind
+    least_s = TIMEOUT_S - 0.05 if row.waits else 0.0
+    assert least_s <= rig.took_s <= least_s + SLACK_S
+    assert [proxy.requests[SEND] for proxy in rig.proxies.values()] == [1, 1]
+    assert [proxy.forwarded[SEND] for proxy in rig.proxies.values()] == [int(row.reached), 1]
+    held = [await node.rpc("eth_getTransactionByHash", made.transaction) for node in rig.nodes.values()]
+    assert [one is not None for one in held] == [row.reached, True]
     await chain.transport.aclose()
+
+
+async def test_nodes_that_have_it_already_and_one_of_another_chain(nothing_is_left: None) -> None:
+    async with rig_of("bad", "good", "third") as rig:
+        chain = Chain(rig.nodes["bad"], rig.client, CountingTransport())
+        raw = chain.signed(0)
+        for node in rig.nodes.values():
+            await node.automine(False)
+        with rig["third"].inject(faults.WrongChain(chain_id=5)).during():
+            first = await rig.client.rebroadcast(raw, cap_wei=10**18)
+            again = await rig.client.rebroadcast(raw, cap_wei=10**18)
+        assert [one.outcome for one in first.endpoints] == ["accepted", "accepted", "unsent"]
+        assert [one.outcome for one in again.endpoints] == ["known", "known", "unsent"]
+        assert again.taken
+        assert {name: type(error) for name, error in again.errors.items()} == {"third": errors.WrongChain}
+        assert rig["third"].requests[SEND] == 0
+        with pytest.raises(errors.SendRefused, match="the cap is"):
+            await rig.client.rebroadcast(raw, cap_wei=1)
+        await rig.nodes["good"].mine()
+        assert (await rig.client.wait(first.transaction, timeout=timedelta(seconds=20))).receipt.succeeded
+        landed = await rig.client.rebroadcast(raw, cap_wei=10**18)
+        assert [one.outcome for one in landed.endpoints] == ["known", "failed", "unsent"]
+        assert isinstance(landed["good"].error, errors.RpcError)  # Its nonce is used up, by this one or another.
+        assert [proxy.requests[SEND] for proxy in rig.proxies.values()] == [3, 3, 0]
+        await chain.transport.aclose()
 
 
 # -- streams -----------------------------------------------------------------------------------------------------------------

@@ -118,6 +118,25 @@ async def test_a_transaction_that_would_fail_is_refused_with_the_programs_words(
         await cluster.client.send(raw, payer=Pubkey(bytes(cluster.payer.pubkey())), cap_lamports=100 * SOL)
 
 
+async def test_a_rebroadcast_goes_to_every_node_once_and_lands_once(cluster: Cluster) -> None:
+    client, payer = cluster.client, Pubkey(bytes(cluster.payer.pubkey()))
+    to = Pubkey(bytes(Keypair().pubkey()))
+    raw, last_valid = await signed(cluster, SOL, to)
+    with pytest.raises(errors.SendRefused, match="the cap is"):
+        await client.rebroadcast(raw, payer=payer, cap_lamports=SOL)
+    made = await client.rebroadcast(raw, payer=payer, cap_lamports=SOL + 10_000)
+    assert made.taken
+    assert {one.outcome for one in made.endpoints} <= {"accepted", "known"}
+    done = await client.confirm(made.transaction, last_valid_block_height=last_valid, poll=timedelta(milliseconds=50))
+    assert done.outcome == "landed"
+    assert (await client.balance(to)).lamports == SOL
+    again = await client.rebroadcast(raw, payer=payer, cap_lamports=SOL + 10_000)
+    assert [one.outcome for one in again.endpoints] == ["known", "known"]
+    with pytest.raises(errors.SendRefused, match="AlreadyProcessed"):
+        await client.send(raw, payer=payer, cap_lamports=SOL + 10_000)
+    assert (await client.balance(to)).lamports == SOL
+
+
 async def test_a_signature_that_never_landed_expires(cluster: Cluster) -> None:
     height = await cluster.client.block_height(Commitment.FINALIZED)
     unknown = str(Keypair().sign_message(b"never sent"))

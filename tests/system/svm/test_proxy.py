@@ -124,3 +124,83 @@ async def test_an_account_is_followed_over_a_socket_at_fault(rig: Rig, fault: fa
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
         await items.aclose()
+
+
+async def test_an_account_subscription_that_alone_is_silent_is_found_by_looking_again(rig: Rig) -> None:
+    key, owner = Pubkey(bytes(Keypair().pubkey())), Pubkey(bytes(Keypair().pubkey()))
+    rig.ledger.set_account(key, b"first", owner=owner)
+    rig.ledger.advance_slot(40)
+    streams = SolanaStreams(rig.client, silence=timedelta(seconds=5), recheck=timedelta(milliseconds=500))
+    items = streams.account(key)
+    seen: list[Any] = []
+
+    async def collect() -> None:
+        async for item in items:
+            if isinstance(item, Seen):
+                seen.append((item.value.data, item.endpoint))
+
+    async def until(told: tuple[bytes, str]) -> None:
+        async with asyncio.timeout(20):
+            while told not in seen:
+                await asyncio.sleep(0.02)
+
+    task = asyncio.create_task(collect())
+    try:
+        await until((b"first", "bad"))
+        # What the connection itself looks at may have changed before it stood, and says nothing of the subscription.
+        await asyncio.sleep(1)
+        rig.bad.inject(faults.SilentSocket(methods=("accountNotification",)))
+        assert rig.bad.sockets == 1
+        rig.ledger.set_account(key, b"second", owner=owner)
+        await until((b"second", "bad"))
+        await until((b"second", "good"))
+        assert (streams.counters.connections, streams.counters.silences) == (2, 1)
+        rig.ledger.set_account(key, b"third", owner=owner)
+        await until((b"third", "good"))
+        # A subscription that lives is kept, however often it is looked at.
+        await asyncio.sleep(2)
+        assert (streams.counters.connections, streams.counters.silences) == (2, 1)
+        assert rig.bad.sockets == 0
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+        await items.aclose()
+
+
+async def test_a_logs_subscription_that_alone_is_silent_is_found_and_its_transactions_fetched(rig: Rig) -> None:
+    wallet = Keypair()
+    rig.ledger.airdrop(wallet.pubkey(), 1_000_000_000)
+    rig.ledger.advance_slot(40)
+    streams = SolanaStreams(rig.client, silence=timedelta(seconds=5), recheck=timedelta(milliseconds=500))
+    items = streams.logs(Pubkey(bytes(wallet.pubkey())))
+    seen: dict[str, bool] = {}
+
+    async def collect() -> None:
+        async for item in items:
+            if isinstance(item, Seen):
+                seen[item.value.signature] = item.backfilled
+
+    async def until(signature: str, backfilled: bool) -> None:
+        async with asyncio.timeout(20):
+            while seen.get(signature) is not backfilled:
+                await asyncio.sleep(0.02)
+
+    task = asyncio.create_task(collect())
+    try:
+        async with asyncio.timeout(20):
+            while not rig.bad.sockets:
+                await asyncio.sleep(0.02)
+        await asyncio.sleep(0.3)
+        told, _ = rig.ledger.airdrop(wallet.pubkey(), 1)
+        await until(str(told), False)
+        rig.bad.inject(faults.SilentSocket(methods=("logsNotification",)))
+        missed, _ = rig.ledger.airdrop(wallet.pubkey(), 2)
+        await until(str(missed), True)
+        assert (streams.counters.connections, streams.counters.silences) == (2, 1)
+        told, _ = rig.ledger.airdrop(wallet.pubkey(), 3)
+        await until(str(told), False)
+        assert len(seen) == 3
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+        await items.aclose()

@@ -18,7 +18,8 @@ from probekit.transports.rpc import PoolPolicy
 KEYS = [Pubkey(bytes([number // 256, number % 256]) + bytes(30)) for number in range(1, 400)]
 OWNER = Pubkey(bytes([9]) * 32)
 SIGNATURE = base58(bytes([7]) * 64)
-RAW = bytes([1]) + bytes(100)
+RAW = bytes([1]) + bytes([7]) * 64 + bytes([1, 0, 1, 2]) + bytes(KEYS[0]) + bytes(32) + bytes(32) + bytes([1, 1, 0, 0])
+"""Signed by the first key, with one instruction of the system program that says nothing; its signature is ``SIGNATURE``."""
 
 
 def account(key: Pubkey, data: bytes = b"data", lamports: int = 5) -> Account:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 from collections.abc import Callable
 from datetime import timedelta
@@ -14,13 +15,16 @@ from eth_utils.address import to_checksum_address
 
 from probekit import errors
 from probekit.clients.evm import EvmClient
+from probekit.clients.pyth_evm import PythEvmClient
 from probekit.codecs.evm.contract import ContractCall, PreparedCall
+from probekit.codecs.keccak import keccak256
 from probekit.model.evm import Address
 from probekit.testing import FakeClock, ReplyTransport, reply
 from probekit.transports.base import Request, Response
 from probekit.transports.rpc import PoolPolicy
 from tests.unit.codecs.test_evm_rpc import BLOCK, HASH, KEY, LOG, RECEIPT, TO
 
+FEED = "11" * 32
 RAW = {"nonce": 0, "gas": 21_000, "to": TO, "value": 77, "maxFeePerGas": 30, "maxPriorityFeePerGas": 2, "type": 2}
 
 
@@ -217,6 +221,25 @@ async def test_a_range_of_logs_is_halved_until_the_answer_is_not_too_large_for_u
         lambda evm: evm.call(TO, b"", 100),
         lambda evm: evm.call(TO, b"", 90, min_block=100),
         lambda evm: evm.read(TO, ContractCall("f", b"", bytes), min_block=100),
+        lambda evm: evm.block(min_block=100),
+        lambda evm: evm.simulate(PreparedCall(Address(TO), ContractCall("f", b"", bytes), 0), min_block=100),
+        lambda evm: evm.multicall([(TO, ContractCall("f", b"", bytes))], min_block=100),
+        lambda evm: evm.token_balances([(TO, TO)], min_block=100),
+        lambda evm: evm.balances([(TO, None)], min_block=100),
+        *(
+            lambda evm, name=name: getattr(PythEvmClient(evm, TO), name)(FEED, min_block=100)
+            for name in ("price", "ema_price", "feed")
+        ),
+        *(
+            lambda evm, name=name: getattr(PythEvmClient(evm, TO), name)(FEED, timedelta(1), min_block=100)
+            for name in ("price_no_older_than", "ema_price_no_older_than")
+        ),
+        *(
+            lambda evm, name=name: getattr(PythEvmClient(evm, TO), name)([FEED], min_block=100)
+            for name in ("prices", "feeds", "publish_times_s")
+        ),
+        lambda evm: PythEvmClient(evm, TO).state(min_block=100),
+        lambda evm: PythEvmClient(evm, TO).simulate_update([b""], fee_wei=0, min_block=100),
     ],
 )
 async def test_who_has_not_reached_a_block_is_not_asked_for_it_first(read: Callable[[EvmClient], Any]) -> None:
@@ -245,8 +268,24 @@ async def test_who_has_not_reached_a_block_is_not_asked_for_it_first(read: Calla
         await client.standings()
         await client.block()
         assert asked == ["behind"]  # Of equals the first.
-        await read(client)
+        with contextlib.suppress(errors.DecodeError, errors.NotFound):  # What the table answers is of no contract.
+            await read(client)
     assert set(asked[1:]) == {"ahead"}
+
+
+async def test_a_newest_block_before_the_one_that_was_written_is_none(chain: Chain) -> None:
+    newest = chain.client
+    number = (await newest.block()).number
+    for read in (
+        lambda: newest.block(min_block=number + 1),
+        lambda: newest.block("finalized", min_block=number + 1),
+        lambda: newest.multicall([(TO, ContractCall("f", b"", bytes))], min_block=number + 1),
+        lambda: newest.balances([(TO, None)], min_block=number + 1),
+        lambda: PythEvmClient(newest, TO).prices([FEED], min_block=number + 1),
+    ):
+        with pytest.raises(errors.NotFound, match=f"is {number}, before {number + 1}"):
+            await read()
+    assert (await newest.block(min_block=number)).number == number
 
 
 def signed(**changes: Any) -> bytes:
@@ -254,10 +293,21 @@ def signed(**changes: Any) -> bytes:
 
 
 async def test_a_send_within_its_cap_goes_out_once(chain: Chain) -> None:
-    chain.methods["eth_sendRawTransaction"] = lambda _: HASH
     raw = signed()
-    assert await chain.client.send(raw, cap_wei=21_000 * 30 + 77) == HASH
+    own = "0x" + keccak256(raw).hex()
+    chain.methods["eth_sendRawTransaction"] = lambda _: own
+    assert await chain.client.send(raw, cap_wei=21_000 * 30 + 77) == own
     assert chain.asked("eth_sendRawTransaction") == [["0x" + raw.hex()]]
+
+
+@pytest.mark.parametrize("answer", [HASH, "ok", None, {"hash": HASH}])
+async def test_an_answer_that_is_not_the_hash_of_what_was_sent_is_none(chain: Chain, answer: Any) -> None:
+    chain.methods["eth_sendRawTransaction"] = lambda _: answer
+    with pytest.raises(errors.DecodeError):
+        await chain.client.send(signed(), cap_wei=10**9)
+    made = await chain.client.rebroadcast(signed(), cap_wei=10**9)
+    assert (made.taken, made.endpoints[0].outcome) == (False, "failed")
+    assert isinstance(made.endpoints[0].error, errors.DecodeError)
 
 
 @pytest.mark.parametrize(
@@ -268,10 +318,11 @@ async def test_a_send_within_its_cap_goes_out_once(chain: Chain) -> None:
     ],
 )
 async def test_a_send_above_its_cap_or_of_another_chain_is_refused(chain: Chain, raw: bytes, cap: int, reason: str) -> None:
-    with pytest.raises(errors.SendRefused, match=reason):
-        await chain.client.send(raw, cap_wei=cap)
-    with pytest.raises(errors.DecodeError):
-        await chain.client.send(b"\x7f", cap_wei=10**18)
+    for send in (chain.client.send, chain.client.rebroadcast):
+        with pytest.raises(errors.SendRefused, match=reason):
+            await send(raw, cap_wei=cap)
+        with pytest.raises(errors.DecodeError):
+            await send(b"\x7f", cap_wei=10**18)
     assert chain.seen == []
 
 

@@ -126,6 +126,108 @@ async def test_hundreds_of_ids_are_split_below_url_limits() -> None:
     assert not batch.errors
 
 
+class PartlyBroken:
+    """A sandbox's answers, but for requests that name one id."""
+
+    def __init__(self, box: Box, broken: Any) -> None:
+        self.box, self.broken = box, broken
+        self.inner = SandboxTransport({URL: box.sandbox}, clock=box.clock)
+        self.transport = ReplyTransport(self.answer)
+        self.asked = 0
+
+    async def answer(self, request: Request) -> Response | Exception:
+        self.asked += 1
+        if str(self.box.ids[0]) not in request.url:
+            return await self.inner.send(request)
+        if self.broken == "hang":
+            assert request.deadline_ns is not None
+            await self.box.clock.sleep_until_ns(request.deadline_ns)
+            return DeadlineExceeded("no answer", phase="first_byte")
+        if isinstance(self.broken, Exception):
+            return self.broken
+        status, body = self.broken
+        return reply(status, body, clock=self.box.clock)
+
+    async def run(self, work: Any) -> Any:
+        task = asyncio.ensure_future(work)
+        started_ns = self.box.clock.monotonic_ns()
+        for _ in range(100):
+            await self.box.clock.settle()
+            if task.done():
+                break
+            await self.box.clock.advance(timedelta(milliseconds=250))
+        assert self.box.clock.monotonic_ns() - started_ns <= 10 * NS_PER_S
+        return task.result()
+
+
+BROKEN_PARTS = [
+    ((500, "<html>"), ServerError), ((503, ""), ServerError), ((429, ""), RateLimited), ((401, ""), Unauthorized),
+    (ConnectError("refused"), ConnectError), ("hang", DeadlineExceeded), ((200, "<html>"), DecodeError),
+    ((200, "{"), DecodeError), ((404, "not found"), NotFound),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("broken", "kind"), BROKEN_PARTS, ids=str)
+@pytest.mark.parametrize("at", [False, True])
+async def test_a_part_that_fails_is_the_error_of_its_ids_and_the_others_are_answered(broken: Any, kind: Any, at: bool) -> None:
+    box = Box(feeds=400)
+    rig = PartlyBroken(box, broken)
+    hermes = HermesClient(URL, transport=rig.transport, clock=box.clock, retry=NO_RETRY)
+    first = hermes._parts(box.ids, "/v2/updates/price/latest")[0]
+    batch = await rig.run(hermes.at(box.clock.now(), box.ids) if at else hermes.latest(box.ids))
+    assert list(batch) == box.ids
+    assert first[0] == box.ids[0]
+    assert 50 < len(first) < 300
+    failed = set(batch.errors)
+    assert set(first[:50]) <= failed
+    assert {type(error) for error in batch.errors.values()} == {kind}
+    assert list(batch.updates) == [one for one in box.ids if one not in failed]
+    assert len(batch.updates) > 200
+    with pytest.raises(kind):
+        batch[first[0]]
+    assert len({id(error) for error in batch.errors.values()}) == len(failed), "each its own, or tracebacks would be mixed"
+
+
+async def test_where_every_part_fails_the_failure_is_raised() -> None:
+    box = Box(feeds=400)
+    transport = ReplyTransport(lambda _: reply(503, "", clock=box.clock))
+    hermes = HermesClient(URL, transport=transport, clock=box.clock, retry=NO_RETRY)
+    with pytest.raises(ServerError):
+        await hermes.latest(box.ids)
+
+
+async def test_what_was_told_apart_before_its_part_failed_keeps_its_own_error() -> None:
+    box = Box(feeds=400)
+    inner = SandboxTransport({URL: box.sandbox}, clock=box.clock)
+
+    async def answer(request: Request) -> Response:
+        if str(box.ids[0]) not in request.url:
+            return await inner.send(request)
+        if str(box.ids[1]) in request.url:
+            return reply(404, f"Price ids not found: 0x{box.ids[1]}", clock=box.clock)
+        return reply(500, "", clock=box.clock)
+
+    hermes = HermesClient(URL, transport=ReplyTransport(answer), clock=box.clock, retry=NO_RETRY)
+    batch = await hermes.latest(box.ids)
+    assert isinstance(batch.errors[box.ids[1]], NotFound)
+    assert isinstance(batch.errors[box.ids[0]], ServerError)
+    assert len(batch.updates) > 200
+
+
+async def test_the_blocking_client_answers_the_other_parts_too() -> None:
+    box = Box(feeds=400)
+    rig = PartlyBroken(box, (500, ""))
+
+    def ask() -> Batch:
+        with sync.HermesClient(URL, transport=rig.transport, retry=NO_RETRY) as hermes:
+            return hermes.latest(box.ids)
+
+    batch = await asyncio.to_thread(ask)
+    assert {type(error) for error in batch.errors.values()} == {ServerError}
+    assert len(batch.updates) + len(batch.errors) == 400
+    assert batch.updates
+
+
 async def test_ids_the_key_may_not_read_are_set_apart_and_remembered() -> None:
     box = Box(refused_for=60 * S)
     for one in box.ids[:3]:

@@ -217,6 +217,48 @@ async def test_symbols_stand_for_their_numbers() -> None:
         await fresh.client.feed_id("Crypto.ETH/USD")
 
 
+class Hanging:
+    """An engine in front of a router: what a path names hangs until its deadline."""
+
+    def __init__(self, inner: RouterTransport, clock: FakeClock) -> None:
+        self.inner, self.clock = inner, clock
+        self.path = "/nowhere"
+        self.capabilities = inner.capabilities
+
+    async def send(self, request: Request) -> Response:
+        if self.path in request.url:
+            assert request.deadline_ns is not None
+            await self.clock.sleep_until_ns(request.deadline_ns)
+            raise errors.DeadlineExceeded("no answer", phase="first_byte")
+        return await self.inner.send(request)
+
+    async def aclose(self) -> None:
+        await self.inner.aclose()
+
+
+async def test_a_symbol_table_that_cannot_be_had_anew_leaves_half_of_the_time_for_the_prices() -> None:
+    box = Box()
+    engine = Hanging(RouterTransport({"one.test": box.first}, clock=box.clock), box.clock)
+    made = LazerClient(URLS[0], history=URLS[0], api_key=Secret(KEY), retry=NO_RETRY, transport=engine, clock=box.clock)
+    assert list(await made.latest(["Crypto.BTC/USD"])) == [1]
+    await box.clock.advance(timedelta(minutes=11))
+    engine.path = "/v1/symbols"
+    asking = asyncio.ensure_future(made.latest(["Crypto.BTC/USD", "Crypto.ETH/USD", 3]))
+    await box.clock.settle()
+    await box.clock.advance(5 * S)
+    await box.clock.settle()
+    assert asking.done(), "half of ten seconds"
+    batch = await asking
+    assert (list(batch), batch.errors) == ([1, 2, 3], {})
+    # Nothing else is to be asked then: the table has the whole time.
+    await box.clock.advance(timedelta(minutes=11))
+    alone = asyncio.ensure_future(made.feed_id("Crypto.ETH/USD"))
+    await box.clock.advance(9 * S)
+    assert not alone.done()
+    await box.clock.advance(2 * S)
+    assert await alone == 2
+
+
 async def test_a_feed_left_out_and_one_that_does_not_read() -> None:
     made, _ = answering(reply(200, json.dumps(ANSWER)))
     batch = await made.latest([1, 2])

@@ -178,6 +178,68 @@ async def test_a_simulation_that_leaves_out_the_fee_does_not_slip_under_the_cap(
         await cluster.client.send(RAW, payer=payer, cap_lamports=4_999)
 
 
+async def test_a_deposit_meanwhile_hides_nothing_that_goes_out(cluster: Cluster) -> None:
+    payer = prepare_send(cluster, spent=0)
+    balances = iter([1_000_000, 1_500_000])
+    cluster.methods["getBalance"] = lambda _: cluster.contextual(next(balances))
+    with pytest.raises(errors.SendRefused, match="takes 500000 lamports"):
+        await cluster.client.send(RAW, payer=payer, cap_lamports=10_000)
+    assert [params[1].get("minContextSlot") for params in cluster.asked("getBalance")] == [None, 100]
+    assert cluster.asked("simulateTransaction")[0][1]["minContextSlot"] == 100
+
+
+async def test_the_cap_is_on_who_pays(cluster: Cluster) -> None:
+    prepare_send(cluster)
+    for send in (cluster.client.send, cluster.client.rebroadcast):
+        with pytest.raises(errors.SendRefused, match=f"{KEYS[0]} pays the fee, the cap is on {KEYS[1]}"):
+            await send(RAW, payer=KEYS[1], cap_lamports=10_000)
+        with pytest.raises(errors.DecodeError):
+            await send(RAW[:60], payer=KEYS[0], cap_lamports=10_000)
+    assert cluster.requests == []
+
+
+async def test_an_answer_that_is_not_the_signature_is_none(cluster: Cluster) -> None:
+    payer = prepare_send(cluster)
+    cluster.methods["sendTransaction"] = lambda _: base58(bytes([6]) * 64)
+    with pytest.raises(errors.DecodeError, match=f"the transaction {SIGNATURE} was sent"):
+        await cluster.client.send(RAW, payer=payer, cap_lamports=10_000)
+    made = await cluster.client.rebroadcast(RAW, payer=payer, cap_lamports=10_000)
+    assert (made.transaction, made.taken, made["http://node.test/"].outcome) == (SIGNATURE, False, "failed")
+
+
+async def test_what_has_been_processed_may_be_told_to_all_again_and_not_sent_again(cluster: Cluster) -> None:
+    payer = prepare_send(cluster, error="AlreadyProcessed")
+    with pytest.raises(errors.SendRefused, match="AlreadyProcessed"):
+        await cluster.client.send(RAW, payer=payer, cap_lamports=10_000)
+
+    def known(_: Any) -> Any:
+        words = "Transaction simulation failed: This transaction has already been processed"
+        return errors.RpcError(words, code=-32002, data={"err": "AlreadyProcessed"})
+
+    cluster.methods["sendTransaction"] = known
+    made = await cluster.client.rebroadcast(RAW, payer=payer, cap_lamports=10_000)
+    assert [(one.endpoint, one.outcome) for one in made.endpoints] == [("http://node.test/", "known")]
+    assert made.taken
+    with pytest.raises(KeyError):
+        made["another"]
+
+
+@pytest.mark.parametrize("options", [{"spent": 10_001}, {"error": "AccountInUse"}])
+async def test_a_rebroadcast_has_the_same_cap(cluster: Cluster, options: Any) -> None:
+    payer = prepare_send(cluster, **options)
+    with pytest.raises(errors.SendRefused):
+        await cluster.client.rebroadcast(RAW, payer=payer, cap_lamports=10_000)
+    assert cluster.asked("sendTransaction") == []
+
+
+async def test_floors_reach_the_node(cluster: Cluster) -> None:
+    prepare_send(cluster)
+    await cluster.client.balance(KEYS[0], min_slot=42)
+    await cluster.client.simulate(RAW, accounts=[KEYS[0]], min_slot=43)
+    assert cluster.asked("getBalance")[0][1]["minContextSlot"] == 42
+    assert cluster.asked("simulateTransaction")[0][1]["minContextSlot"] == 43
+
+
 async def test_nothing_is_sent_to_a_chain_that_is_not_configured_or_is_another(cluster: Cluster) -> None:
     payer = prepare_send(cluster)
     for genesis_hash in (None, GENESIS["mainnet-beta"]):

@@ -13,11 +13,13 @@ import pytest
 from probekit import errors
 from probekit.clients.solana import GENESIS, SolanaClient
 from probekit.clients.solana_stream import Gap, Seen, SolanaStreams, Unreadable
+from probekit.codecs.solana.addresses import SYSTEM_PROGRAM
 from probekit.codecs.solana.rpc import encode_account
 from probekit.errors import StreamClosed
 from probekit.model.pubkey import base58
+from probekit.model.solana import Commitment
 from probekit.transports.rpc import Endpoint, PoolPolicy
-from probekit.transports.rpc.subscription import Connected, FeedCounters, SubscriptionPolicy
+from probekit.transports.rpc.subscription import Connected, FeedCounters, Lost, SubscriptionPolicy
 from tests.unit.clients.cluster import KEYS, Cluster, account
 from tests.unit.rpc.sockets import FakeConnector, FakeSocket
 
@@ -45,6 +47,7 @@ class Rig:
             policy=PoolPolicy(rounds=1, refresh=timedelta(hours=1)),
         )
         self.streams = SolanaStreams(client, connector=self.connector, clock=self.clock)
+        self.head = 100
         self.client = client
         self.seen: list[Any] = []
 
@@ -79,6 +82,22 @@ class Rig:
 
     def notify(self, name: str, method: str, subscription: str, result: Any) -> None:
         self.socket(name).tell({"jsonrpc": "2.0", "method": method, "params": {"subscription": subscription, "result": result}})
+
+    def rechecking(self, every_s: int = 30) -> SolanaStreams:
+        """Streams that look again, over nodes whose slots go on by themselves."""
+        self.cluster.contextual = lambda value: {"context": {"slot": self.head}, "value": value}  # type: ignore[method-assign]
+        every = timedelta(seconds=every_s)
+        self.streams = SolanaStreams(self.client, connector=self.connector, clock=self.clock, recheck=every)
+        return self.streams
+
+    async def live(self, seconds: int) -> None:
+        """Time goes by with two slots a second, told by the sockets that are open."""
+        for _ in range(2 * seconds):
+            self.head += 1
+            for name, node in self.connector.nodes.items():
+                if node.sockets and not node.socket.closed:
+                    self.notify(name, "slotNotification", "0xsub1", {"slot": self.head, "parent": self.head - 1, "root": 0})
+            await self.clock.advance(timedelta(milliseconds=500))
 
     def account(self, name: str, slot: int, data: bytes) -> None:
         value = encode_account(account(KEY, data))
@@ -189,6 +208,143 @@ async def test_an_account_that_rests_is_no_silence_but_slots_that_stop_are(rig: 
         assert len(rig.connector.nodes["b"].sockets) == 0
         await rig.clock.advance(timedelta(seconds=11))
         assert len(rig.connector.nodes["b"].sockets) == 1
+
+
+async def test_an_account_subscription_that_dies_beside_live_slots_is_found_and_left(rig: Rig) -> None:
+    rig.cluster.add(account(KEY, b"one"))
+    async with rig.running(rig.rechecking().account(KEY)):
+        await rig.live(10)
+        rig.cluster.add(account(KEY, b"two"))  # And nobody tells it.
+        await rig.live(24)
+        assert [item.value.data for item in rig.values()] == [b"one", b"two"], "the look itself tells it"
+        assert rig.streams.counters == FeedCounters(connections=1)
+        await rig.live(8)
+        assert rig.streams.counters == FeedCounters(connections=2, silences=1)
+        (lost,) = [item for item in rig.seen if isinstance(item, Lost)]
+        assert isinstance(lost.error, errors.DeadlineExceeded)
+        assert "a: the subscription account has not told the state of slot" in lost.error.message
+        rig.cluster.add(account(KEY, b"three"))
+        rig.account("b", rig.head + 1, b"three")
+        await rig.live(120)
+        assert rig.streams.counters == FeedCounters(connections=2, silences=1)
+    told = [(item.value.data, item.endpoint, item.backfilled) for item in rig.values()]
+    assert told == [(b"one", "a", True), (b"two", "a", True), (b"two", "b", True), (b"three", "b", False)]
+
+
+async def test_an_account_that_rests_is_looked_at_and_its_subscription_kept(rig: Rig) -> None:
+    rig.cluster.add(account(KEY, b"one"))
+    async with rig.running(rig.rechecking().account(KEY)):
+        await rig.live(300)
+        assert rig.streams.counters == FeedCounters(connections=1)
+    looks = len(rig.cluster.asked("getAccountInfo"))
+    assert 9 <= looks <= 12, "one each half minute, beside the two of the connection"
+    assert [item.value.data for item in rig.values()] == [b"one"]
+
+
+async def test_an_account_that_is_told_a_little_late_keeps_its_subscription(rig: Rig) -> None:
+    rig.cluster.add(account(KEY, b"0"))
+    async with rig.running(rig.rechecking().account(KEY)):
+        for number in range(1, 20):
+            rig.cluster.add(account(KEY, str(number).encode()))
+            changed = rig.head + 1
+            await rig.live(4)
+            rig.account("a", changed, str(number).encode())
+            await rig.live(11)
+        assert rig.streams.counters == FeedCounters(connections=1)
+    # Each state once, whether the look or the subscription was first.
+    assert [item.value.data for item in rig.values()] == [str(number).encode() for number in range(20)]
+
+
+async def test_without_a_recheck_no_account_is_looked_at_again(rig: Rig) -> None:
+    rig.cluster.add(account(KEY, b"one"))
+    async with rig.running(rig.streams.account(KEY)):
+        await rig.live(300)
+    assert len(rig.cluster.asked("getAccountInfo")) == 2
+    with pytest.raises(ValueError, match="recheck must be above 0"):
+        SolanaStreams(rig.client, connector=rig.connector, recheck=timedelta(0))
+
+
+async def test_an_account_that_is_gone_is_told_by_a_look_and_after_a_reconnect(rig: Rig) -> None:
+    rig.cluster.add(account(KEY, b"one"))
+    async with rig.running(rig.rechecking().account(KEY)):
+        await rig.live(5)
+        del rig.cluster.accounts[str(KEY)]
+        await rig.live(31)
+        gone = rig.values()[-1].value
+        assert (gone.lamports, gone.data, gone.owner) == (0, b"", SYSTEM_PROGRAM)
+        await rig.live(8)
+        assert rig.streams.counters.silences == 1
+        rig.cluster.add(account(KEY, b"two"))
+        rig.account("b", rig.head + 1, b"two")
+        await rig.live(5)
+        del rig.cluster.accounts[str(KEY)]
+        await rig.lose("b")
+        await rig.clock.advance(timedelta(seconds=2))
+    told = [(item.value.data, item.backfilled) for item in rig.values()]
+    assert told == [(b"one", True), (b"", True), (b"two", False), (b"", True)]
+
+
+async def test_a_look_that_fails_is_told_and_kills_no_subscription(rig: Rig) -> None:
+    rig.cluster.add(account(KEY, b"one"))
+    async with rig.running(rig.rechecking().account(KEY)):
+        await rig.live(10)
+        rig.cluster.methods["getAccountInfo"] = lambda _: errors.RpcError("no", code=-32000)
+        await rig.live(30)
+        assert rig.streams.counters == FeedCounters(connections=1)
+    assert {type(item) for item in rig.values()[1:]} == {Unreadable}
+
+
+async def test_a_logs_subscription_that_dies_beside_live_slots_is_found_and_what_it_missed_is_fetched(rig: Rig) -> None:
+    landed = [row(0, 90)]
+
+    def signatures(params: list[Any]) -> Any:
+        until = params[1].get("until")
+        end = next((at for at, one in enumerate(landed) if one["signature"] == until), len(landed))
+        return landed[:end][: params[1]["limit"]]
+
+    rig.cluster.methods["getSignaturesForAddress"] = signatures
+    async with rig.running(rig.rechecking().logs(KEY)):
+        landed.insert(0, row(1, 101))
+        rig.logs("a", 1, 101)
+        await rig.live(65)
+        assert rig.streams.counters == FeedCounters(connections=1)
+        landed.insert(0, row(2, rig.head))
+        landed.insert(0, row(3, rig.head))
+        await rig.live(40)
+        assert rig.streams.counters == FeedCounters(connections=2, silences=1)
+        rig.logs("b", 4, rig.head)
+        landed.insert(0, row(4, rig.head))
+        await rig.live(70)
+        assert rig.streams.counters == FeedCounters(connections=2, silences=1)
+    told = [(item.value.signature, item.backfilled) for item in rig.values()]
+    assert told == [(signature(1), False), (signature(2), True), (signature(3), True), (signature(4), False)]
+    floors = [params[1].get("minContextSlot") for params in rig.cluster.asked("getSignaturesForAddress")]
+    assert any(floor is not None and floor > 100 for floor in floors)
+
+
+async def test_signatures_are_asked_for_at_confirmed_where_the_stream_is_of_processed_slots(rig: Rig) -> None:
+    rig.cluster.methods["getSignaturesForAddress"] = lambda _: [row(0, 90)]
+    async with rig.running(rig.streams.logs(KEY, commitment=Commitment.PROCESSED)):
+        await rig.lose("a")
+    asked = rig.cluster.asked("getSignaturesForAddress")
+    assert {params[1]["commitment"] for params in asked} == {"confirmed"}
+    assert len(asked) == 2
+
+
+async def test_a_connection_that_is_no_more_is_not_left_again(rig: Rig) -> None:
+    """A reader that is behind speaks of the connection that it read of."""
+    rig.cluster.add(account(KEY, b"one"))
+    async with rig.running(rig.rechecking().account(KEY)):
+        await rig.live(2)
+        (feed,) = rig.streams._tally._open
+        await rig.lose("a")
+        feed.abandon(1, "account", "is dead")
+        await rig.live(2)
+        assert rig.streams.counters == FeedCounters(connections=2)
+        feed.abandon(2, "account", "is dead")
+        feed.abandon(2, "account", "is dead")
+        await rig.clock.advance(timedelta(seconds=1))
+        assert rig.streams.counters == FeedCounters(connections=3, silences=1)
 
 
 async def test_a_backfill_that_fails_is_told(rig: Rig) -> None:

@@ -27,6 +27,7 @@ from tests.unit.clients.contracts import RECEIVER, VM, EvmNode, Receiver
 
 EMITTER = bytes(31) + b"\x04"
 VAA = Vaa(4, (), 1_700_000_000, 0, 1, EMITTER, 77, 32, b"hello")
+OTHER = Vaa(4, (), 1_700_000_000, 0, 1, EMITTER, 78, 32, b"hello")
 ENTRY = {
     "verifiedGuardianAddr": "0x58CC3AE5C097b213cE3c81979e1B9f9570746AA5",
     "p2pNodeAddr": "12D3",
@@ -124,6 +125,23 @@ async def test_a_set_that_is_none(body: bytes) -> None:
     with pytest.raises(errors.DecodeError) as caught:
         await made.guardian_set()
     assert caught.value.raw == body
+
+
+@pytest.mark.parametrize(
+    "lie",
+    [b"<html>", b"{", b'{"vaaBytes":"!"}', json.dumps({"vaaBytes": base64.b64encode(encode(OTHER)).decode()}).encode()],
+    ids=["a page", "cut off", "no VAA", "another message"],
+)
+async def test_a_node_that_answers_something_else_does_not_speak_for_the_others(lie: bytes) -> None:
+    clock = FakeClock()
+    right = json.dumps({"vaaBytes": base64.b64encode(encode(VAA)).decode()}).encode()
+    answers = {"one": lie, "two": right}
+    transport = ReplyTransport(lambda request: reply(200, answers[request.url[8:11]], clock=clock))
+    made = WormholeClient(["https://one.test", "https://two.test"], transport=transport, clock=clock, retry=NO_RETRY)
+    assert await made.signed_vaa(1, EMITTER, 77) == VAA
+    answers["two"] = lie
+    with pytest.raises((errors.DecodeError, errors.ParsedMismatch)):
+        await made.signed_vaa(1, EMITTER, 77)
 
 
 async def test_a_vaa_by_its_sequence() -> None:

@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from probekit.clock import first_of, together
+from probekit.clock import both, first_of, together
 
 
 async def value(number: int) -> int:
@@ -41,6 +41,18 @@ async def test_the_first_error_is_raised_once_the_others_have_ended() -> None:
     with pytest.raises(RuntimeError, match="a defect"):
         await together([never(ended), defect(), never(ended)])
     assert ended == ["ended", "ended"]
+    assert alone()
+
+
+async def test_two_of_different_kinds_end_together_too() -> None:
+    async def word() -> str:
+        return "seven"
+
+    assert await both(value(7), word()) == (7, "seven")
+    ended: list[str] = []
+    with pytest.raises(RuntimeError, match="a defect"):
+        await both(never(ended), defect())
+    assert ended == ["ended"]
     assert alone()
 
 

@@ -146,6 +146,21 @@ async def test_the_wallet_is_empty() -> None:
     assert stage(run, at(ONE, lab.ids[0])) == (CRITICAL, "pusher_behind")
 
 
+async def test_an_event_that_does_not_read_is_counted_and_takes_no_other_with_it() -> None:
+    lab = pushed()
+    broken = lab.one.transact(WALLET, *lab.ids)
+    for log in lab.one.logs:
+        if log["transactionHash"] == broken and log["topics"][1] == "0x" + lab.ids[0]:
+            log["data"] = "0x01"
+    run = await run_of(lab)
+    assert stage(run, at(ONE, lab.ids[0])) == (OK, "keeping_up")
+    told = words(run, at(ONE, lab.ids[1]))
+    assert "it sent 2, of which 2 stored prices and 2 this one" in told
+    assert "1 events of these blocks do not read and are not counted" in told
+    clean = await run_of(pushed())
+    assert "do not read" not in words(clean, at(ONE, lab.ids[1]))
+
+
 async def test_transactions_revert() -> None:
     lab = pushed()
     await late(lab, 300)

@@ -15,6 +15,7 @@ from probekit.clock import within
 from probekit.errors import (
     ConnectError,
     DeadlineExceeded,
+    DecodeError,
     NotEntitled,
     ProbekitError,
     RateLimited,
@@ -28,7 +29,7 @@ from probekit.model import Phases, RequestRecord
 from probekit.secret import Secret
 from probekit.testing import FakeClock, ReplyTransport, reply
 from probekit.transports.base import Request, Response
-from probekit.transports.fallback import Fallback, origin
+from probekit.transports.fallback import Fallback, ask, origin
 from probekit.transports.queue import BoundedQueue
 from probekit.transports.retry import NO_RETRY, Retry, RetryPolicy
 from probekit.transports.sse import Arrived, Closed, EventStream, Opened, StreamPolicy
@@ -310,6 +311,44 @@ async def test_the_error_that_is_raised_tells_of_those_before() -> None:
     with pytest.raises(ServerError) as caught:
         await Fallback(inner, ["http://one", "http://two", "http://three"], clock=FakeClock()).send(get())
     assert caught.value.attempts == ("one is down", "two has expired")
+
+
+def strict(response: Response) -> str:
+    """Reads ``yes``, and nothing else."""
+    if response.body != b"yes":
+        raise DecodeError(f"{response.url} answers no word", raw=response.body)
+    return "read"
+
+
+async def test_an_answer_that_does_not_read_is_none_and_the_next_endpoint_is_asked() -> None:
+    clock = FakeClock()
+    bodies = {"http://one": "<html>", "http://two": "yes"}
+    inner = ReplyTransport(lambda request: reply(200, bodies[origin(request.url)], clock=clock))
+    fallback = Fallback(inner, list(bodies), clock=clock)
+    assert await ask(fallback, get(), strict) == "read"
+    assert await ask(fallback, get(), strict) == "read"
+    asked = [origin(request.url) for request in inner.requests]
+    assert asked == ["http://one", "http://two", "http://two"], "one that gave no answer is asked last"
+    bodies["http://two"] = '{"cut'
+    with pytest.raises(DecodeError) as caught:
+        await ask(fallback, get(), strict)
+    assert len(caught.value.attempts) == 1
+    assert len(inner.requests) == 5, "each once: the same endpoint would say the same"
+
+
+async def test_what_has_an_effect_is_asked_once_however_its_answer_reads() -> None:
+    inner = ReplyTransport(lambda _: reply(200, "<html>"))
+    fallback = Fallback(inner, ["http://one", "http://two"], clock=FakeClock())
+    with pytest.raises(DecodeError):
+        await ask(fallback, replace(get(), method="POST", repeatable=False), strict)
+    assert len(inner.requests) == 1
+
+
+async def test_one_endpoint_alone_raises_what_does_not_read() -> None:
+    inner = ReplyTransport(lambda _: reply(200, "<html>"))
+    with pytest.raises(DecodeError):
+        await ask(inner, get(), strict)
+    assert len(inner.requests) == 1
 
 
 async def test_fallback_raises_what_another_endpoint_would_not_mend() -> None:

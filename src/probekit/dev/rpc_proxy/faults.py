@@ -141,7 +141,9 @@ class Unanswered(RpcFault, frozen=True, tag="unanswered"):
 
 
 class SilentSocket(RpcFault, frozen=True, tag="silent_socket"):
-    """Sockets stay open, answer pings and requests, and tell nothing of what was subscribed to."""
+    """Sockets stay open, answer pings and requests, and tell nothing of what was subscribed to; with ``methods``, nothing of
+    those notifications (``accountNotification``).
+    """
 
 
 class ClosedSocket(RpcFault, frozen=True, tag="closed_socket"):

@@ -95,7 +95,7 @@ class _Session:
                 if (topic := self._asked.pop(message.get("id"), "")) and "result" in message:
                     self._topics[str(message["result"])] = topic
                 await self._tell(message)
-            elif self._proxy.on(faults.SilentSocket) is None:
+            elif self._proxy.on(faults.SilentSocket, [str(message["method"])]) is None:
                 await self._notify(message)
 
     async def _notify(self, message: Item) -> None:

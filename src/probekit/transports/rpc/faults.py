@@ -63,6 +63,12 @@ _FAILED: Final = re.compile(
     r"(?i)time[sd]?.?out|deadline exceeded|temporar(?:y|ily)|service unavailable|overloaded|\bbusy\b|upstream|bad gateway|"
     r"backend|connection (?:refused|reset|closed)|internal (?:server )?error|try again"
 )
+# A node that has the same signed bytes already: geth, reth, Erigon and anvil; OpenEthereum's kin; Nethermind; Besu; zkSync;
+# Substrate's Frontier; agave (AlreadyProcessed). "Nonce too low" is no such word: another transaction may have used it.
+_KNOWN: Final = re.compile(
+    r"(?i)already[ _]?(?:known|imported|processed|been processed|exists|in (?:the )?(?:mem)?(?:pool|system))|"
+    r"(?:^|[^n])\bknown transaction|same hash was already imported"
+)
 _RETRY_IN: Final = re.compile(r"(?i)(?:retry|try again|try_again_in|wait)\D{0,20}?((?:\d{1,6}(?:\.\d+)? ?[a-zµ]+\s?)+)")
 _DURATION: Final = re.compile(r"(?i)(\d{1,6}(?:\.\d+)?) ?(ms|milliseconds?|s|seconds?|secs?|m|min(?:ute)?s?|h|hours?)(?![a-z])")
 _UNIT_NS: Final = {"ms": NS_PER_S // 1000, "mi": 60 * NS_PER_S, "m": 60 * NS_PER_S, "s": NS_PER_S, "h": 3600 * NS_PER_S}
@@ -122,6 +128,12 @@ def refuses_batches(outcomes: Sequence[object]) -> bool:
     return all(
         isinstance(item, RangeTooLarge) or (isinstance(item, RpcError) and item.code in (-32600, -32700)) for item in outcomes
     )
+
+
+def known_already(error: RpcError) -> bool:
+    """Whether a node refuses a signed transaction because it has the very same one."""
+    told = error.data.get("err") if isinstance(error.data, dict) else None
+    return told == "AlreadyProcessed" or _KNOWN.search(error.message) is not None
 
 
 def may_ask_another(error: ProbekitError) -> bool:

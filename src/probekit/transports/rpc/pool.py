@@ -7,7 +7,6 @@ answer is used, and never asked again. The last endpoint left is asked whatever 
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from contextvars import ContextVar
@@ -16,8 +15,8 @@ from typing import Any, Final, Self
 
 import msgspec
 
-from probekit.clock import SYSTEM_CLOCK, Clock
-from probekit.errors import ProbekitError, SendRefused
+from probekit.clock import SYSTEM_CLOCK, Clock, together
+from probekit.errors import ProbekitError, SendRefused, WrongChain
 from probekit.model.rpc import EndpointState
 from probekit.transports.base import Engine, Limits, Observer
 from probekit.transports.rpc.endpoint import Endpoint, HealthPolicy, Standing
@@ -185,8 +184,9 @@ class EndpointPool:
     ) -> list[tuple[str, Outcome]]:
         """The strategy *rebroadcast*: the same signed bytes once to every endpoint whose chain is proven, at the same time.
 
-        Safe only for signed transactions, which chains accept once. Returns each endpoint's outcome; nodes that have it already
-        say so with an error.
+        Safe only for signed transactions, which chains accept once. Returns each endpoint's outcome, those of another chain
+        included: ``WrongChain`` or ``SendRefused`` where nothing went out there. Nodes that have it already say so with an
+        error.
         """
         self._check_effect(method)
         deadline_ns = self._deadline_ns(timeout)
@@ -195,16 +195,23 @@ class EndpointPool:
         async def one(member: Member) -> tuple[str, Outcome]:
             try:
                 await self._prove_for_send(story, member, call, deadline_ns)
+            except WrongChain as error:
+                return member.label, error
+            except ProbekitError as error:
+                refused = SendRefused(f"{member.label} does not prove its chain; nothing was sent: {error.message}")
+                refused.__cause__ = error
+                return member.label, refused
+            try:
                 return member.label, await self._sent(story, member, call, deadline_ns)
             except ProbekitError as error:
                 return member.label, error
 
         with self._story(method) as story:
             self._refuse_unproven()
-            outcomes = list(await asyncio.gather(*(one(member) for member in self.members)))
+            outcomes = await together(one(self.members.of(endpoint)) for endpoint in self.members.endpoints)
             errors = [outcome for _, outcome in outcomes if isinstance(outcome, ProbekitError)]
             if len(errors) == len(outcomes):
-                story.error = errors[0] if errors else self.members.wrong_chain_error()
+                story.error = errors[0]
             return outcomes
 
     def _check_effect(self, method: str) -> None:

@@ -58,12 +58,13 @@ class Connected:
 
 @dataclass(frozen=True, slots=True)
 class Notice:
-    """One notification: its ``result``, still JSON text."""
+    """One notification: its ``result``, still JSON text. ``connection`` counts those of the feed, from 1."""
 
     name: str
     result: msgspec.Raw
     endpoint: str
     at: Instant
+    connection: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,6 +165,8 @@ class SubscriptionFeed:
         self._last_notice: Instant | None = None
         self._told_ns: dict[str, int] = {}
         self._alone_until_ns: dict[str, int] = {}
+        self._abandoned = asyncio.Event()
+        self._why = ""
         self.connections = 0
         self.silences = 0
         self.malformed = 0
@@ -177,6 +180,15 @@ class SubscriptionFeed:
     def counters(self) -> FeedCounters:
         """All of them, as they are now."""
         return FeedCounters(self.connections, self.silences, self.malformed, self.dropped)
+
+    def abandon(self, connection: int, name: str, why: str) -> None:
+        """End that connection, if it still stands, for one to the next endpoint: ``name`` is dead on it alone, which only who
+        knows what it should have told can tell.
+        """
+        if connection == self.connections and not self._abandoned.is_set():
+            self.silences += 1
+            self._why = f"the subscription {name} {why}"
+            self._abandoned.set()
 
     async def items(self) -> AsyncGenerator[SubscriptionItem, None]:
         """Everything that happens, in order, for ever. Close the generator to end it; no socket or task is left."""
@@ -253,12 +265,13 @@ class SubscriptionFeed:
             except TimeoutError:
                 raise DeadlineExceeded(f"{endpoint.label}: subscriptions not open in time", phase="first_byte") from None
             self.connections += 1
+            self._abandoned.clear()
             self._queue.put(Connected(endpoint.label, self._clock.now(), self._last_notice))
             now_ns = self._clock.monotonic_ns()
             self._told_ns = {subscription.name: now_ns for subscription in self._subscriptions}
             for message in held:
                 self._notice(message, names, endpoint)
-            await first_of(self._read(socket, names, endpoint), self._watch(endpoint))
+            await first_of(self._read(socket, names, endpoint), self._watch(endpoint), self._until_abandoned(endpoint))
         finally:
             with contextlib.suppress(ProbekitError, OSError):
                 await socket.aclose()
@@ -319,7 +332,11 @@ class SubscriptionFeed:
             return  # Of a subscription that is not ours (any more).
         self._last_notice = self._clock.now()
         self._told_ns[name] = self._clock.monotonic_ns()
-        self._queue.put(Notice(name, params.result, endpoint.label, self._last_notice))
+        self._queue.put(Notice(name, params.result, endpoint.label, self._last_notice, self.connections))
+
+    async def _until_abandoned(self, endpoint: Endpoint) -> None:
+        await self._abandoned.wait()
+        raise DeadlineExceeded(f"{endpoint.label}: {self._why}", phase="transfer")
 
     async def _watch(self, endpoint: Endpoint) -> None:
         limits = [

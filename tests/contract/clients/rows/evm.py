@@ -10,6 +10,7 @@ from eth_account import Account
 from probekit.clients.evm import EvmClient, Heads
 from probekit.codecs.evm import erc20
 from probekit.codecs.evm.contract import PreparedCall
+from probekit.codecs.evm_rpc import transaction_hash
 from probekit.errors import DeadlineExceeded, DecodeError, NotFound, SendRefused
 from probekit.model.evm import Address
 from probekit.transports.base import Request, Response
@@ -31,6 +32,7 @@ RAW = bytes(
          "type": 2, "chainId": CHAIN_ID}, KEY,
     ).raw_transaction
 )  # fmt: skip
+SENT = transaction_hash(RAW)
 CAP_WEI = 10**9
 
 
@@ -73,10 +75,10 @@ class Node(EvmNode):
         }  # fmt: skip
 
     def eth_getTransactionReceipt(self, _: str) -> Any:
-        return {**RECEIPT, "blockNumber": hex(HEAD), "blockHash": self.block_hash(HEAD)}
+        return {**RECEIPT, "transactionHash": HASH, "blockNumber": hex(HEAD), "blockHash": self.block_hash(HEAD)}
 
     def eth_sendRawTransaction(self, _: str) -> str:
-        return HASH
+        return SENT
 
 
 def evm_world(
@@ -245,7 +247,14 @@ TABLE = Table(
         Row(
             "send",
             lambda evm: evm.send(RAW, cap_wei=CAP_WEI),
-            HASH,
+            SENT,
+            instead={"wrong_chain": SendRefused},
+        ),
+        Row(
+            "rebroadcast",
+            lambda evm: evm.rebroadcast(RAW, cap_wei=CAP_WEI),
+            lambda made: (made.transaction, made.taken) == (SENT, True),
+            tells=lambda made: list(made.errors.values()),
             instead={"wrong_chain": SendRefused},
         ),
         Row(

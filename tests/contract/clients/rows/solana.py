@@ -231,6 +231,14 @@ TABLE = Table(
             instead=dict.fromkeys(("rpc_error", "http_429", "http_5xx", "hang", "wrong_chain"), SendRefused),
         ),
         Row(
+            "rebroadcast",
+            lambda sol: sol.rebroadcast(RAW, payer=WALLET, cap_lamports=10_000),
+            lambda made: (made.transaction, made.taken) == (SIGNATURE, True),
+            empty=Case({"*": None}, SendRefused),
+            malformed=Case({"*": 7}, SendRefused),
+            instead=dict.fromkeys(("rpc_error", "http_429", "http_5xx", "hang", "wrong_chain"), SendRefused),
+        ),
+        Row(
             "statuses",
             lambda sol: sol.statuses([SIGNATURE] * 3),
             lambda found: [one.slot for one in found] == [90] * 3,
