@@ -20,17 +20,20 @@ from probekit.checks import (
     LatencyBudget,
     PushStage,
 )
-from probekit.clients.chain_options import LastAsked
+from probekit.clients.chain_options import LastAsked, endpoints_of
 from probekit.clients.evm import EvmClient
-from probekit.clients.push_feeds import PushChain, PushOptions
+from probekit.clients.push_feeds import PushChain, PushFeed, PushOptions, PushRoute
+from probekit.clients.push_receiver import Consumers, PostedPlace, read_receiver
 from probekit.clients.push_watch import PushPlaces, PushWatch, Seen, read_evm
 from probekit.clients.pusher import Pusher, PusherReads
+from probekit.clients.solana import GENESIS
 from probekit.clients.source_prices import SourcePrices
 from probekit.clients.stored_prices import StoredPrices
 from probekit.clock import within
 from probekit.errors import ProbekitError
 from probekit.model.chain_feed import ChainFeed, PushedFeed
 from probekit.model.evm import Address
+from probekit.model.options import require_positive
 from probekit.units import format_ns, to_ns
 
 _WEI = 10**18
@@ -53,7 +56,32 @@ class Route(PushChain, frozen=True, kw_only=True, forbid_unknown_fields=True):
             raise ValueError(f"min_balance must not be negative, but is {self.min_balance}")
 
 
+class ClusterRoute(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A Solana cluster that feeds are posted to: the accounts of one shard."""
+
+    cluster: Annotated[str, pk.doc("mainnet-beta, devnet, testnet, or the genesis hash of another")]
+    endpoints: Annotated[tuple[str, ...], pk.doc("RPC URLs of one pool; {key} stands for the key")]
+    key: Annotated[pk.Secret | None, pk.doc("reference to the key that the URLs want")] = None
+    shard: Annotated[int, pk.doc("shard of the accounts"), msgspec.Meta(ge=0, le=65_535)] = 0
+    reads: Annotated[Consumers, pk.doc("whose account consumers read, of which generation of programs")] = "either"
+    feeds: Annotated[tuple[PushFeed, ...], pk.doc("feeds of this cluster in place of the common ones")] = ()
+    max_head_age: Annotated[timedelta | None, pk.doc("in place of the common one")] = None
+
+    def __post_init__(self) -> None:
+        require_positive(self, "max_head_age")
+        if not self.endpoints:
+            raise ValueError("endpoints must not be empty")
+        endpoints_of(self.endpoints, self.key)
+
+    @property
+    def id(self) -> str:
+        """The cluster's target."""
+        return self.cluster
+
+
 class Options(PushOptions[Route], frozen=True, kw_only=True):
+    chains: Annotated[tuple[Route, ...], pk.doc("EVM chains to watch")] = ()
+    clusters: Annotated[tuple[ClusterRoute, ...], pk.doc("Solana clusters to watch beside them")] = ()
     max_source_age: Annotated[timedelta, pk.doc("age of the source's newest price at which it is idle")] = timedelta(seconds=60)
     pusher_blocks: Annotated[
         int, pk.doc("newest blocks that are searched for the pusher's transactions"), msgspec.Meta(ge=1, le=10_000)
@@ -63,11 +91,18 @@ class Options(PushOptions[Route], frozen=True, kw_only=True):
         super().__post_init__()
         self.require("max_source_age")
 
+    @property
+    def routes(self) -> tuple[PushRoute, ...]:
+        return (*self.chains, *self.clusters)
+
 
 async def watch(ctx: pk.Context[Options]) -> PushWatch:
     options = ctx.options
     hermes = await ctx.hermes(options.hermes, api_key=options.api_key)
     chains = [PushPlaces.of(route, [*options.feeds_of(route)]) for route in options.chains]
+    for cluster in options.clusters:
+        rows = tuple((str(cluster.shard), feed) for feed in options.feeds_of(cluster))
+        chains.append(PushPlaces(cluster.id, rows, f"on {cluster.id} in shard {{place}}"))
     return ctx.state("watch", lambda: PushWatch(hermes, options.hermes, chains, clock=ctx.clock, timeout=options.timeout))
 
 
@@ -97,39 +132,92 @@ async def observe(ctx: pk.Context[Options], watched: Sequence[pk.Target]) -> Asy
     described = {target.id: target.feed for target in watched}
 
     async def read(place: PushPlaces, known: Mapping[str, pk.FeedId], source: Awaitable[SourcePrices]) -> Sequence[Seen]:
+        asked = ctx.state(f"asked {place.id}", lambda: LastAsked(ctx.observer, place.id))
+        for cluster in options.clusters:
+            if cluster.id == place.id:
+                return await on_cluster(ctx, cluster, place, known, source, asked, described)
         route = next(one for one in options.chains if one.id == place.id)
-        feeds = [known[one] for one in options.feeds_of(route) if one in known]
-        asked = ctx.state(f"asked {route.id}", lambda: LastAsked(ctx.observer, route.id))
-        evm = await ctx.evm(route.id, route.nodes, chain_id=route.chain_id, timeout=options.timeout, observer=asked)
-
-        async def with_pusher(found: StoredPrices) -> Callable[[ChainFeed, Address, pk.FeedId], ChainFeed]:
-            told = await pushers(ctx, evm, route, found, feeds)
-
-            def extended(value: ChainFeed, address: Address, feed: pk.FeedId) -> ChainFeed:
-                return PushedFeed(
-                    **msgspec.structs.asdict(value),
-                    pusher=told.of(address, feed) if isinstance(told, PusherReads) else None,
-                    pusher_problem=told if isinstance(told, str) else "",
-                )
-
-            return extended
-
-        return await read_evm(
-            evm,
-            route,
-            feeds,
-            source,
-            asked=asked,
-            described=described,
-            clock=ctx.clock,
-            clock_error_ns=lambda: ctx.clock_error_ns,
-            timeout=options.timeout,
-            also=with_pusher,
-        )
+        return await on_chain(ctx, route, known, source, asked, described)
 
     async with aclosing((await watch(ctx)).observe(read)) as every:
         async for seen in every:
             yield seen
+
+
+async def on_chain(
+    ctx: pk.Context[Options],
+    route: Route,
+    known: Mapping[str, pk.FeedId],
+    source: Awaitable[SourcePrices],
+    asked: LastAsked,
+    described: Mapping[str, pk.Feed | None],
+) -> Sequence[Seen]:
+    """The contracts of an EVM chain, with who pushes there."""
+    options = ctx.options
+    feeds = [known[one] for one in options.feeds_of(route) if one in known]
+    evm = await ctx.evm(route.id, route.nodes, chain_id=route.chain_id, timeout=options.timeout, observer=asked)
+
+    async def with_pusher(found: StoredPrices) -> Callable[[ChainFeed, Address, pk.FeedId], ChainFeed]:
+        told = await pushers(ctx, evm, route, found, feeds)
+
+        def extended(value: ChainFeed, address: Address, feed: pk.FeedId) -> ChainFeed:
+            return PushedFeed(
+                **msgspec.structs.asdict(value),
+                pusher=told.of(address, feed) if isinstance(told, PusherReads) else None,
+                pusher_problem=told if isinstance(told, str) else "",
+            )
+
+        return extended
+
+    return await read_evm(
+        evm,
+        route,
+        feeds,
+        source,
+        asked=asked,
+        described=described,
+        clock=ctx.clock,
+        clock_error_ns=lambda: ctx.clock_error_ns,
+        timeout=options.timeout,
+        also=with_pusher,
+    )
+
+
+async def on_cluster(
+    ctx: pk.Context[Options],
+    cluster: ClusterRoute,
+    place: PushPlaces,
+    known: Mapping[str, pk.FeedId],
+    source: Awaitable[SourcePrices],
+    asked: LastAsked,
+    described: Mapping[str, pk.Feed | None],
+) -> Sequence[Seen]:
+    """The accounts of a Solana cluster. Who posts there is not looked at: anybody may, from any wallet."""
+    options = ctx.options
+    solana = await ctx.solana(
+        cluster.id,
+        endpoints_of(cluster.endpoints, cluster.key),
+        genesis_hash=GENESIS.get(cluster.cluster, cluster.cluster),
+        timeout=options.timeout,
+        observer=asked,
+    )
+    places = [
+        PostedPlace(one.feed, cluster.shard, (one.heartbeat or options.heartbeat) + options.lands_within, cluster.reads)
+        for one in options.feeds_of(cluster).values()
+    ]
+    return await read_receiver(
+        solana,
+        place,
+        places,
+        known,
+        source,
+        asked=asked,
+        described=described,
+        clock=ctx.clock,
+        clock_error_ns=lambda: ctx.clock_error_ns,
+        timeout=options.timeout,
+        shown=lambda feed: PushedFeed(**{name: getattr(feed, name) for name in ChainFeed.__struct_fields__}),
+    )
 
 
 def checks(options: Options, target: pk.Target) -> Sequence[Check]:
@@ -146,7 +234,7 @@ def checks(options: Options, target: pk.Target) -> Sequence[Check]:
             options.lands_within,
             options.max_source_age,
             route.max_head_age or options.max_head_age,
-            int(route.min_balance * _WEI),
+            int(route.min_balance * _WEI) if isinstance(route, Route) else 0,
             options.open_grace,
         ),
         CrossChainLag(heartbeat + options.lands_within, options.open_grace),

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator, Awaitable, Mapping, Sequence
 from contextlib import aclosing
 from datetime import timedelta
-from typing import Annotated, Literal
+from typing import Annotated
 
 import msgspec
 
@@ -23,19 +22,12 @@ from probekit.checks import (
     VerificationDepth,
 )
 from probekit.clients.chain_options import LastAsked, endpoints_of
-from probekit.clients.push_watch import PushPlaces, PushWatch, Seen, push_target
+from probekit.clients.push_receiver import Consumers, PostedPlace, read_receiver
+from probekit.clients.push_watch import PushPlaces, PushWatch, Seen
 from probekit.clients.solana import GENESIS
 from probekit.clients.source_prices import SourcePrices
-from probekit.clients.stored_prices import ask_all, chain_state
-from probekit.clock import within
-from probekit.codecs.solana.sysvar import ClusterClock
-from probekit.errors import DeadlineExceeded, DecodeError, ProbekitError
-from probekit.model.chain_feed import ChainHead, PublishedPrice, ReceiverFeed
 from probekit.model.options import require_positive
-from probekit.model.receiver import FULL, FeedMigration, ProgramGeneration, PushFeedAccount, PushFeedRead, VerificationLevel
-from probekit.units import format_ns, to_ns
-
-PRO, CORE = ProgramGeneration.PRO, ProgramGeneration.CORE
+from probekit.model.receiver import FULL, VerificationLevel
 
 
 class PostedFeed(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -45,7 +37,7 @@ class PostedFeed(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     shard: Annotated[int, pk.doc("shard of its account"), msgspec.Meta(ge=0, le=65_535)] = 0
     heartbeat: Annotated[timedelta | None, pk.doc("longest time between two updates")] = None
     max_deviation: Annotated[pk.Bps | None, pk.doc("distance from the source at which it is updated")] = None
-    reads: Annotated[Literal["either", "core", "pro"] | None, pk.doc("whose account consumers read")] = None
+    reads: Annotated[Consumers | None, pk.doc("whose account consumers read")] = None
 
     def __post_init__(self) -> None:
         require_positive(self, "heartbeat", "max_deviation")
@@ -57,7 +49,7 @@ class Options(pk.Options, frozen=True, kw_only=True):
     cluster: Annotated[str, pk.doc("mainnet-beta, devnet, testnet, or the genesis hash of another")] = "mainnet-beta"
     feeds: Annotated[tuple[PostedFeed, ...], pk.doc("feeds to watch")]
     reads: Annotated[
-        Literal["either", "core", "pro"],
+        Consumers,
         pk.doc("whose account consumers read: one generation of programs, or the one that is best to read"),
     ] = "either"
     signatures: Annotated[int | None, pk.doc("signatures that must be verified; left out: full verification")] = None
@@ -85,13 +77,14 @@ class Options(pk.Options, frozen=True, kw_only=True):
         if len({(one.feed, one.shard) for one in self.feeds}) != len(self.feeds):
             raise ValueError("feeds names a feed of one shard twice")
 
+    def place(self, feed: PostedFeed) -> PostedPlace:
+        """Where the feed's account is, and when it is fit to be read."""
+        max_age = (feed.heartbeat or self.heartbeat) + self.lands_within
+        return PostedPlace(feed.feed, feed.shard, max_age, feed.reads or self.reads, self.level)
+
     @property
     def level(self) -> VerificationLevel:
         return FULL if self.signatures is None else VerificationLevel(self.signatures)
-
-    def oldest(self, feed: PostedFeed) -> timedelta:
-        """The age up to which the feed's account is fit to be read."""
-        return (feed.heartbeat or self.heartbeat) + self.lands_within
 
 
 async def watch(ctx: pk.Context[Options]) -> PushWatch:
@@ -102,100 +95,39 @@ async def watch(ctx: pk.Context[Options]) -> PushWatch:
     return ctx.state("watch", lambda: PushWatch(hermes, options.hermes, [cluster], clock=ctx.clock, timeout=options.timeout))
 
 
-def asked(ctx: pk.Context[Options]) -> LastAsked:
-    """Tells which endpoint of the cluster was asked last."""
-    return ctx.state("asked", lambda: LastAsked(ctx.observer, ctx.options.cluster))
-
-
-async def solana(ctx: pk.Context[Options]) -> pk.SolanaClient:
-    options = ctx.options
-    nodes, genesis = endpoints_of(options.endpoints, options.key), GENESIS.get(options.cluster, options.cluster)
-    return await ctx.solana(options.cluster, nodes, genesis_hash=genesis, timeout=options.timeout, observer=asked(ctx))
-
-
 async def targets(ctx: pk.Context[Options]) -> Sequence[pk.Target]:
     return await (await watch(ctx)).targets()
 
 
-Reads = dict[tuple[pk.FeedId, int], tuple[PushFeedRead, PushFeedRead] | ProbekitError]
-
-
-async def read(ctx: pk.Context[Options], wanted: Sequence[tuple[pk.FeedId, int]]) -> tuple[ClusterClock, Reads] | ProbekitError:
-    """The cluster's clock and every account, or why they could not be read."""
-    timeout_ns = to_ns(ctx.options.timeout)
-    client = pk.ReceiverClient(await solana(ctx), clock=ctx.clock)
-    try:
-        return await within(ctx.clock, ctx.clock.monotonic_ns() + timeout_ns, client.push_reads(wanted))
-    except TimeoutError:
-        return DeadlineExceeded(f"{ctx.options.cluster} did not answer within {format_ns(timeout_ns)}")
-    except ProbekitError as error:
-        return error
-
-
-def judged(
-    options: Options, posted: PostedFeed, feed: pk.FeedId, reads: tuple[PushFeedRead, PushFeedRead], clock: ClusterClock,
-    source: SourcePrices,
-) -> ReceiverFeed | DecodeError:  # fmt: skip
-    """One feed with the account that consumers read; the error where that account is none."""
-    core, pro = reads
-    migration = FeedMigration.judge(feed, core, pro, at=clock.time, max_age=options.oldest(posted), level=options.level)
-    chosen = posted.reads or options.reads
-    if chosen == "either":
-        # Fit for nobody: the fresher of the two shows how far it is.
-        fallback = PRO if pro is not None else CORE
-        generation = migration.read or migration.fresher or fallback
-    else:
-        generation = ProgramGeneration(chosen)
-    found = pro if generation is PRO else core
-    if isinstance(found, DecodeError):
-        return found
-    price, problem = source.of(feed)
-    update = found.update if isinstance(found, PushFeedAccount) else None
-    return ReceiverFeed(
-        head=ChainHead(clock.slot, clock.time),
-        stored=None if update is None else PublishedPrice(update.price, update.conf, update.message.publish_time),
-        absent=f"no {generation} account in shard {posted.shard}" if update is None else "",
-        source=price,
-        source_problem=problem,
-        generation=generation,
-        migration=migration,
-        level=None if update is None else update.level,
-        posted_slot=None if update is None else update.posted_slot,
+async def observe(ctx: pk.Context[Options], watched: Sequence[pk.Target]) -> AsyncIterator[Seen]:
+    options = ctx.options
+    described = {target.id: target.feed for target in watched}
+    asked = ctx.state("asked", lambda: LastAsked(ctx.observer, options.cluster))
+    solana = await ctx.solana(
+        options.cluster,
+        endpoints_of(options.endpoints, options.key),
+        genesis_hash=GENESIS.get(options.cluster, options.cluster),
+        timeout=options.timeout,
+        observer=asked,
     )
 
-
-async def observe(ctx: pk.Context[Options], watched: Sequence[pk.Target]) -> AsyncIterator[Seen]:
-    options, clock = ctx.options, ctx.clock
-    described = {target.id: target.feed for target in watched}
-
-    async def read_all(place: PushPlaces, known: Mapping[str, pk.FeedId], source: Awaitable[SourcePrices]) -> Sequence[Seen]:
-        began_ns, pool = clock.monotonic_ns(), (await solana(ctx)).pool
-        posted = [one for one in options.feeds if one.feed in known]
-        found, _ = await asyncio.gather(
-            read(ctx, [(known[one.feed], one.shard) for one in posted]), ask_all(pool, timeout=options.timeout)
+    async def read(cluster: PushPlaces, known: Mapping[str, pk.FeedId], source: Awaitable[SourcePrices]) -> Sequence[Seen]:
+        return await read_receiver(
+            solana,
+            cluster,
+            [options.place(one) for one in options.feeds],
+            known,
+            source,
+            asked=asked,
+            described=described,
+            clock=ctx.clock,
+            clock_error_ns=lambda: ctx.clock_error_ns,
+            timeout=options.timeout,
         )
-        at, spent_ns, error_ns = clock.now(), clock.monotonic_ns() - began_ns, ctx.clock_error_ns
-        prices, origin = await source, asked(ctx).origin
-        if isinstance(found, ProbekitError):
-            return [pk.Failure(found, origin, at, place.id, spent_ns)]
-        cluster_clock, reads = found
-        state = chain_state(ChainHead(cluster_clock.slot, cluster_clock.time), pool)
-        seen: list[Seen] = [pk.Observation(state, origin, at, place.id, spent_ns, error_ns)]
-        for one in posted:
-            feed = known[one.feed]
-            target, accounts = push_target(place.id, str(one.shard), feed), reads[feed, one.shard]
-            if not isinstance(accounts, ProbekitError):
-                value = judged(options, one, feed, accounts, cluster_clock, prices)
-                if not isinstance(value, ProbekitError):
-                    seen.append(pk.Observation(value, origin, at, target, spent_ns, error_ns, described.get(target)))
-                    continue
-                accounts = value
-            seen.append(pk.Failure(accounts, origin, at, target, spent_ns))
-        return seen
 
-    async with aclosing((await watch(ctx)).observe(read_all)) as every:
-        async for one in every:
-            yield one
+    async with aclosing((await watch(ctx)).observe(read)) as every:
+        async for seen in every:
+            yield seen
 
 
 def checks(options: Options, target: pk.Target) -> Sequence[Check]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from datetime import timedelta
-from typing import Annotated, Final, Generic, TypeVar
+from typing import Annotated, Final, Generic, Protocol, TypeVar
 
 import msgspec
 from msgspec import Meta
@@ -19,7 +19,7 @@ from probekit.secret import Secret
 from probekit.transports.rpc import Endpoint
 from probekit.units import Bps
 
-__all__ = ["PushChain", "PushFeed", "PushOptions", "asked_for", "contract_address"]
+__all__ = ["PushChain", "PushFeed", "PushOptions", "PushRoute", "asked_for", "contract_address"]
 
 _DEPLOYMENTS: Final = {"stable": Deployment.STABLE, "pro": Deployment.PRO}
 
@@ -102,6 +102,17 @@ def asked_for(feeds: Iterable[PushFeed], feed: Feed | None, name: str) -> PushFe
     return next((told[one.lower()] for one in spelt if one.lower() in told), PushFeed(feed=name))
 
 
+class PushRoute(Protocol):
+    """What feeds are pushed to: a chain of whatever kind, whose target is ``id``."""
+
+    @property
+    def id(self) -> str: ...
+    @property
+    def feeds(self) -> tuple[PushFeed, ...]: ...
+    @property
+    def max_head_age(self) -> timedelta | None: ...
+
+
 C = TypeVar("C", bound=PushChain)
 
 
@@ -125,22 +136,29 @@ class PushOptions(Options, Generic[C], frozen=True, kw_only=True):
     timeout: Annotated[timedelta, doc("how long a chain or the source may take to answer")] = timedelta(seconds=5)
 
     def __post_init__(self) -> None:
-        self.require("chains", "heartbeat", "max_head_age", "max_deviation", "timeout")
+        if not self.routes:
+            raise ValueError("chains must not be empty")
+        self.require("heartbeat", "max_head_age", "max_deviation", "timeout")
         for name in ("lands_within", "open_grace"):
             if getattr(self, name) < timedelta(0):
                 raise ValueError(f"{name} must not be negative, but is {getattr(self, name)}")
-        ids = [chain.id for chain in self.chains]
+        ids = [route.id for route in self.routes]
         if len(set(ids)) != len(ids):
             raise ValueError("chains names one chain twice: give it all its contracts and endpoints at once")
-        if bare := [chain.id for chain in self.chains if not (chain.feeds or self.feeds)]:
+        if bare := [route.id for route in self.routes if not (route.feeds or self.feeds)]:
             raise ValueError(f"feeds must not be empty: {', '.join(bare)} has none")
 
-    def feeds_of(self, chain: C) -> dict[str, PushFeed]:
-        """The feeds of a chain by what the operator wrote."""
-        return {one.feed: one for one in chain.feeds or self.feeds}
+    @property
+    def routes(self) -> tuple[PushRoute, ...]:
+        """Everything that feeds are pushed to."""
+        return self.chains
 
-    def asked_for(self, target: Target) -> tuple[C, PushFeed | None]:
+    def feeds_of(self, route: PushRoute) -> dict[str, PushFeed]:
+        """The feeds of a chain by what the operator wrote."""
+        return {one.feed: one for one in route.feeds or self.feeds}
+
+    def asked_for(self, target: Target) -> tuple[PushRoute, PushFeed | None]:
         """What an operator said of a target: its chain, and the feed where it is one."""
-        chain_id, _, name = (*target.id.split("/", 2), "", "")[:3]
-        chain = next(chain for chain in self.chains if chain.id == chain_id)
-        return chain, asked_for(self.feeds_of(chain).values(), target.feed, name) if name else None
+        route_id, _, name = (*target.id.split("/", 2), "", "")[:3]
+        route = next(one for one in self.routes if one.id == route_id)
+        return route, asked_for(self.feeds_of(route).values(), target.feed, name) if name else None

@@ -1,4 +1,4 @@
-"""``receiver_staleness`` over the real runtime behind sockets: both generations, failing nodes, a clock that halts."""
+"""``receiver_staleness`` and ``cross_chain_lag`` over the real runtime behind sockets: both generations, nodes that fail."""
 
 from __future__ import annotations
 
@@ -11,9 +11,11 @@ from typing import Any
 import msgspec
 import pytest
 
+from probekit.clients.push_feeds import PushFeed
 from probekit.clients.solana import SolanaClient
 from probekit.codecs.solana.addresses import GENERATIONS
 from probekit.codecs.solana.receiver import encode_price_update
+from probekit.dev import faults
 from probekit.dev.network import SandboxNetwork
 from probekit.dev.sandbox import Sandbox
 from probekit.dev.server import serve as serve_hermes
@@ -25,6 +27,7 @@ from probekit.model.receiver import FULL, PriceUpdateAccount, ProgramGeneration,
 from probekit.runner import RunSettings, run_once
 from probekit.units import Bps
 from tests.support.sandbox import load, module_of, others_ok, result, verdict
+from tests.system.evm.chain import until
 
 pytestmark = [pytest.mark.system, pytest.mark.svm]
 
@@ -42,6 +45,7 @@ class Posted:
     nodes: tuple[Node, Node]
     served: tuple[Served, Served]
     network: SandboxNetwork
+    sandbox: Sandbox
     hermes: str
     cluster: str
 
@@ -86,6 +90,24 @@ class Posted:
         }
         return await run_once(probe, probe.options(**options), settings=RunSettings(interval=10 * S, deadline=10 * S))
 
+    async def lag(self, **more: Any) -> ProbeRun:
+        """``cross_chain_lag`` with the cluster as its one chain."""
+        probe = load("cross_chain_lag")
+        route = module_of(probe).ClusterRoute
+        options = {
+            "hermes": self.hermes,
+            "clusters": (route(cluster=self.cluster, endpoints=tuple(one.http for one in self.served)),),
+            "feeds": tuple(PushFeed(feed=one) for one in self.feeds),
+            "heartbeat": timedelta(minutes=2),
+            "max_deviation": Bps.parse("300bps"),
+            "timeout": 3 * S,
+            **more,
+        }
+        return await run_once(probe, probe.options(**options), settings=RunSettings(interval=10 * S, deadline=10 * S))
+
+    def stage(self, run: ProbeRun, feed: str) -> tuple[Status, str]:
+        return next((one.status, one.reason) for one in result(run, self.at(feed)).verdicts if one.check == "push_stage")
+
 
 @asynccontextmanager
 async def posted(feeds: int = 3, *, moving: bool = True) -> AsyncIterator[Posted]:
@@ -95,9 +117,10 @@ async def posted(feeds: int = 3, *, moving: bool = True) -> AsyncIterator[Posted
         if moving:
             await stack.enter_async_context(ticking(ledger, every=SLOT))
         served = [await stack.enter_async_context(serve(node)) for node in nodes]
-        hermes = await stack.enter_async_context(serve_hermes(Sandbox(network)))
+        sandbox = Sandbox(network)
+        hermes = await stack.enter_async_context(serve_hermes(sandbox))
         client = await stack.enter_async_context(SolanaClient(served[0].http))
-        made = Posted(ledger, nodes, (served[0], served[1]), network, hermes, await client.genesis_hash())
+        made = Posted(ledger, nodes, (served[0], served[1]), network, sandbox, hermes, await client.genesis_hash())
         for feed in made.feeds:
             made.post(feed)
             made.post(feed, generation=CORE)
@@ -180,5 +203,52 @@ async def test_one_node_down_is_a_warning_and_both_are_one_verdict() -> None:
         assert {verdict(run, made.at(one))[0] for one in made.feeds} == {OK}
         made.nodes[1].faults.http_status = 503
         run = await made.run()
+        assert verdict(run, made.cluster) == (CRITICAL, "server_error")
+        assert {verdict(run, made.at(one)) for one in made.feeds} == {(UNKNOWN, "behind_endpoint")}
+
+
+async def test_stages_of_a_feed_that_follows_one_that_nobody_posts_and_one_that_never_was() -> None:
+    async with posted() as made:
+        run = await made.lag()
+        assert run.status is OK
+        assert {made.stage(run, one) for one in made.feeds} == {(OK, "keeping_up")}
+        _old(made, made.feeds[0])
+        _gone(made, made.feeds[1])
+        made.ledger.advance_slot(2)
+        run = await made.lag()
+        assert made.stage(run, made.feeds[0]) == (CRITICAL, "pusher_behind")
+        assert made.stage(run, made.feeds[1]) == (CRITICAL, "never_pushed")
+        assert made.stage(run, made.feeds[2]) == (OK, "keeping_up")
+
+
+async def test_stage_source_idle() -> None:
+    async with posted(2) as made:
+        made.sandbox.inject(faults.StaleFeed(made.feeds[0]))
+
+        async def idle() -> ProbeRun | None:
+            made.post(made.feeds[1])
+            run = await made.lag(max_source_age=3 * S)
+            return run if made.stage(run, made.feeds[0])[1] == "source_idle" else None
+
+        run = await until(idle, "the source is idle")
+        assert made.stage(run, made.feeds[0])[0] is CRITICAL
+        assert made.stage(run, made.feeds[1])[0] is OK
+
+
+async def test_stage_rpc_lagging_on_a_cluster_that_stands_still() -> None:
+    async with posted(1, moving=False) as made:
+        _old(made, made.feeds[0])
+        made.ledger.set_clock(made.network.clock.now().seconds - 300)
+        made.ledger.advance_slot(2)
+        run = await made.lag()
+        assert verdict(run, made.cluster) == (CRITICAL, "head_stale")
+        assert made.stage(run, made.feeds[0]) == (UNKNOWN, "rpc_lagging")
+
+
+async def test_lag_of_a_cluster_that_does_not_answer_is_one_verdict() -> None:
+    async with posted(2) as made:
+        for node in made.nodes:
+            node.faults.http_status = 503
+        run = await made.lag()
         assert verdict(run, made.cluster) == (CRITICAL, "server_error")
         assert {verdict(run, made.at(one)) for one in made.feeds} == {(UNKNOWN, "behind_endpoint")}
