@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     from probekit.checks.slot_lag import SlotLag
     from probekit.checks.stages import StageBudget, StageMemory
     from probekit.checks.trading import AggregateConfidence, AggregateDeviation
+    from probekit.checks.update_landed import UpdateLanded
     from probekit.checks.verification_depth import VerificationDepth
 
 # A probe uses a few of them, and each loads what it judges: names are imported when first used.
@@ -102,6 +103,7 @@ _WHERE = {
     "StreamContinuity": "continuity",
     "StreamState": "continuity",
     "Taken": "outflow",
+    "UpdateLanded": "update_landed",
     "VerificationDepth": "verification_depth",
     "Wanted": "http",
 }
@@ -166,6 +168,7 @@ __all__ = [
     "StreamContinuity",
     "StreamState",
     "Taken",
+    "UpdateLanded",
     "VerificationDepth",
     "Wanted",
 ]

@@ -69,6 +69,8 @@ MeasureName = Literal[
     "signer_set.index",
     "signer_set.time_left",
     "landing.lag",
+    "canary.paid",
+    "canary.spent",
 ]
 """What checks measure. ``telemetry.names`` maps each to its instrument; a test holds the two lists together."""
 
