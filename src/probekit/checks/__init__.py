@@ -57,6 +57,7 @@ if TYPE_CHECKING:
     from probekit.checks.slot_lag import SlotLag
     from probekit.checks.stages import StageBudget, StageMemory
     from probekit.checks.trading import AggregateConfidence, AggregateDeviation
+    from probekit.checks.update_landed import UpdateLanded
     from probekit.checks.verification_depth import VerificationDepth
     from probekit.checks.workload_replicas import ReplicasMemory, WorkloadReplicas
 
@@ -142,6 +143,7 @@ _WHERE = {
     "StreamState": "continuity",
     "Taken": "outflow",
     "TlsStrength": "certificate",
+    "UpdateLanded": "update_landed",
     "VerificationDepth": "verification_depth",
     "Wanted": "http",
     "WorkloadReplicas": "workload_replicas",
@@ -231,6 +233,7 @@ __all__ = [
     "StreamState",
     "Taken",
     "TlsStrength",
+    "UpdateLanded",
     "VerificationDepth",
     "Wanted",
     "WorkloadReplicas",

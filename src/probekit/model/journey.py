@@ -3,6 +3,9 @@
 What is joined is joined by feed id, publish time, slot and content. Every stage says whose clock its time is of. A bound of
 error is of what can be known here: the stamp's resolution, and for the local clock its own error. How far a foreign clock is
 off from true time cannot be seen from here, so that a difference of two clocks may be negative: it is kept as it is.
+
+A canary's transaction has a journey too, from the update that was fetched, or the transaction that was built, to the block. Its
+stages are timed here, by one monotonic clock, and each may fail.
 """
 
 from __future__ import annotations
@@ -14,8 +17,29 @@ import msgspec
 from probekit.model.verified import TrustRoot
 from probekit.units import NS_PER_S, Instant
 
-StageName = Literal["published", "aggregated", "attested", "proven", "served", "arrived", "landed"]
-"""In the order of the pipeline. ``landed`` is once per chain, beside ``arrived``: a pusher does not wait for us."""
+StageName = Literal[
+    "published",
+    "aggregated",
+    "attested",
+    "proven",
+    "served",
+    "arrived",
+    "landed",
+    "fetched",
+    "built",
+    "simulated",
+    "signed",
+    "sent",
+    "included",
+    "readable",
+    "processed",
+    "confirmed",
+    "finalized",
+]
+"""In the order of the pipeline. ``landed`` is once per chain, beside ``arrived``: a pusher does not wait for us.
+
+From ``fetched`` on they are a canary's.
+"""
 
 StageClock = Literal["publisher", "pythnet_slot", "pro_slot", "guardians", "signers", "hermes", "local", "chain_block"]
 
@@ -48,6 +72,14 @@ class Stage(msgspec.Struct, frozen=True, kw_only=True):
     block_hash: str = ""
     transaction: str = ""
     log_index: int | None = None
+    failed: bool = False
+    """Of a canary: it ended at ``at``, badly, with ``reason``."""
+    gas_used: int | None = None
+    """Of a transaction; on Solana compute units."""
+    gas_price: int | None = None
+    """Wei for each gas, as it was charged in the block."""
+    paid: int | None = None
+    """What the transaction took in all, in the chain's smallest unit."""
 
     @property
     def backwards(self) -> bool:
@@ -62,11 +94,13 @@ class Stage(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Journey(msgspec.Struct, frozen=True, kw_only=True):
-    """One update's stages, told once. ``id`` has 32 hex digits: also the trace's id."""
+    """One update's stages, told once. ``id`` has 32 hex digits: also the trace's id. ``feed_id`` is the target's id where it is
+    a canary's; one that brings no price has no ``publish_time``.
+    """
 
     id: str
     feed_id: str
-    publish_time: Instant
+    publish_time: Instant | None
     slot: int | None
     root: TrustRoot | None
     stages: tuple[Stage, ...]
@@ -76,8 +110,8 @@ class Journey(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def missing(self) -> tuple[Stage, ...]:
-        """The stages without a time."""
-        return tuple(stage for stage in self.stages if stage.at is None)
+        """The stages that did not come about: without a time, or failed."""
+        return tuple(stage for stage in self.stages if stage.at is None or stage.failed)
 
     def stage(self, name: StageName, chain: str = "") -> Stage:
         """One of the stages. Raises ``LookupError``."""

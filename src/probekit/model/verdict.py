@@ -74,6 +74,8 @@ MeasureName = Literal[
     "archive.lag",
     "certificate.expiry.leaf",
     "certificate.expiry.chain",
+    "canary.paid",
+    "canary.spent",
 ]
 """What checks measure. ``telemetry.names`` maps each to its instrument; a test holds the two lists together."""
 

@@ -44,9 +44,9 @@ class JourneyMeter:
             exemplary = sampled is not None and sampled(journey.id)
             for number, stage in enumerate(journey.stages, 1):
                 key: Key = (run.probe, journey.feed_id, stage.name, stage.chain, region)
-                if stage.at is None:
+                if stage.at is None or stage.failed:
                     self._gap((*key, stage.reason)).add()
-                if stage.elapsed_ns is None:
+                if stage.elapsed_ns is None or stage.failed:
                     continue
                 slot = self._duration(key)
                 elapsed_s = stage.elapsed_ns / NS_PER_S
@@ -83,14 +83,16 @@ def journey_spans(
     def context(number: int) -> SpanContext:
         return SpanContext(trace_id(journey.id), span_id(journey.id, number), is_remote=False, trace_flags=_FLAGS)
 
-    def span(name: str, number: int, began_ns: int, ended_ns: int, attributes: dict[str, Any], **rest: Any) -> ReadableSpan:
+    def span(
+        name: str, number: int, began_ns: int, ended_ns: int, attributes: dict[str, Any], why: str = "", **rest: Any
+    ) -> ReadableSpan:
         return ReadableSpan(
             name=name,
             context=context(number),
             resource=resource,
             attributes=shown({**common, **attributes}),
             kind=SpanKind.INTERNAL,
-            status=SpanStatus(StatusCode.UNSET),
+            status=SpanStatus(StatusCode.ERROR, why) if why else SpanStatus(StatusCode.UNSET),
             start_time=began_ns,
             end_time=ended_ns,
             instrumentation_scope=scope,
@@ -98,12 +100,12 @@ def journey_spans(
         )
 
     common = {"probe": run.probe, "target": journey.feed_id, "vantage.region": run.vantage.region}
-    times = [stage.at.ns for stage in journey.stages if stage.at is not None]
+    times = [stage.at.ns for stage in journey.stages if stage.at is not None] or [journey.told_at.ns]
     labels = {result.target.id: result.target.label for result in run.results}
     run_root = SpanContext(trace_id(run.run_id), span_id(run.run_id, 0), is_remote=False, trace_flags=_FLAGS)
     attributes = {
         "probekit.target.label": labels.get(journey.feed_id),
-        "probekit.journey.publish_time": journey.publish_time.ns // NS_PER_S,
+        "probekit.journey.publish_time": None if journey.publish_time is None else journey.publish_time.ns // NS_PER_S,
         "probekit.journey.slot": journey.slot,
         "probekit.journey.root": None if journey.root is None else str(journey.root),
         "probekit.journey.overdue": journey.overdue,
@@ -118,7 +120,8 @@ def journey_spans(
             began_ns, ended_ns = min(before_ns, stage.at.ns), max(before_ns, stage.at.ns)
             if stage.name not in ("arrived", "landed"):
                 reached_ns = stage.at.ns
-        made.append(span(stage.name, number, began_ns, ended_ns, _attributes(stage), parent=context(0)))
+        why = stage.reason if stage.failed else ""
+        made.append(span(stage.name, number, began_ns, ended_ns, _attributes(stage), why, parent=context(0)))
     return made
 
 
@@ -140,6 +143,9 @@ def _attributes(stage: Stage) -> dict[str, Any]:
         "probekit.journey.block_hash": stage.block_hash,
         "probekit.journey.transaction": stage.transaction,
         "probekit.journey.log_index": stage.log_index,
+        "probekit.journey.gas_used": stage.gas_used,
+        "probekit.journey.gas_price": None if stage.gas_price is None else str(stage.gas_price),
+        "probekit.journey.paid": None if stage.paid is None else str(stage.paid),
     }
 
 

@@ -201,7 +201,8 @@ JOURNEY_STAGE_DURATION: Final = MetricName(
     "probekit.journey.stage.duration",
     "histogram",
     "s",
-    "Time a stage of a journey took since the stage before that has a time, across two clocks: below zero where they disagree",
+    "Time a stage of a journey took since the stage before that has a time, across two clocks: below zero where they disagree. "
+    "A canary's stages are of one clock",
     _STAGE,
     (-2.0, -1.0, -0.5, 0.0, *SECONDS, 20.0, 30.0, 60.0),
 )
@@ -209,7 +210,7 @@ JOURNEY_MISSING: Final = MetricName(
     "probekit.journey.missing",
     "counter",
     "{stage}",
-    "Stages of journeys without a time, by reason",
+    "Stages of journeys that failed or have no time, by reason",
     (*_STAGE, "probekit.journey.reason"),
 )
 
@@ -323,6 +324,12 @@ MEASURES: Final[dict[MeasureName, MetricName]] = {
         "When the first certificate expires of the chain that lives longest, in Unix seconds; absent while no chain is trusted",
         _MEASURE,
     ),
+    "canary.paid": MetricName(
+        "probekit.canary.paid", "gauge", "{coin}", "What the last transaction took in all, in whole coins", _MEASURE
+    ),
+    "canary.spent": MetricName(
+        "probekit.canary.spent", "gauge", "{coin}", "What a canary paid, or may still pay, for the last 24 h", _MEASURE
+    ),
     "landing.lag": MetricName(
         "probekit.landing.lag",
         "gauge",
@@ -395,14 +402,15 @@ CONNECTION_SPAN: Final = SpanName(
 JOURNEY_SPAN: Final = SpanName(
     "probekit.journey {probe}",
     "INTERNAL",
-    "Root of a followed update's own trace, from the earliest to the latest time of its stages; linked to the run it ended in",
+    "Root of a followed update's or a canary's own trace, from the earliest to the latest time of its stages; linked to "
+    "the run it ended in",
     "stable",
 )
 STAGE_SPAN: Final = SpanName(
     "{probekit.journey.stage}",
     "INTERNAL",
     "One stage, from the time of the one before to its own; where that is backwards, from the lesser to the greater. "
-    "Without a time it has no length and probekit.journey.reason",
+    "Without a time it has no length and probekit.journey.reason; Error where a canary's stage failed",
     "stable",
 )
 SPANS: Final = (RUN_SPAN, REQUEST_SPAN, CONNECTION_SPAN, JOURNEY_SPAN, STAGE_SPAN)
@@ -474,7 +482,10 @@ ATTRIBUTES: Final[tuple[AttributeName, ...]] = (
     _ours("probekit.journey.root", "string", "trust root that signed it: core or pro"),
     _ours("probekit.journey.overdue", "boolean", "whether it was told before it had landed everywhere"),
     _ours(
-        "probekit.journey.stage", "string", "published, aggregated, attested, proven, served, arrived; landed once per chain"
+        "probekit.journey.stage",
+        "string",
+        "published, aggregated, attested, proven, served, arrived; landed once per chain. Of a canary: fetched, built, "
+        "simulated, signed, sent; then included, readable, or processed, confirmed, finalized",
     ),
     _ours(
         "probekit.journey.clock",
@@ -487,12 +498,15 @@ ATTRIBUTES: Final[tuple[AttributeName, ...]] = (
     _ours("probekit.journey.elapsed.error", "double", "seconds that elapsed may be off as far as it can be known"),
     _ours("probekit.journey.backwards", "boolean", "true where elapsed is below zero"),
     _ours("probekit.journey.explained", "boolean", "on a backward step, whether the known errors account for it"),
-    _ours("probekit.journey.reason", "string", "why the stage has no time, such as slot_without_time or not_yet"),
+    _ours("probekit.journey.reason", "string", "why the stage has no time, such as slot_without_time, or why it failed"),
     _ours("probekit.journey.sequence", "int", "sequence of the VAA"),
     _ours("probekit.journey.block", "int", "number of the block it landed in; on Solana the slot"),
     _ours("probekit.journey.block_hash", "string", "hash of that block"),
     _ours("probekit.journey.transaction", "string", "hash of the transaction"),
     _ours("probekit.journey.log_index", "int", "place of the event among the block's"),
+    _ours("probekit.journey.gas_used", "int", "gas, or compute units, that the transaction used"),
+    _ours("probekit.journey.gas_price", "string", "wei for each gas, as charged in the block"),
+    _ours("probekit.journey.paid", "string", "what the transaction took in all, in wei or lamports"),
     _ours("probekit.run.journeys_dropped", "int", "journeys beyond the run's bound: counted, without a trace"),
     _ours("probekit.drop.reason", "string", "queue_full, refused, gave_up, closing or defect"),
     _ours("probekit.metric", "string", "name of the metric that overflowed"),

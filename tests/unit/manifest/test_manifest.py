@@ -333,6 +333,7 @@ def test_the_catalogue_is_complete_and_each_probe_has_its_manifest() -> None:
         "pythnet_publishers",
         "receiver_staleness",
         "tls_certificate",
+        "update_canary",
         "wallet_balance",
     ]
     for one in listed:
