@@ -9,7 +9,6 @@ from typing import Annotated, Any
 
 import probekit as pk
 from probekit.checks import Check, ConfidenceRatio, Freshness, StreamContinuity
-from probekit.clients.followed import followed
 
 
 class Options(pk.Options, frozen=True, kw_only=True):
@@ -54,6 +53,8 @@ async def observe(ctx: pk.Context[Options], watched: Sequence[pk.Target]) -> Asy
     feeds = {target.id: target.feed for target in watched if target.feed is not None}
     for refusal in (await book(ctx)).refusals(feeds, source=endpoint):
         yield refusal
+    from probekit.clients.followed import followed  # loads the client, which --help does without
+
     async with aclosing(followed(client, feeds, endpoint, clock=clock)) as stream:
         async for seen in stream:
             if not isinstance(seen, pk.Batch):

@@ -169,7 +169,8 @@ def upgrade_of(network: SandboxNetwork) -> bytes:
 @pytest.mark.parametrize("block", named(of_kind("manifest")))
 def test_manifests_are_read(block: Block, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """As they stand; where an output follows, it is the faults that are told."""
-    monkeypatch.setenv("HERMES_API_KEY", "a-key-for-the-sandbox")
+    for name in re.findall(r"\benv:(\w+)", block.code):
+        monkeypatch.setenv(name, "a-key-for-the-sandbox")
     monkeypatch.chdir(tmp_path)
     path = Path("probekit.yaml")
     path.write_text(block.code)

@@ -25,6 +25,7 @@ from probekit.manifest.discovery import Found, list_probes, load_probe, source_d
 RUNTIME_ROOT: Final = "/var/cache/probekit"
 """Where an executable unpacks that was started without a launcher: a folder of the system's, never ``$HOME``."""
 
+_PROJECT: Final = "probekit"
 _EPOCH: Final = "1580601600"  # 2020-02-02, as hatchling's own default
 
 
@@ -79,8 +80,8 @@ def _executable(
         shutil.copy(wheel, wheels)
         _run(
             # The extras are asked for by name: pex leaves out every wheel that nothing asks for.
-            *("pex", "--pre-resolved-dists", str(wheels), f"probekit[{','.join(sorted(profile.extras))}]=={__version__}"),
-            *("--console-script", "probekit", "--output-file", str(out / name)),
+            *("pex", "--pre-resolved-dists", str(wheels), f"{_PROJECT}[{','.join(sorted(profile.extras))}]=={__version__}"),
+            *("--console-script", _PROJECT, "--output-file", str(out / name)),
             *("--venv", "prepend", "--sh-boot", "--no-compile", "--runtime-pex-root", RUNTIME_ROOT),
             *("--interpreter-constraint", f"CPython=={sys.version_info.major}.{sys.version_info.minor}.*"),
             PEX_ROOT=str(Path(scratch) / "pex"),
