@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from probekit.checks.latency import LatencyBudget, LatencyMemory, LatencySample
     from probekit.checks.migration import Migration
     from probekit.checks.outflow import Outflow, OutflowMemory, Taken
+    from probekit.checks.prometheus import DataAge, QueryAssertions
     from probekit.checks.proof import ProofResult, ProofValidity
     from probekit.checks.publisher_confidence import PublisherConfidence
     from probekit.checks.publisher_margin import PublisherMargin
@@ -58,6 +59,7 @@ _WHERE = {
     "ContinuityMemory": "continuity",
     "CrossChainDeviation": "cross_chain_deviation",
     "CrossChainLag": "cross_chain_lag",
+    "DataAge": "prometheus",
     "Deadline": "deadline",
     "Deviation": "deviation",
     "DeviationMemory": "cross_chain_deviation",
@@ -93,6 +95,7 @@ _WHERE = {
     "PublisherWithinConfidence": "publisher_within_confidence",
     "PushMemory": "push_stage",
     "PushStage": "push_stage",
+    "QueryAssertions": "prometheus",
     "Runway": "runway",
     "RunwayMemory": "runway",
     "Score": "publisher_score",
@@ -124,6 +127,7 @@ __all__ = [
     "ContinuityMemory",
     "CrossChainDeviation",
     "CrossChainLag",
+    "DataAge",
     "Deadline",
     "Deviation",
     "DeviationMemory",
@@ -160,6 +164,7 @@ __all__ = [
     "PublisherWithinConfidence",
     "PushMemory",
     "PushStage",
+    "QueryAssertions",
     "Rule",
     "Runway",
     "RunwayMemory",
