@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import ast
 import inspect
+import json
 import re
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +15,7 @@ import pytest
 from solders.keypair import Keypair
 
 import probekit as pk
+from probekit.clients import prometheus
 from probekit.clients.solana import SolanaClient
 from probekit.dev.network import SandboxNetwork
 from probekit.dev.sandbox import Sandbox
@@ -25,6 +28,7 @@ from probekit.manifest import load_probe
 from probekit.manifest.discovery import find_probe
 from probekit.model import Status, TrustRoot
 from probekit.runner import run_once
+from probekit.testing import FakeClock, ReplyTransport, reply
 from probekit.trust import MAINNET
 from tests.docs.blocks import Block, of_kind, printed_as_said
 from tests.docs.chains import GUARDIAN_NAMES, NAMES, NOW, put_accounts, serve_guardian
@@ -85,6 +89,20 @@ async def test_examples_run_against_a_guardian(block: Block, capsys: pytest.Capt
     async with serve_guardian() as guardian_url:
         names = {"guardian_url": guardian_url, "another_url": "http://127.0.0.1:1", "now": NOW, **GUARDIAN_NAMES}
         await eval(compile(block.code, str(block), "exec", flags=ast.PyCF_ALLOW_TOP_LEVEL_AWAIT), names)
+    printed_as_said(block, capsys.readouterr().out)
+
+
+@pytest.mark.parametrize("block", of_kind("prometheus"), ids=str)
+async def test_examples_run_against_a_prometheus(
+    block: Block, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    up = {"metric": {"__name__": "up", "job": "hermes"}, "value": [1_700_000_000.5, "1"]}
+    body = json.dumps({"status": "success", "data": {"resultType": "vector", "result": [up]}})
+    transport = ReplyTransport(lambda request: reply(200, body, clock=FakeClock()))
+    monkeypatch.setattr(prometheus, "PrometheusClient", partial(prometheus.PrometheusClient, transport=transport))
+    names = {"url": "http://prometheus.test"}
+    await eval(compile(block.code, str(block), "exec", flags=ast.PyCF_ALLOW_TOP_LEVEL_AWAIT), names)
+    assert transport.requests
     printed_as_said(block, capsys.readouterr().out)
 
 

@@ -43,7 +43,7 @@ from tests.support.sandbox import FIRST, Lab, load, others_ok, verdict
 # `evm` runs on a real node, in tests/system/evm/test_pages.py.
 KINDS = {
     "sandbox", "solana", "pro", "guardians", "evm", "evm_receiver", "probe", "public", "script", "shell", "server",
-    "manifest", "collector", "json",
+    "manifest", "collector", "json", "prometheus",
 }  # fmt: skip
 SHELL_PAGES = sorted({block.page for block in of_kind("shell")})
 BTC = "e62df6c8b4a85fe1a67db44dc12de5db330f7ac66b72dc658afedf0f4a415b43"

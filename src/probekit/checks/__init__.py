@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from probekit.checks.outflow import Outflow, OutflowMemory, Taken
     from probekit.checks.past_parity import ParityMemory, PastParity
     from probekit.checks.pod_health import PodHealth
+    from probekit.checks.prometheus import DataAge, QueryAssertions
     from probekit.checks.proof import ProofResult, ProofValidity
     from probekit.checks.publisher_confidence import PublisherConfidence
     from probekit.checks.publisher_margin import PublisherMargin
@@ -82,6 +83,7 @@ _WHERE = {
     "CronOnTime": "cron_on_time",
     "CrossChainDeviation": "cross_chain_deviation",
     "CrossChainLag": "cross_chain_lag",
+    "DataAge": "prometheus",
     "Deadline": "deadline",
     "Deviation": "deviation",
     "DeviationMemory": "cross_chain_deviation",
@@ -124,6 +126,7 @@ _WHERE = {
     "PublisherWithinConfidence": "publisher_within_confidence",
     "PushMemory": "push_stage",
     "PushStage": "push_stage",
+    "QueryAssertions": "prometheus",
     "ReplicasMemory": "workload_replicas",
     "RequiredObjects": "required_objects",
     "RestartMemory": "container_restarts",
@@ -170,6 +173,7 @@ __all__ = [
     "CronOnTime",
     "CrossChainDeviation",
     "CrossChainLag",
+    "DataAge",
     "Deadline",
     "Deviation",
     "DeviationMemory",
@@ -213,6 +217,7 @@ __all__ = [
     "PublisherWithinConfidence",
     "PushMemory",
     "PushStage",
+    "QueryAssertions",
     "ReplicasMemory",
     "RequiredObjects",
     "RestartMemory",

@@ -328,6 +328,7 @@ def test_the_catalogue_is_complete_and_each_probe_has_its_manifest() -> None:
         "http_service",
         "kubernetes_workloads",
         "price_journey",
+        "prometheus_query",
         "pyth_evm_heartbeat",
         "pythnet_feeds",
         "pythnet_publishers",
