@@ -11,15 +11,16 @@ import os
 import re
 import weakref
 from collections.abc import Iterator
-from functools import cache
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any, Final, Self, overload
 from urllib.parse import quote, quote_plus
 
 MASK: Final = "[redacted]"
 
-# By identity: of two equal secrets one may die while the other is still in use.
-_live: weakref.WeakValueDictionary[int, Secret] = weakref.WeakValueDictionary()
+# By identity: of two equal secrets one may die while the other is still in use. A plain dictionary, and each reference takes
+# itself out: whether any secret lives is asked of every text that is shown.
+_live: dict[int, weakref.ref[Secret]] = {}
 
 
 class Secret:
@@ -38,7 +39,7 @@ class Secret:
         self._value = stripped
         self._origin = origin
         self._forms = _spellings(stripped)
-        _live[id(self)] = self
+        _remember(self)
 
     @classmethod
     def env(cls, name: str) -> Self:
@@ -125,9 +126,20 @@ def _spellings(value: str) -> tuple[str, ...]:
     return tuple(sorted((form for form in forms if form), key=len, reverse=True))
 
 
+def _remember(secret: Secret) -> None:
+    key = id(secret)
+
+    def forget(dead: weakref.ref[Secret]) -> None:
+        # The number may be another secret's by now.
+        if _live.get(key) is dead:
+            del _live[key]
+
+    _live[key] = weakref.ref(secret, forget)
+
+
 def _live_forms() -> Iterator[str]:
     # A list of references is taken at once, so that other threads may make secrets meanwhile.
-    for reference in _live.valuerefs():
+    for reference in list(_live.values()):
         secret = reference()
         if secret is not None:
             yield from secret._forms
@@ -135,6 +147,8 @@ def _live_forms() -> Iterator[str]:
 
 def redact(text: str) -> str:
     """``text`` without any live secret, in any spelling this module knows."""
+    if not _live:
+        return text
     for form in _live_forms():
         if form in text:
             text = text.replace(form, MASK)
@@ -143,6 +157,8 @@ def redact(text: str) -> str:
 
 def redact_bytes(data: bytes) -> bytes:
     """:func:`redact` for bytes of any content."""
+    if not _live:
+        return data
     for form in _live_forms():
         encoded = form.encode()
         if encoded in data:
@@ -163,6 +179,8 @@ def cut(text: str, size: int) -> str: ...
 def cut(text: bytes | str, size: int) -> bytes | str: ...
 def cut(text: bytes | str, size: int) -> bytes | str:
     """The first ``size`` of ``text`` without any live secret, also without the beginning of one that the cut runs through."""
+    if not _live:
+        return text[:size]
     some = text[: size + _MARGIN]
     kept = redact(some) if isinstance(some, str) else redact_bytes(some)
     if len(some) < len(text):
@@ -220,12 +238,24 @@ def _key_places() -> tuple[re.Pattern[str], re.Pattern[str], re.Pattern[str]]:
     return re.compile(_USER_INFO), re.compile(_KEY_PARAMETERS), re.compile(_PATH_KEY)
 
 
+_REMEMBERED: Final = 2_048
+"""Characters of a URL whose shown form is kept: a probe shows the same few at every tick."""
+
+
 def redact_url(url: str) -> str:
     """A URL fit to be shown: no user-info, no key-like query value, no key-like path segment, no live secret."""
+    text = redact(url)
+    return _without_keys(text) if len(text) > _REMEMBERED else _without_keys_again(text)
+
+
+def _without_keys(text: str) -> str:
     user_info, parameters, path_key = _key_places()
-    shown = user_info.sub(f"://{MASK}@", redact(url))
+    shown = user_info.sub(f"://{MASK}@", text)
     shown = parameters.sub(rf"\1{MASK}", shown)
     previous = None
     while previous != shown:
         previous, shown = shown, path_key.sub(rf"\1{MASK}", shown)
     return shown
+
+
+_without_keys_again = lru_cache(maxsize=1_024)(_without_keys)

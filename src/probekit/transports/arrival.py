@@ -24,6 +24,7 @@ class Arrival:
     def __init__(self, request: Request) -> None:
         self._request = request
         self._header_bytes = 0
+        self._header_limit = request.limits.max_header_bytes
         self._in_headers = False
         self._interim = False
         self._body: BoundedBody | None = None
@@ -39,26 +40,27 @@ class Arrival:
 
     def line(self, line: bytes) -> bool:
         """One line of the headers, its end included; false when there are too many."""
-        request, limit = self._request, self._request.limits.max_header_bytes
         self._header_bytes += len(line)
-        if self._header_bytes > limit:
-            text = f"the headers of {request.shown_url} passed their limit of {limit} bytes"
-            self.failure = HeadersTooLarge(text, limit_bytes=limit, url=request.shown_url)
+        if self._header_bytes > self._header_limit:
+            shown, limit = self._request.shown_url, self._header_limit
+            self.failure = HeadersTooLarge(
+                f"the headers of {shown} passed their limit of {limit} bytes", limit_bytes=limit, url=shown
+            )
             return False
         text = line.decode("latin-1").rstrip("\r\n")
         if self.complete:
             return True  # a trailer
-        if not self._in_headers:
-            if text.startswith("HTTP/"):
-                self._in_headers = True
-                self.headers.clear()
-                self._interim = text.partition(" ")[2].startswith("1")
-        elif text:
-            name, _, value = text.partition(":")
-            self.headers.append((name.strip().lower(), value.strip()))
-        else:
-            self._in_headers = False
-            self.complete = not self._interim
+        if self._in_headers:
+            if text:
+                name, _, value = text.partition(":")
+                self.headers.append((name.strip().lower(), value.strip()))
+            else:
+                self._in_headers = False
+                self.complete = not self._interim
+        elif text.startswith("HTTP/"):
+            self._in_headers = True
+            self.headers.clear()
+            self._interim = text.partition(" ")[2].startswith("1")
         return True
 
     def full(self) -> bool:

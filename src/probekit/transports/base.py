@@ -8,7 +8,7 @@ HTTP library is below.
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Awaitable, Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Final, Literal, Protocol, Self, runtime_checkable
 
 from probekit.errors import Phase
@@ -81,7 +81,13 @@ class Request:
     def with_deadline(self, deadline_ns: int) -> Self:
         """The same request, due by the earlier of its own and this deadline."""
         current = self.deadline_ns
-        return self if current is not None and current <= deadline_ns else replace(self, deadline_ns=deadline_ns)
+        if current is not None and current <= deadline_ns:
+            return self
+        # Of every request; `dataclasses.replace` looks each field up by name.
+        return type(self)(
+            self.method, self.url, self.headers, self.body, deadline_ns, self.stream, self.limits, self.max_redirects,
+            self.attempt, self.repeatable, self.http_version, self.family,
+        )  # fmt: skip
 
 
 @dataclass(slots=True)

@@ -38,6 +38,9 @@ class BoundedBody:
 
     def feed(self, data: bytes) -> bytes:
         """The decoded part that ``data`` completes."""
+        if self._encoding == "identity":
+            self._wire += len(data)
+            return self._counted(data)
         return b"".join(self.pieces(data))
 
     def pieces(self, data: bytes) -> Iterator[bytes]:
@@ -117,5 +120,7 @@ class BoundedBody:
 
 def _named(encoding: str | None) -> str:
     """The one encoding of a Content-Encoding field; several are left joined, and refused as unknown."""
-    names = [name.strip().lower() for name in (encoding or "").split(",")]
+    if not encoding:
+        return "identity"
+    names = [name.strip().lower() for name in encoding.split(",")]
     return ", ".join(name for name in names if name not in ("", "identity")) or "identity"

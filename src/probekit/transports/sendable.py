@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Final
 from urllib.parse import urlsplit
 
@@ -22,6 +23,8 @@ _VALUE: Final = re.compile(r"[\t -~]*")
 # A longer label or name is refused by resolvers, each in its own way (RFC 1035, section 2.3.4).
 _LABEL: Final = re.compile(r"[^.]{1,63}")
 _NAME_BYTES: Final = 253
+_REMEMBERED: Final = 2_048
+"""Characters of a URL that is known again: a prober asks the same few at every tick."""
 
 
 def late_already(request: Request) -> DeadlineExceeded:
@@ -41,11 +44,11 @@ def refuse_unsendable(request: Request) -> None:
 
     Values are not shown: they may be secrets. Grammar: RFC 9110, section 5; RFC 3986.
     """
-    if _URL.fullmatch(request.url) is None:
+    # The URL goes into no variable here, like the values below.
+    if not (_is_sendable_again if len(request.url) <= _REMEMBERED else _is_sendable)(request.url):
         shown = request.shown_url
-        raise ProtocolError(f"{shown!a} is not a URL: percent-encode what is not printable ASCII", url=shown)
-    if not _is_http(request.url):
-        shown = request.shown_url
+        if _URL.fullmatch(request.url) is None:
+            raise ProtocolError(f"{shown!a} is not a URL: percent-encode what is not printable ASCII", url=shown)
         raise ProtocolError(f"{shown} is not an http or https URL", url=shown)
     if request.headers:
         refuse_headers(request.headers, request.shown_url)
@@ -64,6 +67,13 @@ def refuse_headers(headers: Sequence[tuple[str, HeaderValue]], shown: str) -> No
 def revealed(headers: Sequence[tuple[str, HeaderValue]]) -> list[tuple[str, str]]:
     """Headers as they go on the wire: secrets in clear, and no blanks around a value (RFC 9110, section 5.5)."""
     return [(name, (value.reveal() if isinstance(value, Secret) else value).strip(" \t")) for name, value in headers]
+
+
+def _is_sendable(url: str) -> bool:
+    return _URL.fullmatch(url) is not None and _is_http(url)
+
+
+_is_sendable_again = lru_cache(maxsize=1_024)(_is_sendable)
 
 
 def _is_http(url: str) -> bool:
