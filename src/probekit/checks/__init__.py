@@ -20,8 +20,10 @@ if TYPE_CHECKING:
     from probekit.checks.cross_chain_lag import CrossChainLag
     from probekit.checks.deadline import Deadline
     from probekit.checks.deviation import Deviation
+    from probekit.checks.endpoint_lag import EndpointLag, LagMemory
     from probekit.checks.endpoint_quorum import EndpointQuorum
     from probekit.checks.feed_offline import FeedOffline
+    from probekit.checks.feed_pulse import PulseAge
     from probekit.checks.freshness import Freshness
     from probekit.checks.head_age import HeadAge
     from probekit.checks.heartbeat import Heartbeat
@@ -41,10 +43,12 @@ if TYPE_CHECKING:
     from probekit.checks.publisher_within_confidence import PublisherWithinConfidence
     from probekit.checks.push_stage import PushMemory, PushStage
     from probekit.checks.runway import Runway, RunwayMemory
+    from probekit.checks.sampled_signatures import SampledSignatures, SignatureMemory
     from probekit.checks.signer_set_expiry import SignerSetExpiry
     from probekit.checks.signer_set_match import SignerSetMatch
     from probekit.checks.slot_lag import SlotLag
     from probekit.checks.stages import StageBudget, StageMemory
+    from probekit.checks.stream_latency import PaceMemory, StreamLatency
     from probekit.checks.trading import AggregateConfidence, AggregateDeviation
     from probekit.checks.verification_depth import VerificationDepth
 
@@ -66,6 +70,7 @@ _WHERE = {
     "Deadline": "deadline",
     "Deviation": "deviation",
     "DeviationMemory": "cross_chain_deviation",
+    "EndpointLag": "endpoint_lag",
     "EndpointQuorum": "endpoint_quorum",
     "FeedAccuracy": "accuracy",
     "FeedOffline": "feed_offline",
@@ -77,6 +82,7 @@ _WHERE = {
     "HttpAssertions": "http",
     "HttpBody": "http",
     "HttpHop": "http",
+    "LagMemory": "endpoint_lag",
     "LandedWithin": "landing",
     "LatencyBudget": "latency",
     "LatencyMemory": "latency",
@@ -84,6 +90,7 @@ _WHERE = {
     "Migration": "migration",
     "Outflow": "outflow",
     "OutflowMemory": "outflow",
+    "PaceMemory": "stream_latency",
     "ParityMemory": "past_parity",
     "PastParity": "past_parity",
     "ProofResult": "proof",
@@ -95,12 +102,15 @@ _WHERE = {
     "PublisherScore": "publisher_score",
     "PublisherStalled": "publisher_stalled",
     "PublisherWithinConfidence": "publisher_within_confidence",
+    "PulseAge": "feed_pulse",
     "PushMemory": "push_stage",
     "PushStage": "push_stage",
     "Runway": "runway",
     "RunwayMemory": "runway",
+    "SampledSignatures": "sampled_signatures",
     "Score": "publisher_score",
     "ScoreMemory": "publisher_score",
+    "SignatureMemory": "sampled_signatures",
     "SignedPoint": "agreement",
     "SignerSetExpiry": "signer_set_expiry",
     "SignerSetMatch": "signer_set_match",
@@ -110,6 +120,7 @@ _WHERE = {
     "StallMemory": "publisher_stalled",
     "StatusRange": "http",
     "StreamContinuity": "continuity",
+    "StreamLatency": "stream_latency",
     "StreamState": "continuity",
     "Taken": "outflow",
     "VerificationDepth": "verification_depth",
@@ -134,6 +145,7 @@ __all__ = [
     "Deadline",
     "Deviation",
     "DeviationMemory",
+    "EndpointLag",
     "EndpointQuorum",
     "FeedAccuracy",
     "FeedOffline",
@@ -146,6 +158,7 @@ __all__ = [
     "HttpAssertions",
     "HttpBody",
     "HttpHop",
+    "LagMemory",
     "LandedWithin",
     "LatencyBudget",
     "LatencyMemory",
@@ -153,6 +166,7 @@ __all__ = [
     "Migration",
     "Outflow",
     "OutflowMemory",
+    "PaceMemory",
     "ParityMemory",
     "PastParity",
     "ProofResult",
@@ -164,13 +178,16 @@ __all__ = [
     "PublisherScore",
     "PublisherStalled",
     "PublisherWithinConfidence",
+    "PulseAge",
     "PushMemory",
     "PushStage",
     "Rule",
     "Runway",
     "RunwayMemory",
+    "SampledSignatures",
     "Score",
     "ScoreMemory",
+    "SignatureMemory",
     "SignedPoint",
     "SignerSetExpiry",
     "SignerSetMatch",
@@ -180,6 +197,7 @@ __all__ = [
     "StallMemory",
     "StatusRange",
     "StreamContinuity",
+    "StreamLatency",
     "StreamState",
     "Taken",
     "VerificationDepth",

@@ -264,6 +264,7 @@ def test_the_catalogue_is_complete_and_each_probe_has_its_manifest() -> None:
         "hermes_latency",
         "hermes_proof",
         "http_service",
+        "lazer_latency",
         "price_journey",
         "pyth_evm_heartbeat",
         "pythnet_feeds",
