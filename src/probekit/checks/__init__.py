@@ -25,8 +25,10 @@ if TYPE_CHECKING:
     from probekit.checks.deadline import Deadline
     from probekit.checks.deviation import Deviation
     from probekit.checks.dns import DissentMemory, DnsAgreement, DnsAssertions
+    from probekit.checks.endpoint_lag import EndpointLag, LagMemory
     from probekit.checks.endpoint_quorum import EndpointQuorum
     from probekit.checks.feed_offline import FeedOffline
+    from probekit.checks.feed_pulse import PulseAge
     from probekit.checks.freshness import Freshness
     from probekit.checks.grpc_health import GrpcHealth
     from probekit.checks.head_age import HeadAge
@@ -53,10 +55,12 @@ if TYPE_CHECKING:
     from probekit.checks.push_stage import PushMemory, PushStage
     from probekit.checks.required_objects import RequiredObjects
     from probekit.checks.runway import Runway, RunwayMemory
+    from probekit.checks.sampled_signatures import SampledSignatures, SignatureMemory
     from probekit.checks.signer_set_expiry import SignerSetExpiry
     from probekit.checks.signer_set_match import SignerSetMatch
     from probekit.checks.slot_lag import SlotLag
     from probekit.checks.stages import StageBudget, StageMemory
+    from probekit.checks.stream_latency import PaceMemory, StreamLatency
     from probekit.checks.trading import AggregateConfidence, AggregateDeviation
     from probekit.checks.update_landed import UpdateLanded
     from probekit.checks.verification_depth import VerificationDepth
@@ -90,6 +94,7 @@ _WHERE = {
     "DissentMemory": "dns",
     "DnsAgreement": "dns",
     "DnsAssertions": "dns",
+    "EndpointLag": "endpoint_lag",
     "EndpointQuorum": "endpoint_quorum",
     "FeedAccuracy": "accuracy",
     "FeedOffline": "feed_offline",
@@ -104,6 +109,7 @@ _WHERE = {
     "HttpHop": "http",
     "IssuedCertificates": "issued_certificates",
     "JobOutcome": "job_outcome",
+    "LagMemory": "endpoint_lag",
     "LandedWithin": "landing",
     "LatencyBudget": "latency",
     "LatencyMemory": "latency",
@@ -112,6 +118,7 @@ _WHERE = {
     "ObjectsListed": "objects_listed",
     "Outflow": "outflow",
     "OutflowMemory": "outflow",
+    "PaceMemory": "stream_latency",
     "ParityMemory": "past_parity",
     "PastParity": "past_parity",
     "PodHealth": "pod_health",
@@ -124,6 +131,7 @@ _WHERE = {
     "PublisherScore": "publisher_score",
     "PublisherStalled": "publisher_stalled",
     "PublisherWithinConfidence": "publisher_within_confidence",
+    "PulseAge": "feed_pulse",
     "PushMemory": "push_stage",
     "PushStage": "push_stage",
     "QueryAssertions": "prometheus",
@@ -132,8 +140,10 @@ _WHERE = {
     "RestartMemory": "container_restarts",
     "Runway": "runway",
     "RunwayMemory": "runway",
+    "SampledSignatures": "sampled_signatures",
     "Score": "publisher_score",
     "ScoreMemory": "publisher_score",
+    "SignatureMemory": "sampled_signatures",
     "SignedPoint": "agreement",
     "SignerSetExpiry": "signer_set_expiry",
     "SignerSetMatch": "signer_set_match",
@@ -143,6 +153,7 @@ _WHERE = {
     "StallMemory": "publisher_stalled",
     "StatusRange": "http",
     "StreamContinuity": "continuity",
+    "StreamLatency": "stream_latency",
     "StreamState": "continuity",
     "Taken": "outflow",
     "TlsStrength": "certificate",
@@ -180,6 +191,7 @@ __all__ = [
     "DissentMemory",
     "DnsAgreement",
     "DnsAssertions",
+    "EndpointLag",
     "EndpointQuorum",
     "FeedAccuracy",
     "FeedOffline",
@@ -195,6 +207,7 @@ __all__ = [
     "HttpHop",
     "IssuedCertificates",
     "JobOutcome",
+    "LagMemory",
     "LandedWithin",
     "LatencyBudget",
     "LatencyMemory",
@@ -203,6 +216,7 @@ __all__ = [
     "ObjectsListed",
     "Outflow",
     "OutflowMemory",
+    "PaceMemory",
     "ParityMemory",
     "PastParity",
     "PodHealth",
@@ -215,6 +229,7 @@ __all__ = [
     "PublisherScore",
     "PublisherStalled",
     "PublisherWithinConfidence",
+    "PulseAge",
     "PushMemory",
     "PushStage",
     "QueryAssertions",
@@ -224,8 +239,10 @@ __all__ = [
     "Rule",
     "Runway",
     "RunwayMemory",
+    "SampledSignatures",
     "Score",
     "ScoreMemory",
+    "SignatureMemory",
     "SignedPoint",
     "SignerSetExpiry",
     "SignerSetMatch",
@@ -235,6 +252,7 @@ __all__ = [
     "StallMemory",
     "StatusRange",
     "StreamContinuity",
+    "StreamLatency",
     "StreamState",
     "Taken",
     "TlsStrength",

@@ -295,6 +295,20 @@ MEASURES: Final[dict[MeasureName, MetricName]] = {
         _MEASURE,
     ),
     "stream.silence": MetricName("probekit.stream.silence", "gauge", "s", "Time since the last event", _MEASURE),
+    "stream.latency": MetricName(
+        "probekit.stream.latency",
+        "histogram",
+        "s",
+        "Age of a new price on arrival, by the feed's own time stamp; the check's own limit is among the edges",
+        _MEASURE,
+        SECONDS,
+    ),
+    "stream.behind": MetricName(
+        "probekit.stream.behind", "gauge", "s", "How long after the first endpoint an update comes, at the percentile", _MEASURE
+    ),
+    "stream.first_share": MetricName(
+        "probekit.stream.first_share", "gauge", "1e-4", "Share of updates that an endpoint was first with", _MEASURE
+    ),
     "proof.updates": MetricName("probekit.proof.updates", "counter", "{update}", "Updates whose proof held", _MEASURE),
     "wallet.balance": MetricName(
         "probekit.wallet.balance", "gauge", "{coin}", "What a wallet holds, in whole coins or tokens", _MEASURE

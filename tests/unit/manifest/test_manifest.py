@@ -327,6 +327,7 @@ def test_the_catalogue_is_complete_and_each_probe_has_its_manifest() -> None:
         "hermes_proof",
         "http_service",
         "kubernetes_workloads",
+        "lazer_latency",
         "price_journey",
         "prometheus_query",
         "pyth_evm_heartbeat",
