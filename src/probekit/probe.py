@@ -100,7 +100,7 @@ class Context(Generic[O]):
         self._engines = engines or (lambda kind: default_engine(kind, clock=clock))
         self._health = health
         self._held: dict[str, object] = {}
-        self._stack = AsyncExitStack()
+        self._closing: dict[str, Callable[[], Awaitable[None]]] = {}
 
     @property
     def clock_error_ns(self) -> int | None:
@@ -113,14 +113,23 @@ class Context(Generic[O]):
         if key not in self._held:
             engine = self._engines(kind)
             self._held[key] = engine
-            self._stack.push_async_callback(engine.aclose)
+            self._closing[key] = engine.aclose
         return cast("Engine", self._held[key])
 
     async def hold(self, key: str, make: Callable[[], AbstractAsyncContextManager[R]]) -> R:
         """The resource of that key: entered on first use, kept across ticks, exited with the context."""
         if key not in self._held:
-            self._held[key] = await self._stack.enter_async_context(make())
+            entered = AsyncExitStack()
+            self._held[key] = await entered.enter_async_context(make())
+            self._closing[key] = entered.aclose
         return cast(R, self._held[key])
+
+    async def release(self, resource: object) -> None:
+        """Exit one resource now: the next :meth:`hold` of its key makes another. Nothing happens for one that is not held."""
+        key = next((key for key, one in self._held.items() if one is resource and key in self._closing), None)
+        if key is not None:
+            del self._held[key]
+            await self._closing.pop(key)()
 
     def state(self, key: str, make: Callable[[], R]) -> R:
         """A plain value of that key, made on first use: what a probe remembers between ticks."""
@@ -163,7 +172,7 @@ class Context(Generic[O]):
         timeout: timedelta = timedelta(seconds=10),
         observer: Observer | None = None,
     ) -> EvmClient:
-        """A client of that EVM chain over a pool of its endpoints; one for each ``chain``.
+        """A client of that EVM chain over a pool of its endpoints; one for each ``chain`` and set of endpoints.
 
         ``observer`` stands in place of the context's own, and hands on to it. Raises ``ValueError`` for a URL that is none.
         """
@@ -171,7 +180,7 @@ class Context(Generic[O]):
         from probekit.transports.rpc import PoolPolicy
 
         return await self.hold(
-            f"evm {chain}",
+            _pool_key("evm", chain, endpoints),
             lambda: EvmClient(
                 endpoints,
                 chain_id=chain_id,
@@ -194,7 +203,7 @@ class Context(Generic[O]):
         timeout: timedelta = timedelta(seconds=10),
         observer: Observer | None = None,
     ) -> SolanaClient:
-        """A client of that cluster of Solana's kind over a pool of its nodes; one for each ``chain``.
+        """A client of that cluster of Solana's kind over a pool of its nodes; one for each ``chain`` and set of endpoints.
 
         Without ``genesis_hash`` the first answer binds the others. ``observer`` as in :meth:`evm`.
         """
@@ -202,7 +211,7 @@ class Context(Generic[O]):
         from probekit.transports.rpc import PoolPolicy
 
         return await self.hold(
-            f"svm {chain}",
+            _pool_key("svm", chain, endpoints),
             lambda: SolanaClient(
                 endpoints,
                 genesis_hash=genesis_hash,
@@ -219,7 +228,15 @@ class Context(Generic[O]):
     async def aclose(self) -> None:
         """Exit everything held, newest first."""
         self._held.clear()
-        await self._stack.aclose()
+        stack = AsyncExitStack()
+        for close in self._closing.values():
+            stack.push_async_callback(close)
+        self._closing = {}
+        await stack.aclose()
+
+
+def _pool_key(family: str, chain: str, endpoints: Sequence[str | Endpoint]) -> str:
+    return " ".join((family, chain, *(one if isinstance(one, str) else one.label for one in endpoints)))
 
 
 Observe = Callable[[Context[O], Sequence[Target]], AsyncIterator[AnyObservation]]

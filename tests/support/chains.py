@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from email.utils import format_datetime
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -12,7 +13,7 @@ from probekit.testing import FakeClock, ReplyTransport
 from probekit.transports.base import Request, Response
 from tests.support.sandbox import Lab
 from tests.unit.clients.cluster import Cluster
-from tests.unit.clients.contracts import Contract, EvmNode
+from tests.unit.clients.contracts import Contract, EvmNode, Refused
 
 EVM, SVM = "http://evm.test/", "http://svm.test/"
 
@@ -26,19 +27,33 @@ class LivingNode(EvmNode):
         self.balances: dict[str, int] = {}
         self.behind = 0
         """Blocks that its head lags."""
+        self.standing: int | None = None
+        """The block at which it stands still."""
+        self.settled: dict[str, int | None] = {"safe": 8, "finalized": 16}
+        """Blocks that each level is below the head; ``None``: the node knows none."""
+        self.syncing: Any = False
         self.born_ns = clock.now().ns - 20_000 * 10**9
 
     @property
     def head(self) -> int:
-        return (self.clock.now().ns - self.born_ns) // (2 * 10**9) - self.behind
+        return self.standing or (self.clock.now().ns - self.born_ns) // (2 * 10**9) - self.behind
 
     def eth_blockNumber(self) -> str:
         return hex(self.head)
 
     def eth_getBlockByNumber(self, at: str, full: bool) -> Any:
-        number = self.head if at == "latest" else int(at, 16)
+        if at in self.settled:
+            depth = self.settled[at]
+            if depth is None:
+                raise Refused(-39001, f"{at} block not found")
+            number = self.head - depth
+        else:
+            number = self.head if at == "latest" else int(at, 16)
         made = self.born_ns // 10**9 + 2 * number
         return super().eth_getBlockByNumber(hex(number), full) | {"timestamp": hex(made)}
+
+    def eth_syncing(self) -> Any:
+        return self.syncing
 
     def eth_getBalance(self, address: str, at: str) -> str:
         return hex(self.balances.get(address.lower(), 0))
@@ -86,6 +101,13 @@ class ChainLab(Lab):
         self.runs: list[ProbeRun] = []
 
     def _answer(self, request: Request) -> Response | Exception:
+        answer = self._of_host(request)
+        if isinstance(answer, Response):
+            # What bounds the error of this clock.
+            answer.headers = (*answer.headers, ("date", format_datetime(self.clock.now().to_datetime(), usegmt=True)))
+        return answer
+
+    def _of_host(self, request: Request) -> Response | Exception:
         host = urlsplit(request.url).netloc
         if host in self.down:
             return self.down[host]

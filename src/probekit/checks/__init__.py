@@ -29,9 +29,12 @@ if TYPE_CHECKING:
     from probekit.checks.endpoint_quorum import EndpointQuorum
     from probekit.checks.feed_offline import FeedOffline
     from probekit.checks.feed_pulse import PulseAge
+    from probekit.checks.finality_lag import FinalityLag
     from probekit.checks.freshness import Freshness
     from probekit.checks.grpc_health import GrpcHealth
     from probekit.checks.head_age import HeadAge
+    from probekit.checks.head_lag import HeadLag
+    from probekit.checks.head_stall import HeadStall, StandMemory
     from probekit.checks.heartbeat import Heartbeat
     from probekit.checks.http import HttpAnswer, HttpAssertions, HttpBody, HttpHop, StatusRange, Wanted
     from probekit.checks.issued_certificates import IssuedCertificates
@@ -39,6 +42,7 @@ if TYPE_CHECKING:
     from probekit.checks.landing import LandedWithin
     from probekit.checks.latency import LatencyBudget, LatencyMemory, LatencySample
     from probekit.checks.migration import Migration
+    from probekit.checks.node_sync import NodeSync
     from probekit.checks.objects_listed import ObjectsListed
     from probekit.checks.outflow import Outflow, OutflowMemory, Taken
     from probekit.checks.past_parity import ParityMemory, PastParity
@@ -98,10 +102,13 @@ _WHERE = {
     "EndpointQuorum": "endpoint_quorum",
     "FeedAccuracy": "accuracy",
     "FeedOffline": "feed_offline",
+    "FinalityLag": "finality_lag",
     "FloorMemory": "balance_floor",
     "Freshness": "freshness",
     "GrpcHealth": "grpc_health",
     "HeadAge": "head_age",
+    "HeadLag": "head_lag",
+    "HeadStall": "head_stall",
     "Heartbeat": "heartbeat",
     "HttpAnswer": "http",
     "HttpAssertions": "http",
@@ -115,6 +122,7 @@ _WHERE = {
     "LatencyMemory": "latency",
     "LatencySample": "latency",
     "Migration": "migration",
+    "NodeSync": "node_sync",
     "ObjectsListed": "objects_listed",
     "Outflow": "outflow",
     "OutflowMemory": "outflow",
@@ -151,6 +159,7 @@ _WHERE = {
     "StageBudget": "stages",
     "StageMemory": "stages",
     "StallMemory": "publisher_stalled",
+    "StandMemory": "head_stall",
     "StatusRange": "http",
     "StreamContinuity": "continuity",
     "StreamLatency": "stream_latency",
@@ -195,11 +204,14 @@ __all__ = [
     "EndpointQuorum",
     "FeedAccuracy",
     "FeedOffline",
+    "FinalityLag",
     "FloorMemory",
     "Fold",
     "Freshness",
     "GrpcHealth",
     "HeadAge",
+    "HeadLag",
+    "HeadStall",
     "Heartbeat",
     "HttpAnswer",
     "HttpAssertions",
@@ -213,6 +225,7 @@ __all__ = [
     "LatencyMemory",
     "LatencySample",
     "Migration",
+    "NodeSync",
     "ObjectsListed",
     "Outflow",
     "OutflowMemory",
@@ -250,6 +263,7 @@ __all__ = [
     "StageBudget",
     "StageMemory",
     "StallMemory",
+    "StandMemory",
     "StatusRange",
     "StreamContinuity",
     "StreamLatency",

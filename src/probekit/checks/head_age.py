@@ -13,7 +13,7 @@ from probekit.units import Instant, format_ns, to_ns
 
 @dataclass(frozen=True, slots=True)
 class HeadAge:
-    """Rule over a chain: now minus the newest block's own time against ``max_age``.
+    """Rule over a chain, or one endpoint's view of it: now minus the newest block's own time against ``max_age``.
 
     Beyond it CRITICAL ``head_stale``: the chain stands still, or every endpoint asked lags; the message has what the pool
     thinks of each. A block from the future by more than this clock's error and ``max_ahead`` is CRITICAL ``head_ahead``. Where
@@ -49,5 +49,6 @@ class HeadAge:
             return verdict(Status.CRITICAL, "head_ahead", f"head {head.number} is {format_ns(-age_ns)} ahead of this clock")
         if age_ns > limit_ns:
             told = "; ".join(f"{one.label} {one.reason or one.state}" for one in observation.value.endpoints)
-            return verdict(Status.CRITICAL, "head_stale", f"{shown}: the chain stands still, or its endpoints do ({told})")
+            whose = f"its endpoints do ({told})" if told else "this endpoint does"
+            return verdict(Status.CRITICAL, "head_stale", f"{shown}: the chain stands still, or {whose}")
         return verdict(Status.OK, "moving", shown)

@@ -262,6 +262,32 @@ MEASURES: Final[dict[MeasureName, MetricName]] = {
     "chain.endpoints_alive": MetricName(
         "probekit.chain.endpoints_alive", "gauge", "{endpoint}", "Endpoints of a chain that its pool calls alive", _MEASURE
     ),
+    "chain.finality_lag": MetricName(
+        "probekit.chain.finality_lag", "gauge", "s", "From the finalized block's own time to the newest block's", _MEASURE
+    ),
+    "chain.finality_lag.blocks": MetricName(
+        "probekit.chain.finality_lag.blocks", "gauge", "{block}", "Blocks, or slots, above the finalized one", _MEASURE
+    ),
+    "chain.head_lag": MetricName(
+        "probekit.chain.head_lag",
+        "gauge",
+        "s",
+        "From an endpoint's newest block to the best endpoint's, in their time",
+        _MEASURE,
+    ),
+    "chain.head_lag.blocks": MetricName(
+        "probekit.chain.head_lag.blocks", "gauge", "{block}", "The same in blocks, or slots", _MEASURE
+    ),
+    "chain.soft_lag": MetricName(
+        "probekit.chain.soft_lag", "gauge", "s", "From the safe block's own time to the newest block's", _MEASURE
+    ),
+    "chain.soft_lag.blocks": MetricName(
+        "probekit.chain.soft_lag.blocks",
+        "gauge",
+        "{block}",
+        "Blocks above the safe one, or slots above the confirmed",
+        _MEASURE,
+    ),
     "chain.head_age": MetricName("probekit.chain.head_age", "gauge", "s", "Now minus the newest block's own time", _MEASURE),
     "feed.publishers.margin": MetricName(
         "probekit.feed.publishers.margin", "gauge", "{publisher}", "Publishers that count, above the minimum", _MEASURE

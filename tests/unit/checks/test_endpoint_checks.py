@@ -1,0 +1,186 @@
+"""Checks of endpoints' heads: each verdict by its reason, at its edge, and twice the same."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from probekit.checks import FinalityLag, HeadAge, HeadLag, HeadStall, NodeSync
+from probekit.model import Observation, Status, Verdict
+from probekit.model.chain_feed import ChainHead
+from probekit.model.endpoint_head import EndpointHead, FinalPoint, best_head
+from probekit.units import Instant
+from tests.unit.checks.builders import NOW
+
+OK, WARNING, CRITICAL, UNKNOWN, SKIPPED = Status.OK, Status.WARNING, Status.CRITICAL, Status.UNKNOWN, Status.SKIPPED
+S = timedelta(seconds=1)
+
+
+def head(number: int = 100, ago: timedelta = S, *, now: Instant = NOW) -> ChainHead:
+    return ChainHead(number, now.plus(-ago))
+
+
+def seen(value: EndpointHead, now: Instant = NOW) -> Observation[Any]:
+    return Observation(value, "one", now, "chain/one", 0, 0)
+
+
+def told(verdict: Verdict) -> tuple[Status, str]:
+    return verdict.status, verdict.reason
+
+
+def measured(verdict: Verdict) -> dict[str, Any]:
+    return {one.name: one.value for one in verdict.measures}
+
+
+@pytest.mark.parametrize(
+    ("behind_blocks", "behind_s", "limits", "expected"),
+    [
+        (0, 0, {}, (OK, "level")),
+        (9, 30, {}, (OK, "level")),
+        (9, 31, {}, (CRITICAL, "behind")),
+        (9, 31, {"max_lag": None}, (OK, "level")),
+        (9, 0, {"max_blocks": 9}, (OK, "level")),
+        (10, 0, {"max_blocks": 9}, (CRITICAL, "behind")),
+        (-4, -8, {"max_blocks": 1, "max_lag": S}, (OK, "level")),
+    ],
+)
+def test_head_lag(behind_blocks: int, behind_s: int, limits: dict[str, Any], expected: tuple[Status, str]) -> None:
+    best = ChainHead(100 + behind_blocks, head().time.plus(behind_s * S))
+    verdict = HeadLag(**limits)(seen(EndpointHead(head=head(), best=best, best_label="two")), now=NOW)
+    assert told(verdict) == expected
+    assert "at two" in verdict.message
+    assert measured(verdict) == {"chain.head_lag": max(behind_s, 0) * 10**9, "chain.head_lag.blocks": max(behind_blocks, 0)}
+
+
+def test_nobody_to_compare_with_is_no_pass() -> None:
+    assert told(HeadLag()(seen(EndpointHead(head=head())), now=NOW)) == (SKIPPED, "alone")
+
+
+def point(level: str, number: int | None, ago: timedelta | None, problem: str = "") -> FinalPoint:
+    return FinalPoint(level, number, None if ago is None else NOW.plus(-ago), problem)
+
+
+@pytest.mark.parametrize(
+    ("final", "soft", "limits", "expected"),
+    [
+        (point("finalized", 40, 61 * S), point("safe", 70, 31 * S), {}, (OK, "measured")),
+        (point("finalized", 40, 61 * S), point("safe", 70, 31 * S), {"max_lag": 60 * S}, (OK, "settling")),
+        (point("finalized", 40, 62 * S), point("safe", 70, 31 * S), {"max_lag": 60 * S}, (CRITICAL, "not_finalizing")),
+        (point("finalized", 40, 61 * S), point("safe", 70, 32 * S), {"max_soft_lag": 30 * S}, (WARNING, "not_settling")),
+        (point("finalized", 40, 62 * S), None, {"max_lag": 60 * S}, (CRITICAL, "not_finalizing")),
+        (point("finalized", None, None, "no beacon"), None, {"max_lag": 60 * S}, (UNKNOWN, "not_told")),
+        (point("finalized", 40, 61 * S), None, {"max_soft_lag": 60 * S}, (UNKNOWN, "not_told")),
+        (point("finalized", None, None, "no beacon"), None, {}, (SKIPPED, "no_finality")),
+        (None, None, {}, (SKIPPED, "no_finality")),
+        # Solana tells no times.
+        (point("finalized", 68, None), point("confirmed", 98, None), {"max_blocks": 32}, (OK, "settling")),
+        (point("finalized", 67, None), point("confirmed", 98, None), {"max_blocks": 32}, (CRITICAL, "not_finalizing")),
+        (point("finalized", 68, None), point("confirmed", 96, None), {"max_soft_blocks": 3}, (WARNING, "not_settling")),
+        (point("finalized", 68, None), None, {"max_lag": 60 * S}, (UNKNOWN, "not_told")),
+    ],
+)
+def test_finality_lag(
+    final: FinalPoint | None, soft: FinalPoint | None, limits: dict[str, Any], expected: tuple[Status, str]
+) -> None:
+    verdict = FinalityLag(**limits)(seen(EndpointHead(head=head(), final=final, soft=soft)), now=NOW)
+    assert told(verdict) == expected
+    if final is not None and final.problem:
+        assert "no beacon" in verdict.message
+    if final is not None and final.number is not None:
+        assert measured(verdict)["chain.finality_lag.blocks"] == 100 - final.number
+
+
+def test_a_settled_block_above_the_head_is_no_lag() -> None:
+    view = EndpointHead(head=head(), final=point("finalized", 101, 0 * S))
+    verdict = FinalityLag(max_lag=S, max_blocks=1)(seen(view), now=NOW)
+    assert told(verdict) == (OK, "settling")
+    assert set(measured(verdict).values()) == {0}
+
+
+def stall(*looks: tuple[int, int, int | None], limit: timedelta = 60 * S) -> list[tuple[Status, str]]:
+    """Verdicts of (second, head, height) in turn."""
+    check, found = HeadStall(limit), []
+    state = check.init()
+    for second, number, height in looks:
+        now = NOW.plus(second * S)
+        state, verdict = check.step(state, seen(EndpointHead(head=head(number), height=height), now), now=now)
+        found.append(told(verdict))
+    return found
+
+
+def test_a_head_that_stands_still_by_our_own_count_of_time() -> None:
+    assert stall((0, 5, None), (60, 5, None), (61, 5, None), (62, 6, None)) == [
+        (OK, "rising"), (OK, "rising"), (CRITICAL, "stalled"), (OK, "rising"),
+    ]  # fmt: skip
+
+
+def test_a_head_that_falls_back_has_not_risen() -> None:
+    assert stall((0, 9, None), (40, 5, None), (61, 8, None), (62, 10, None)) == [
+        (OK, "rising"), (OK, "rising"), (CRITICAL, "stalled"), (OK, "rising"),
+    ]  # fmt: skip
+
+
+def test_slots_that_bring_no_blocks() -> None:
+    assert stall((0, 5, 3), (30, 20, 3), (61, 40, 3), (70, 50, 4)) == [
+        (OK, "rising"), (OK, "rising"), (CRITICAL, "no_blocks"), (OK, "rising"),
+    ]  # fmt: skip
+
+
+def test_nothing_seen_changes_nothing() -> None:
+    check = HeadStall()
+    state, verdict = check.step(check.init(), None, now=NOW)
+    assert (state, told(verdict)) == (check.init(), (SKIPPED, "pending"))
+
+
+@given(st.lists(st.tuples(st.integers(0, 50), st.integers(0, 20)), min_size=1, max_size=30))
+def test_stalled_exactly_when_no_higher_head_was_seen_for_so_long(looks: list[tuple[int, int]]) -> None:
+    """Against the plain definition over the whole history."""
+    at, history, rows = 0, [], []
+    for pause, number in looks:
+        at += pause
+        history.append((at, number))
+        highest = max(one for _, one in history)
+        since = next(when for when, one in history if one == highest)
+        rows.append((at - since) > 60)
+    at, given_looks = 0, []
+    for pause, number in looks:
+        at += pause
+        given_looks.append((at, number, None))
+    assert [one == (CRITICAL, "stalled") for one in stall(*given_looks)] == rows
+
+
+def test_the_nodes_own_word() -> None:
+    words = {"": (OK, "in_sync"), None: (SKIPPED, "not_told"), "behind by 9 slots": (WARNING, "not_in_sync")}
+    for sync, expected in words.items():
+        assert told(NodeSync()(seen(EndpointHead(head=head(), sync=sync)), now=NOW)) == expected
+
+
+def test_an_endpoints_old_head_is_told_without_a_pool() -> None:
+    verdict = HeadAge()(seen(EndpointHead(head=head(ago=61 * S))), now=NOW)
+    assert told(verdict) == (CRITICAL, "head_stale")
+    assert "this endpoint does" in verdict.message
+
+
+def test_the_best_is_the_newest_that_is_not_from_the_future() -> None:
+    heads = {"a": head(100, 3 * S), "b": head(101, S), "liar": head(10**9, -3600 * S)}
+    assert best_head(heads, now=NOW, ahead_ns=30 * 10**9) == "b"
+    assert best_head({"liar": heads["liar"]}, now=NOW, ahead_ns=30 * 10**9) is None
+
+
+@pytest.mark.parametrize(
+    ("make", "words"),
+    [
+        (lambda: HeadLag(0 * S), "max_lag must be positive"),
+        (lambda: HeadLag(None, 0), "max_blocks must be at least 1"),
+        (lambda: HeadStall(0 * S), "max_stall must be positive"),
+        (lambda: FinalityLag(max_soft_lag=-S), "max_soft_lag must be positive"),
+        (lambda: FinalityLag(max_soft_blocks=0), "max_soft_blocks must be at least 1"),
+    ],
+)
+def test_limits_that_are_none(make: Any, words: str) -> None:
+    with pytest.raises(ValueError, match=words):
+        make()
