@@ -84,7 +84,7 @@ async def test_certificates_and_what_was_agreed_on_come_from_the_timed_connectio
     context = server_context(chain)
     context.set_alpn_protocols(["h2"])
     names: list[str | None] = []
-    context.sni_callback = lambda sock, name, of: names.append(name)  # type: ignore[assignment]
+    context.sni_callback = lambda sock, name, of: names.append(name)
     records: list[RequestRecord] = []
     async with serving(silent, context) as port:
         wire = await SocketDialer(observer=records.append).dial(call(port, alpn=("h2", "http/1.1")))
@@ -107,7 +107,7 @@ async def test_certificates_and_what_was_agreed_on_come_from_the_timed_connectio
 async def test_an_address_is_no_server_name(chain: Path) -> None:
     context = server_context(chain)
     names: list[str | None] = []
-    context.sni_callback = lambda sock, name, of: names.append(name)  # type: ignore[assignment]
+    context.sni_callback = lambda sock, name, of: names.append(name)
     async with serving(silent, context) as port:
         wire = await SocketDialer().dial(call(port, server_name="127.0.0.1"))
         wire.close()
