@@ -68,7 +68,7 @@ def issue(
     days: float = 90,
     path_length: int | None = None,
     extensions: Sequence[tuple[x509.ExtensionType, bool]] = (),
-    hashed: hashes.HashAlgorithm | None = None,
+    hashed: hashes.SHA256 | hashes.SHA384 | None = None,
 ) -> Issued:
     """A certificate for ``subject``, by itself without ``by``; ``names`` make it a server's. ``key_number`` gives a key that is
     the same in every call with that number; ``days`` count from now.
