@@ -6,6 +6,7 @@ import ipaddress
 import os
 import socket
 import sys
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -41,8 +42,8 @@ def recursion_limit() -> None:
     sys.setrecursionlimit(RECURSION_LIMIT)
 
 
-@pytest.fixture(autouse=True)
-def _no_network(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture(autouse=True, scope="session")
+def _no_network() -> Iterator[None]:
     """Connecting or resolving anything but loopback fails the test that does it."""
     real = {name: getattr(socket.socket, name) for name in ("connect", "connect_ex", "sendto")}
     lookups = {name: getattr(socket, name) for name in ("getaddrinfo", "gethostbyname", "gethostbyname_ex")}
@@ -64,7 +65,9 @@ def _no_network(monkeypatch: pytest.MonkeyPatch) -> None:
 
         return call
 
-    for name in real:
-        monkeypatch.setattr(socket.socket, name, guarded_method(name))
-    for name in lookups:
-        monkeypatch.setattr(socket, name, guarded_lookup(name))
+    with pytest.MonkeyPatch.context() as patch:
+        for name in real:
+            patch.setattr(socket.socket, name, guarded_method(name))
+        for name in lookups:
+            patch.setattr(socket, name, guarded_lookup(name))
+        yield
