@@ -22,8 +22,10 @@ if TYPE_CHECKING:
     from probekit.clients.fortuna import FortunaClient
     from probekit.clients.hermes import HermesClient, StreamChange
     from probekit.clients.lazer import LazerClient
+    from probekit.clients.lazer_chain import LazerVerifierClient
     from probekit.clients.pyth_evm import PythEvmClient
     from probekit.clients.pythnet import PythnetClient
+    from probekit.clients.rebroadcast import Rebroadcast
     from probekit.clients.receiver import ReceiverClient
     from probekit.clients.solana import SolanaClient
     from probekit.clients.solana_stream import SolanaStreams
@@ -46,15 +48,21 @@ if TYPE_CHECKING:
         Verdict,
         Verified,
     )
+    from probekit.model.evm import Address
     from probekit.model.pubkey import Pubkey
+    from probekit.model.reference_price import MedianRule, ReferencePrice, median
+    from probekit.model.solana import TokenHolding
     from probekit.probe import Context, Options, Probe, doc
     from probekit.runner import RunSettings, run_once, watch
     from probekit.secret import Secret
     from probekit.transports.rpc import Endpoint, EndpointPool
+    from probekit.transports.rpc.subscription import FeedCounters
     from probekit.trust import verify
-    from probekit.units import Bps, ByteSize, Instant
+    from probekit.units import Amount, Bps, ByteSize, Instant
 
 _WHERE = {
+    "Address": "model.evm",
+    "Amount": "units",
     "Batch": "clients.batch",
     "BenchmarksClient": "clients.benchmarks",
     "Bps": "units",
@@ -71,12 +79,15 @@ _WHERE = {
     "Failure": "model",
     "Feed": "model",
     "FeedBook": "clients.feedbook",
+    "FeedCounters": "transports.rpc.subscription",
     "FeedId": "model",
     "FortunaClient": "clients.fortuna",
     "HermesClient": "clients.hermes",
     "Instant": "units",
     "LazerClient": "clients.lazer",
+    "LazerVerifierClient": "clients.lazer_chain",
     "MarketHours": "model",
+    "MedianRule": "model.reference_price",
     "Observation": "model",
     "Options": "probe",
     "Price": "model",
@@ -86,7 +97,9 @@ _WHERE = {
     "Pubkey": "model.pubkey",
     "PythEvmClient": "clients.pyth_evm",
     "PythnetClient": "clients.pythnet",
+    "Rebroadcast": "clients.rebroadcast",
     "ReceiverClient": "clients.receiver",
+    "ReferencePrice": "model.reference_price",
     "RunSettings": "runner",
     "Secret": "secret",
     "SolanaClient": "clients.solana",
@@ -94,6 +107,7 @@ _WHERE = {
     "Status": "model",
     "StreamChange": "clients.hermes",
     "Target": "model",
+    "TokenHolding": "model.solana",
     "TrustRoot": "model",
     "Vantage": "model",
     "Verdict": "model",
@@ -101,6 +115,7 @@ _WHERE = {
     "WormholeClient": "clients.wormhole",
     "doc": "probe",
     "main": "entry",
+    "median": "model.reference_price",
     "run_once": "runner",
     "verify": "trust",
     "watch": "runner",
@@ -108,6 +123,8 @@ _WHERE = {
 _MODULES = frozenset(("checks", "errors", "trust"))
 
 __all__ = [
+    "Address",
+    "Amount",
     "Batch",
     "BenchmarksClient",
     "Bps",
@@ -124,12 +141,15 @@ __all__ = [
     "Failure",
     "Feed",
     "FeedBook",
+    "FeedCounters",
     "FeedId",
     "FortunaClient",
     "HermesClient",
     "Instant",
     "LazerClient",
+    "LazerVerifierClient",
     "MarketHours",
+    "MedianRule",
     "Observation",
     "Options",
     "Price",
@@ -139,7 +159,9 @@ __all__ = [
     "Pubkey",
     "PythEvmClient",
     "PythnetClient",
+    "Rebroadcast",
     "ReceiverClient",
+    "ReferencePrice",
     "RunSettings",
     "Secret",
     "SolanaClient",
@@ -147,6 +169,7 @@ __all__ = [
     "Status",
     "StreamChange",
     "Target",
+    "TokenHolding",
     "TrustRoot",
     "Vantage",
     "Verdict",
@@ -157,6 +180,7 @@ __all__ = [
     "doc",
     "errors",
     "main",
+    "median",
     "run_once",
     "trust",
     "verify",

@@ -9,13 +9,14 @@ import pytest
 import probekit as pk
 
 PINNED = [
-    "Batch", "BenchmarksClient", "Bps", "ByteSize", "Comparison", "Context", "Endpoint", "EndpointPool",
-    "EntropyClient", "EvmClient", "EvmReceiverClient", "EvmStreams", "ExchangesClient", "Failure", "Feed", "FeedBook",
-    "FeedId", "FortunaClient", "HermesClient", "Instant", "LazerClient", "MarketHours", "Observation", "Options",
-    "Price", "PriceUpdate", "Probe", "ProbeRun", "Pubkey", "PythEvmClient", "PythnetClient", "ReceiverClient",
-    "RunSettings", "Secret", "SolanaClient", "SolanaStreams", "Status", "StreamChange", "Target", "TrustRoot",
-    "Vantage", "Verdict", "Verified", "WormholeClient", "__version__", "checks", "doc", "errors", "main", "run_once",
-    "trust", "verify", "watch",
+    "Address", "Amount", "Batch", "BenchmarksClient", "Bps", "ByteSize", "Comparison", "Context", "Endpoint",
+    "EndpointPool", "EntropyClient", "EvmClient", "EvmReceiverClient", "EvmStreams", "ExchangesClient", "Failure",
+    "Feed", "FeedBook", "FeedCounters", "FeedId", "FortunaClient", "HermesClient", "Instant", "LazerClient",
+    "LazerVerifierClient", "MarketHours", "MedianRule", "Observation", "Options", "Price", "PriceUpdate", "Probe",
+    "ProbeRun", "Pubkey", "PythEvmClient", "PythnetClient", "Rebroadcast", "ReceiverClient", "ReferencePrice",
+    "RunSettings", "Secret", "SolanaClient", "SolanaStreams", "Status", "StreamChange", "Target", "TokenHolding",
+    "TrustRoot", "Vantage", "Verdict", "Verified", "WormholeClient", "__version__", "checks", "doc", "errors", "main",
+    "median", "run_once", "trust", "verify", "watch",
 ]  # fmt: skip
 
 

@@ -88,6 +88,12 @@ async def read_evm(evm: pk.EvmClient) -> None:
     assert_type(await evm.balance("0x" + "70" * 20), int)
     landing = await evm.wait(await evm.send(b"", cap_wei=10**15), confirmations=2)
     assert_type(landing.confirmations, int)
+    made = await evm.rebroadcast(b"", cap_wei=10**15)
+    assert_type(made, pk.Rebroadcast)
+    assert_type(made.taken, bool)
+    assert_type(made.endpoints[0].outcome, Literal["accepted", "known", "failed", "unsent"])
+    assert_type(pk.EvmStreams(evm).counters, pk.FeedCounters)
+    assert_type((await evm.block()).number, int)
     assert_type(evm.pool, pk.EndpointPool)
     async for item in pk.EvmStreams(evm).heads():
         if isinstance(item, Head):
@@ -116,6 +122,8 @@ async def read_entropy(evm: pk.EvmClient) -> None:
 
 
 async def read_solana(solana: pk.SolanaClient) -> None:
+    assert_type(await solana.rebroadcast(b"", payer="", cap_lamports=7), pk.Rebroadcast)
+    assert_type(await solana.token_holdings(""), list[pk.TokenHolding | pk.errors.ProbekitError])
     assert_type(await solana.accounts([pk.Pubkey(bytes(32))]), list[Account | pk.errors.ProbekitError | None])
     landed = await solana.confirm("", last_valid_block_height=7)
     assert_type(landed.outcome, Literal["landed", "failed", "expired"])

@@ -67,7 +67,7 @@ class LamportBalance(msgspec.Struct, frozen=True, gc=False):
     @property
     def sol(self) -> Decimal:
         """The balance in SOL, exactly."""
-        return Decimal(self.lamports).scaleb(-9)
+        return Decimal(f"{self.lamports}e-9")
 
 
 class SlotInfo(msgspec.Struct, frozen=True, gc=False):

@@ -130,7 +130,7 @@ class HttpxTransport:
         trust_env: bool = False,
     ) -> None:
         self._given = client
-        self._made: httpx.AsyncClient | None = None
+        self._made: dict[asyncio.AbstractEventLoop, httpx.AsyncClient] = {}
         self._clock = clock
         self._ca_file = ca_file
         self._tls = tls
@@ -151,8 +151,12 @@ class HttpxTransport:
     def _client(self) -> httpx.AsyncClient:
         if self._given is not None:
             return self._given
-        if self._made is None:
-            self._made = httpx.AsyncClient(
+        loop = asyncio.get_running_loop()
+        made = self._made.get(loop)
+        if made is None:
+            # A connection lives and dies with its loop: one for each that this is used under, those that are over forgotten.
+            self._made = {one: client for one, client in self._made.items() if not one.is_closed()}
+            made = self._made[loop] = httpx.AsyncClient(
                 verify=self._tls or ssl_context(self._ca_file),
                 trust_env=self._trust_env,
                 timeout=None,  # noqa: S113 - one deadline over the whole exchange instead
@@ -160,8 +164,8 @@ class HttpxTransport:
                 headers={"user-agent": _USER_AGENT},
             )
             # No answer changes a later request, and a server cannot make the jar grow.
-            self._made.cookies.jar.set_policy(DefaultCookiePolicy(allowed_domains=()))
-        return self._made
+            made.cookies.jar.set_policy(DefaultCookiePolicy(allowed_domains=()))
+        return made
 
     async def send(self, request: Request) -> Response:
         return await follow(self._attempt, request)
@@ -180,9 +184,13 @@ class HttpxTransport:
         return await exchange.within(remaining_ns / NS_PER_S)
 
     async def aclose(self) -> None:
-        if self._made is not None:
-            made, self._made = self._made, None
-            await made.aclose()
+        made, self._made = self._made, {}
+        here = asyncio.get_running_loop()
+        for loop, client in made.items():
+            if loop is here:
+                await client.aclose()
+            elif loop.is_running():
+                await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(client.aclose(), loop))
 
 
 class _Exchange:

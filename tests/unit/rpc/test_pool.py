@@ -327,6 +327,21 @@ async def test_a_limit_told_by_the_server_is_learned(kind: str) -> None:
     assert net["a"].requests == asked + 1
 
 
+async def test_a_rate_limit_of_ours_ends_with_the_deadline() -> None:
+    """However many wait for room, each is told in time; nothing is held against the endpoint, nothing stands still after."""
+    net = Net("a", endpoint={"requests_per_second": 0.5, "burst": 2}, policy=PoolPolicy(rounds=1, timeout=timedelta(seconds=3)))
+    waiting = [asyncio.ensure_future(net.pool.call("eth_gasPrice")) for _ in range(20)]
+    outcomes = await net.run(asyncio.gather(*waiting, return_exceptions=True))
+    assert net.took_s <= 3.1
+    late = [one for one in outcomes if isinstance(one, BaseException)]
+    assert {type(one) for one in late} == {errors.DeadlineExceeded}
+    assert len(late) >= 17
+    assert net.pool.standings()["a"].state is EndpointState.ALIVE
+    await net.clock.advance(timedelta(seconds=10))
+    assert result_of(await net.run(net.pool.call("eth_gasPrice"))) == "0x7"
+    assert net["a"].requests == 1 + len(outcomes) - len(late) + 1
+
+
 async def test_a_rate_limit_of_ours_waits_for_room() -> None:
     net = Net("a", endpoint={"requests_per_second": 2.0, "burst": 1})
     for _ in range(3):

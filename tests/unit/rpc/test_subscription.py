@@ -256,6 +256,29 @@ async def test_one_that_lags_is_better_than_one_that_is_down() -> None:
         assert "connected a" in rig.kinds()
 
 
+async def test_answers_in_any_order_and_notices_between_them_are_each_what_they_are() -> None:
+    """A node may tell of one subscription before it has answered for the next: nothing is lost or taken for another."""
+    logs = Subscription("logs", Call("eth_subscribe", ["logs"]), None)
+    async with Rig("a", subscriptions=(HEADS, logs)) as rig:
+        rig["a"].mute = True
+        rig["a"].socket.tell(StreamClosed("again", planned=False))
+        await rig.tick(1)
+        socket = rig["a"].socket
+        for message in (
+            {"jsonrpc": "2.0", "id": 2, "result": "0xlogs"},
+            {"jsonrpc": "2.0", "method": "eth_subscription", "params": {"subscription": "0xlogs", "result": 1}},
+            {"jsonrpc": "2.0", "method": "eth_subscription", "params": {"subscription": "0xheads", "result": 2}},
+            {"jsonrpc": "2.0", "id": 77, "result": "of nobody's"},
+            {"jsonrpc": "2.0", "id": 1, "result": "0xheads"},
+            {"jsonrpc": "2.0", "id": 0, "result": "0x1"},
+        ):
+            socket.tell(message)
+        await rig.tick()
+        told = [(item.name, result_of(item.result)) for item in rig.seen if isinstance(item, Notice)]
+        assert told == [("logs", 1), ("heads", 2)]
+        assert rig.kinds()[-3:] == ["connected a", "notice a 1", "notice a 2"]
+
+
 async def test_notices_of_other_subscriptions_are_not_ours() -> None:
     async with Rig("a") as rig:
         rig["a"].socket.head(1, "0xother")

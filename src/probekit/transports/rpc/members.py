@@ -122,9 +122,9 @@ class Members:
 
     async def aclose(self) -> None:
         """End the look that runs in the background, if one does."""
-        if self._refreshing is not None:
-            await reap(self._refreshing)
-            self._refreshing = None
+        refreshing, self._refreshing = self._refreshing, None
+        if refreshing is not None and not refreshing.done():
+            await reap(refreshing)
 
     # -- states --------------------------------------------------------------------------------------------------------------
 
