@@ -97,10 +97,11 @@ def test_every_reason_of_a_check_is_explained_with_its_status() -> None:
 
 
 def test_every_probe_explains_its_own_checks_on_its_own_page() -> None:
+    using, reasons = {kind.__name__: probes_using(kind) for kind in check_classes()}, list(from_checks())
     for probe in list_probes((catalogue(),)):
-        used = {kind.__name__ for kind in check_classes() if probe.name in probes_using(kind)}
+        used = {name for name, probes in using.items() if probe.name in probes}
         assert used, probe.name
-        for name, _, reason in from_checks():
+        for name, _, reason in reasons:
             if name in used and reason not in (DYNAMIC, "pending", "widening_confidence"):
                 assert reason in PAGES[probe.name], f"{probe.name}.md: add a section '### {reason}'"
 

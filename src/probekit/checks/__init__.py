@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     from probekit.checks.slot_lag import SlotLag
     from probekit.checks.stages import StageBudget, StageMemory
     from probekit.checks.trading import AggregateConfidence, AggregateDeviation
+    from probekit.checks.transfer_landed import TransferLanded
     from probekit.checks.update_landed import UpdateLanded
     from probekit.checks.verification_depth import VerificationDepth
 
@@ -103,6 +104,7 @@ _WHERE = {
     "StreamContinuity": "continuity",
     "StreamState": "continuity",
     "Taken": "outflow",
+    "TransferLanded": "transfer_landed",
     "UpdateLanded": "update_landed",
     "VerificationDepth": "verification_depth",
     "Wanted": "http",
@@ -168,6 +170,7 @@ __all__ = [
     "StreamContinuity",
     "StreamState",
     "Taken",
+    "TransferLanded",
     "UpdateLanded",
     "VerificationDepth",
     "Wanted",

@@ -71,6 +71,7 @@ MeasureName = Literal[
     "landing.lag",
     "canary.paid",
     "canary.spent",
+    "canary.slots",
 ]
 """What checks measure. ``telemetry.names`` maps each to its instrument; a test holds the two lists together."""
 

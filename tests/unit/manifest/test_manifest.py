@@ -267,6 +267,7 @@ def test_the_catalogue_is_complete_and_each_probe_has_its_manifest() -> None:
         "pythnet_feeds",
         "pythnet_publishers",
         "receiver_staleness",
+        "transfer_canary",
         "update_canary",
         "wallet_balance",
     ]
