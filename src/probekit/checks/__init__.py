@@ -66,6 +66,7 @@ if TYPE_CHECKING:
     from probekit.checks.stages import StageBudget, StageMemory
     from probekit.checks.stream_latency import PaceMemory, StreamLatency
     from probekit.checks.trading import AggregateConfidence, AggregateDeviation
+    from probekit.checks.transfer_landed import TransferLanded
     from probekit.checks.update_landed import UpdateLanded
     from probekit.checks.verification_depth import VerificationDepth
     from probekit.checks.workload_replicas import ReplicasMemory, WorkloadReplicas
@@ -166,6 +167,7 @@ _WHERE = {
     "StreamState": "continuity",
     "Taken": "outflow",
     "TlsStrength": "certificate",
+    "TransferLanded": "transfer_landed",
     "UpdateLanded": "update_landed",
     "VerificationDepth": "verification_depth",
     "Wanted": "http",
@@ -270,6 +272,7 @@ __all__ = [
     "StreamState",
     "Taken",
     "TlsStrength",
+    "TransferLanded",
     "UpdateLanded",
     "VerificationDepth",
     "Wanted",

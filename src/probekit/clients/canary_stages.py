@@ -9,13 +9,14 @@ from typing import Any
 
 from msgspec.structs import replace
 
+from probekit.clients.spend_ledger import SpendLedger
 from probekit.clock import Clock
-from probekit.errors import ProbekitError
-from probekit.model.canary import CanaryOutcome
+from probekit.errors import ProbekitError, SendRefused
+from probekit.model.canary import CanaryOutcome, Ended
 from probekit.model.journey import Journey, Stage, StageName
 from probekit.units import Instant
 
-__all__ = ["Stages", "Stopped"]
+__all__ = ["Stages", "Stopped", "settle"]
 
 
 class Stopped(Exception):
@@ -57,22 +58,30 @@ class Stages:
             raise
         finally:
             elapsed_ns = self._clock.monotonic_ns() - began_ns if began is None else self._clock.now().since(began)
-            before = self._done[-1].name if self._done else None
-            self._done.append(
-                Stage(
-                    name=name,
-                    clock="local",
-                    chain=self._chain,
-                    at=Instant(began_at.ns + elapsed_ns),
-                    error_ns=self._error_ns,
-                    since=since or before,
-                    elapsed_ns=elapsed_ns,
-                    elapsed_error_ns=0 if began is None else self._error_ns,
-                    reason=reason,
-                    failed=failed,
-                    **facts,
-                )
+            error_ns = 0 if began is None else self._error_ns
+            self._add(name, began_at, elapsed_ns, since, error_ns, reason=reason, failed=failed, **facts)
+
+    def reached(self, name: StageName, *, since: StageName, began_ns: int, began_at: Instant, **facts: Any) -> None:
+        """A stage that ended now and began at ``began_ns`` (monotonic), beside the one before it."""
+        self._add(name, began_at, self._clock.monotonic_ns() - began_ns, since, 0, **facts)
+
+    def _add(
+        self, name: StageName, began: Instant, elapsed_ns: int, since: StageName | None, error_ns: int | None, **facts: Any
+    ) -> None:
+        before = self._done[-1].name if self._done else None
+        self._done.append(
+            Stage(
+                name=name,
+                clock="local",
+                chain=self._chain,
+                at=Instant(began.ns + elapsed_ns),
+                error_ns=self._error_ns,
+                since=since or before,
+                elapsed_ns=elapsed_ns,
+                elapsed_error_ns=error_ns,
+                **facts,
             )
+        )
 
     def doubt(self, reason: str) -> None:
         """Say of the last stage that it is not known how it ended."""
@@ -93,3 +102,11 @@ class Stages:
             told_at=self._clock.now(),
             overdue=bool(missing),
         )
+
+
+def settle(ledger: SpendLedger, transaction: str, ended: Ended, *, paid: int | None = None) -> None:
+    """Write down how a transaction ended. Raises ``Stopped`` where the disk does not take it."""
+    try:
+        ledger.settle(transaction, ended, paid=paid)
+    except SendRefused as refused:
+        raise Stopped("no_ledger", f"{transaction} is {ended}; {refused.message}") from None

@@ -12,12 +12,12 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, Final
 
-from probekit.clients.canary_stages import Stages, Stopped
+from probekit.clients.canary_stages import Stages, Stopped, settle
 from probekit.clients.evm_landing import refuse_other
 from probekit.clients.evm_signer import EvmSigner
 from probekit.clients.pyth_evm import PythEvmClient
 from probekit.clients.spend_ledger import CapReached, SpendLedger
-from probekit.clients.update_landing import FOLLOWED, UpdateLanding, settle
+from probekit.clients.update_landing import FOLLOWED, UpdateLanding
 from probekit.clock import Clock
 from probekit.codecs import evm_rpc as codec
 from probekit.codecs.evm.contract import PreparedCall

@@ -6,16 +6,16 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Final
 
-from probekit.clients.canary_stages import Stages, Stopped
+from probekit.clients.canary_stages import Stages, Stopped, settle
 from probekit.clients.pyth_evm import PythEvmClient
 from probekit.clients.spend_ledger import SpendLedger
 from probekit.clock import Clock
 from probekit.codecs import evm_rpc as codec
 from probekit.codecs.evm.pyth_events import PRICE_FEED_UPDATE, decode_price_update
 from probekit.codecs.evm.reverts import decode_revert
-from probekit.errors import DeadlineExceeded, DecodeError, NotServed, ProbekitError, Reverted, SendRefused
+from probekit.errors import DeadlineExceeded, DecodeError, NotServed, ProbekitError, Reverted
 from probekit.model import FeedId
-from probekit.model.canary import Coin, Ended, Spend
+from probekit.model.canary import Coin, Spend
 from probekit.model.evm import Address, Receipt
 from probekit.model.journey import StageName
 from probekit.model.pyth_evm import OnChainPrice
@@ -23,7 +23,7 @@ from probekit.transports.rpc import Call
 from probekit.transports.rpc.family import result_of
 from probekit.units import Instant
 
-__all__ = ["FOLLOWED", "Landed", "UpdateLanding", "settle"]
+__all__ = ["FOLLOWED", "Landed", "UpdateLanding"]
 
 FOLLOWED: Final[tuple[StageName, ...]] = ("included", "readable")
 """The stages of a transaction that is followed up."""
@@ -184,14 +184,6 @@ class UpdateLanding:
             except DecodeError:
                 continue
         return False
-
-
-def settle(ledger: SpendLedger, transaction: str, ended: Ended, *, paid: int | None = None) -> None:
-    """Write down how a transaction ended. Raises ``Stopped`` where the disk does not take it."""
-    try:
-        ledger.settle(transaction, ended, paid=paid)
-    except SendRefused as refused:
-        raise Stopped("no_ledger", f"{transaction} is {ended}; {refused.message}") from None
 
 
 def _shown(price: OnChainPrice) -> str:

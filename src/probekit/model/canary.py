@@ -12,7 +12,7 @@ import msgspec
 
 from probekit.units import NS_PER_S, Amount, Instant, format_decimal
 
-CanaryOutcome = Literal[
+UpdateOutcome = Literal[
     "landed",
     "superseded",
     "simulated",
@@ -20,7 +20,6 @@ CanaryOutcome = Literal[
     "would_revert",
     "reverted",
     "dropped",
-    "expired",
     "replaced",
     "not_readable",
     "refused",
@@ -36,7 +35,29 @@ CanaryOutcome = Literal[
     "not_fetched",
     "unresolved",
 ]
-"""How it went, in one word. See :class:`~probekit.checks.update_landed.UpdateLanded` for what each means."""
+"""How a price update went, in one word; :class:`~probekit.checks.update_landed.UpdateLanded` says what each means."""
+
+TransferOutcome = Literal[
+    "landed",
+    "simulated",
+    "expired",
+    "dropped",
+    "failed",
+    "would_fail",
+    "not_landed",
+    "not_finalized",
+    "refused",
+    "underfunded",
+    "over_cap",
+    "daily_cap",
+    "no_ledger",
+    "no_key",
+    "not_proven",
+    "unresolved",
+]
+"""The same of a transfer; see :class:`~probekit.checks.transfer_landed.TransferLanded`."""
+
+CanaryOutcome = UpdateOutcome | TransferOutcome
 
 Ended = Literal["landed", "failed", "dropped", "refused", "replaced", "expired"]
 
@@ -140,5 +161,7 @@ class CanaryReport(msgspec.Struct, frozen=True, kw_only=True):
     followed: bool = False
     """Whether the transaction is one of an earlier run."""
     paid: int | None = None
+    slots: int | None = None
+    """On Solana, from the slot it was sent in to the one it landed in."""
     spent: int | None = None
     cap_per_day: int | None = None

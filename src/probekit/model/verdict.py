@@ -85,6 +85,7 @@ MeasureName = Literal[
     "certificate.expiry.chain",
     "canary.paid",
     "canary.spent",
+    "canary.slots",
 ]
 """What checks measure. ``telemetry.names`` maps each to its instrument; a test holds the two lists together."""
 

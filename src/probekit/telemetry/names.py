@@ -267,6 +267,9 @@ MEASURES: Final[dict[MeasureName, MetricName]] = {
     "canary.spent": MetricName(
         "probekit.canary.spent", "gauge", "{coin}", "What a canary paid, or may still pay, for the last 24 h", _MEASURE
     ),
+    "canary.slots": MetricName(
+        "probekit.canary.slots", "gauge", "{slot}", "Slots from sending the last transaction to its block", _MEASURE
+    ),
     "landing.lag": MetricName(
         "probekit.landing.lag",
         "gauge",

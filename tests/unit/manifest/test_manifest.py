@@ -336,6 +336,7 @@ def test_the_catalogue_is_complete_and_each_probe_has_its_manifest() -> None:
         "pythnet_publishers",
         "receiver_staleness",
         "tls_certificate",
+        "transfer_canary",
         "update_canary",
         "wallet_balance",
     ]
