@@ -89,7 +89,7 @@ def issue(
         builder = builder.add_extension(value, critical)
     signer = own if by is None else by.key
     algorithm = None if isinstance(signer, ed25519.Ed25519PrivateKey) else hashed or hashes.SHA256()
-    return Issued(builder.sign(signer, algorithm), own)  # type: ignore[arg-type]
+    return Issued(builder.sign(signer, algorithm), own)
 
 
 def leaf(by: Issued, *names: str, **more: Any) -> Issued:
