@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from probekit.checks.finality_lag import FinalityLag
     from probekit.checks.freshness import Freshness
     from probekit.checks.grpc_health import GrpcHealth
+    from probekit.checks.guardians import GuardianHeartbeats
     from probekit.checks.head_age import HeadAge
     from probekit.checks.head_lag import HeadLag
     from probekit.checks.head_stall import HeadStall, StandMemory
@@ -68,6 +69,7 @@ if TYPE_CHECKING:
     from probekit.checks.trading import AggregateConfidence, AggregateDeviation
     from probekit.checks.transfer_landed import TransferLanded
     from probekit.checks.update_landed import UpdateLanded
+    from probekit.checks.vaa import EmitterLag, SignatureMargin, VaaDelay
     from probekit.checks.verification_depth import VerificationDepth
     from probekit.checks.workload_replicas import ReplicasMemory, WorkloadReplicas
 
@@ -99,6 +101,7 @@ _WHERE = {
     "DissentMemory": "dns",
     "DnsAgreement": "dns",
     "DnsAssertions": "dns",
+    "EmitterLag": "vaa",
     "EndpointLag": "endpoint_lag",
     "EndpointQuorum": "endpoint_quorum",
     "FeedAccuracy": "accuracy",
@@ -107,6 +110,7 @@ _WHERE = {
     "FloorMemory": "balance_floor",
     "Freshness": "freshness",
     "GrpcHealth": "grpc_health",
+    "GuardianHeartbeats": "guardians",
     "HeadAge": "head_age",
     "HeadLag": "head_lag",
     "HeadStall": "head_stall",
@@ -152,6 +156,7 @@ _WHERE = {
     "SampledSignatures": "sampled_signatures",
     "Score": "publisher_score",
     "ScoreMemory": "publisher_score",
+    "SignatureMargin": "vaa",
     "SignatureMemory": "sampled_signatures",
     "SignedPoint": "agreement",
     "SignerSetExpiry": "signer_set_expiry",
@@ -169,6 +174,7 @@ _WHERE = {
     "TlsStrength": "certificate",
     "TransferLanded": "transfer_landed",
     "UpdateLanded": "update_landed",
+    "VaaDelay": "vaa",
     "VerificationDepth": "verification_depth",
     "Wanted": "http",
     "WorkloadReplicas": "workload_replicas",
@@ -202,6 +208,7 @@ __all__ = [
     "DissentMemory",
     "DnsAgreement",
     "DnsAssertions",
+    "EmitterLag",
     "EndpointLag",
     "EndpointQuorum",
     "FeedAccuracy",
@@ -211,6 +218,7 @@ __all__ = [
     "Fold",
     "Freshness",
     "GrpcHealth",
+    "GuardianHeartbeats",
     "HeadAge",
     "HeadLag",
     "HeadStall",
@@ -257,6 +265,7 @@ __all__ = [
     "SampledSignatures",
     "Score",
     "ScoreMemory",
+    "SignatureMargin",
     "SignatureMemory",
     "SignedPoint",
     "SignerSetExpiry",
@@ -274,6 +283,7 @@ __all__ = [
     "TlsStrength",
     "TransferLanded",
     "UpdateLanded",
+    "VaaDelay",
     "VerificationDepth",
     "Wanted",
     "WorkloadReplicas",

@@ -86,6 +86,12 @@ MeasureName = Literal[
     "canary.paid",
     "canary.spent",
     "canary.slots",
+    "vaa.delay",
+    "vaa.age",
+    "vaa.sequences_behind",
+    "vaa.slots_behind",
+    "vaa.signature_margin",
+    "guardians.margin",
 ]
 """What checks measure. ``telemetry.names`` maps each to its instrument; a test holds the two lists together."""
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from probekit.errors import DecodeError
-from probekit.units import Instant
+from probekit.units import NS_PER_S, Instant
 
 
 class ChainHeartbeat(msgspec.Struct, frozen=True):
@@ -55,3 +55,75 @@ class GuardianSetUpgrade(msgspec.Struct, frozen=True):
     target_chain: int
     index: int
     guardians: tuple[bytes, ...]
+
+
+class GuardianReport(msgspec.Struct, frozen=True):
+    """What one node says of all guardians: the set in force, and the last heartbeat it has heard of each."""
+
+    set: GuardianSet
+    heartbeats: tuple[Heartbeat | DecodeError, ...]
+
+
+class AnnouncedVaa(msgspec.Struct, frozen=True):
+    """A message that exists, as another source has it. ``slot`` is that of its payload, where it is one of prices."""
+
+    sequence: int
+    vaa_time: Instant
+    slot: int | None = None
+
+
+class SeenVaa(msgspec.Struct, frozen=True):
+    """A message with its signatures, as a place has it. ``seen_at`` is when it was first found there, ``absent_at`` when it was
+    last asked for and was not; ``vaa_time`` has whole seconds, cut off.
+
+    ``measured`` says that ``seen_at`` is its arrival, but for the time between two looks: it was absent before, or had
+    just been announced. Else it may have been there for long.
+    """
+
+    sequence: int
+    vaa_time: Instant
+    seen_at: Instant
+    absent_at: Instant | None = None
+    slot: int | None = None
+    signatures: int = 0
+    quorum: int | None = None
+    set_index: int = 0
+    set_in_force: int | None = None
+    measured: bool = False
+
+    @property
+    def delay_ns(self) -> int:
+        """From its own time to its arrival, at most."""
+        return self.seen_at.since(self.vaa_time)
+
+    @property
+    def delay_at_least_ns(self) -> int:
+        """The same at least: it was not there when it was last asked for, and its own time was cut off by up to a second."""
+        return 0 if self.absent_at is None else max(0, self.absent_at.since(self.vaa_time) - NS_PER_S)
+
+
+class PendingVaa(msgspec.Struct, frozen=True):
+    """A message that exists and that a place does not have. ``since`` is its own time, or that of the one after it;
+    ``absent_at`` when it was last asked for.
+    """
+
+    sequence: int
+    since: Instant
+    absent_at: Instant | None = None
+
+
+class EmitterView(msgspec.Struct, frozen=True):
+    """One emitter's messages at one place, after a look: the newest, those that arrived with this look, and those it lacks.
+
+    ``announced`` is the newest that exists, as another source says. ``indexed`` is false for messages that this place
+    never has: guardians' nodes refuse those of Pythnet, and no place has those of the pro root. ``lost`` counts what was
+    given up.
+    """
+
+    place: str
+    newest: SeenVaa | None = None
+    arrived: tuple[SeenVaa, ...] = ()
+    pending: tuple[PendingVaa, ...] = ()
+    announced: AnnouncedVaa | None = None
+    indexed: bool = True
+    lost: int = 0

@@ -277,6 +277,29 @@ MEASURES: Final[dict[MeasureName, MetricName]] = {
         "From the publish time a chain took last to the newest that the source brought",
         _MEASURE,
     ),
+    "vaa.delay": MetricName(
+        "probekit.vaa.delay",
+        "histogram",
+        "s",
+        "From a signed message's own time, in whole seconds, to its arrival at a place, at most",
+        _MEASURE,
+        (*SECONDS, 20.0, 30.0, 60.0, 300.0),
+    ),
+    "vaa.age": MetricName(
+        "probekit.vaa.age", "gauge", "s", "Now minus the own time of the newest signed message at a place", _MEASURE
+    ),
+    "vaa.sequences_behind": MetricName(
+        "probekit.vaa.sequences_behind", "gauge", "{message}", "Numbers between the newest message announced and here", _MEASURE
+    ),
+    "vaa.slots_behind": MetricName(
+        "probekit.vaa.slots_behind", "gauge", "{slot}", "Slots between the newest message announced and here", _MEASURE
+    ),
+    "vaa.signature_margin": MetricName(
+        "probekit.vaa.signature_margin", "gauge", "{signature}", "Signatures of the newest message above the quorum", _MEASURE
+    ),
+    "guardians.margin": MetricName(
+        "probekit.guardians.margin", "gauge", "{guardian}", "Guardians that are well, above the quorum", _MEASURE
+    ),
 }
 """The metric of each measure that checks record."""
 

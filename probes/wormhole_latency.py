@@ -1,0 +1,272 @@
+"""Do Wormhole's signed messages arrive in time, with signatures to spare, and are enough guardians alive?"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from datetime import timedelta
+from typing import Annotated, Any
+from urllib.parse import urlsplit
+
+import msgspec
+
+import probekit as pk
+from probekit.checks import Check, EmitterLag, GuardianHeartbeats, SignatureMargin, VaaDelay
+from probekit.clients.vaa_arrivals import VaaArrivals, price_slot
+from probekit.clock import reap
+from probekit.codecs import accumulator, vaa
+from probekit.errors import DecodeError, ProbekitError, ProtocolError
+from probekit.model.wormhole import AnnouncedVaa, EmitterView, GuardianReport, SeenVaa
+from probekit.transports.base import Request
+from probekit.transports.retry import NO_RETRY
+from probekit.transports.sendable import refuse_unsendable
+
+PRICES = "prices"
+Seen = pk.Observation[Any] | pk.Failure
+
+
+class Emitter(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Whose messages are followed by their numbers: Wormhole's chain number, the 32-byte address, and the first one wanted."""
+
+    name: str
+    chain: Annotated[int, msgspec.Meta(ge=1, le=65535)]
+    emitter: str
+    from_sequence: Annotated[int, msgspec.Meta(ge=0)]
+    max_silence: timedelta | None = None
+
+    def __post_init__(self) -> None:
+        if not self.name.strip() or " @" in self.name or self.name == PRICES:
+            raise ValueError(f"name must be a name other than {PRICES!r}, not {self.name!r}")
+        self.address()
+        EmitterLag(timedelta(1), self.max_silence)
+
+    def address(self) -> bytes:
+        try:
+            found = bytes.fromhex(self.emitter.removeprefix("0x"))
+        except ValueError:
+            found = b""
+        if len(found) != 32:
+            raise ValueError(f"emitter must be 64 hex digits, not {self.emitter!r}")
+        return found
+
+
+class Options(pk.Options, frozen=True, kw_only=True):
+    guardians: Annotated[tuple[str, ...], pk.doc("base URLs of guardians' public APIs, each asked for itself")]
+    hermes: Annotated[str | None, pk.doc("base URL of a Hermes, which announces the messages of prices; with feed")] = None
+    feed: Annotated[pk.FeedId | None, pk.doc("a feed that it serves: its newest update carries the newest message")] = None
+    api_key: Annotated[pk.Secret | None, pk.doc("reference to Hermes's key: env:NAME, file:/path or credential:name")] = None
+    emitters: Annotated[tuple[Emitter, ...], pk.doc("other emitters, followed by the numbers of their messages")] = ()
+    max_delay: Annotated[timedelta, pk.doc("from a message's own time to its arrival at a place")] = timedelta(seconds=30)
+    max_lag: Annotated[timedelta, pk.doc("how far a place may be behind the newest message of prices")] = timedelta(seconds=30)
+    max_silence: Annotated[timedelta, pk.doc("how old the newest message of prices may be")] = timedelta(seconds=30)
+    min_margin: Annotated[int, pk.doc("signatures wanted above the quorum, at the guardians' APIs")] = 0
+    max_heartbeat_age: Annotated[timedelta, pk.doc("age of a guardian's last heartbeat; one is sent every 15 s")] = timedelta(
+        seconds=60
+    )
+    version: Annotated[str | None, pk.doc("the version that every guardian should run")] = None
+    chain: Annotated[int | None, pk.doc("Wormhole's number of a chain that every guardian should see (Pythnet: 26)")] = None
+    max_blocks: Annotated[int, pk.doc("blocks that a guardian may be behind the best on that chain")] = 1_000
+    timeout: Annotated[timedelta, pk.doc("when a request is given up")] = timedelta(seconds=5)
+
+    def __post_init__(self) -> None:
+        self.require("guardians", "max_delay", "max_lag", "max_silence", "max_heartbeat_age", "timeout", "max_blocks")
+        if (self.hermes is None) != (self.feed is None):
+            raise ValueError("hermes and feed go together")
+        places = [*self.guardians, *([self.hermes] if self.hermes else [])]
+        for place in places:
+            try:
+                refuse_unsendable(Request("GET", place))
+            except ProtocolError as error:
+                raise ValueError(f"guardians or hermes: {error.message}") from None
+        ids = [pk.Target.endpoint(one).id for one in places]
+        names = [one.name for one in self.emitters]
+        for what in (ids, names):
+            if twice := next((one for one in what if what.count(one) > 1), None):
+                raise ValueError(f"{twice} is there twice")
+        if len(ids) * (len(names) + 1) > 64:
+            raise ValueError("at most 64 emitters at places: give the rest a second process")
+        SignatureMargin(self.min_margin)
+
+
+def at(name: str, place: str) -> str:
+    """Id of the target that is an emitter at a place."""
+    return f"{name} @{urlsplit(place).netloc}"
+
+
+async def targets(ctx: pk.Context[Options]) -> Sequence[pk.Target]:
+    options = ctx.options
+    made: list[pk.Target] = []
+    if options.hermes is not None:
+        made.append(pk.Target.endpoint(options.hermes))
+    names = [*([PRICES] if options.hermes is not None else []), *(one.name for one in options.emitters)]
+    for url in options.guardians:
+        endpoint = pk.Target.endpoint(url)
+        made.append(endpoint)
+        made += [pk.Target(at(name, url), "service", behind=endpoint.id) for name in names]
+    return made
+
+
+class Announced(msgspec.Struct, frozen=True):
+    """The newest message of prices by Hermes, and who emitted it."""
+
+    vaa: AnnouncedVaa
+    chain: int
+    emitter: bytes
+    root: pk.TrustRoot
+
+
+class Places:
+    """What each place was last seen to have."""
+
+    def __init__(self) -> None:
+        self.arrivals: dict[str, VaaArrivals] = {}
+        self.hermes: SeenVaa | None = None
+        self.asked_at: pk.Instant | None = None
+
+
+async def hermes_look(ctx: pk.Context[Options], url: str, places: Places) -> tuple[Seen, Announced | None]:
+    """Hermes is a place as well: the newest message there, and when it came."""
+    options, endpoint = ctx.options, pk.Target.endpoint(url).id
+    client = await ctx.hold(
+        "hermes",
+        lambda: pk.HermesClient(
+            url,
+            api_key=options.api_key,
+            transport=ctx.engine(),
+            timeout=options.timeout,
+            retry=NO_RETRY,
+            observer=ctx.observer,
+            clock=ctx.clock,
+        ),
+    )
+    try:
+        batch = await client.latest([str(options.feed)])
+        for error in batch.errors.values():
+            raise error
+        newest = max(map(signed_message, batch.signed_bytes()), key=lambda one: one.sequence, default=None)
+        if newest is None:
+            raise DecodeError("an answer of Hermes without signed bytes", raw=b"")
+        root = pk.trust.MAINNET.root_of(newest.emitter_chain, newest.emitter_address)
+        if root is None:
+            raise DecodeError(f"signed under the unknown emitter {newest.emitter_address.hex()}", raw=newest.payload)
+    except ProbekitError as error:
+        return pk.Failure(error, endpoint, ctx.clock.now(), endpoint), None
+    announced = AnnouncedVaa(newest.sequence, newest.time, price_slot(newest))
+    before, asked_at = places.hermes, places.asked_at
+    arrived: tuple[SeenVaa, ...] = ()
+    if before is None or announced.sequence > before.sequence:
+        # Older ones than at the look before say nothing of when this one came.
+        absent_at = None if asked_at is None or asked_at < announced.vaa_time else asked_at
+        places.hermes = SeenVaa(
+            announced.sequence, announced.vaa_time, batch.received_at, absent_at, announced.slot, measured=True
+        )
+        arrived = (places.hermes,)
+    places.asked_at = batch.received_at
+    view = EmitterView(endpoint, places.hermes, arrived, announced=announced)
+    seen = pk.Observation(view, endpoint, batch.received_at, endpoint)
+    return seen, Announced(announced, newest.emitter_chain, newest.emitter_address, root)
+
+
+def signed_message(raw: bytes) -> vaa.Vaa:
+    return vaa.decode(accumulator.decode(raw).vaa)
+
+
+async def guardian_look(
+    ctx: pk.Context[Options], url: str, places: Places, announced: asyncio.Future[Announced | None] | None
+) -> list[Seen]:
+    """One guardian's API: its heartbeats, and every emitter there."""
+    options, clock, endpoint = ctx.options, ctx.clock, pk.Target.endpoint(url).id
+    client = await ctx.hold(
+        f"guardian:{url}",
+        lambda: pk.WormholeClient(
+            url, transport=ctx.engine(), timeout=options.timeout, retry=NO_RETRY, observer=ctx.observer, clock=clock
+        ),
+    )
+    try:
+        in_force = await client.guardian_set()
+        report = GuardianReport(in_force, await client.heartbeats())
+    except ProbekitError as error:
+        return [pk.Failure(error, endpoint, clock.now(), endpoint)]
+    found: list[Seen] = [pk.Observation(report, endpoint, clock.now(), endpoint)]
+
+    async def look(name: str, chain: int, emitter: bytes, first: int | None, newest: AnnouncedVaa | None) -> Seen:
+        target = at(name, url)
+        if target not in places.arrivals:
+            places.arrivals[target] = VaaArrivals(client, endpoint, chain, emitter, clock=clock, first=first)
+        try:
+            view = await places.arrivals[target].look(in_force, newest)
+        except ProbekitError as error:
+            return pk.Failure(error, endpoint, clock.now(), target)
+        return pk.Observation(view, endpoint, clock.now(), target)
+
+    found += [await look(one.name, one.chain, one.address(), one.from_sequence, None) for one in options.emitters]
+    if announced is None:
+        return found
+    newest = await asyncio.shield(announced)
+    if newest is None:
+        # Why not is said of Hermes; here nobody knows what to ask for.
+        found.append(pk.Observation(EmitterView(endpoint), endpoint, clock.now(), at(PRICES, url)))
+    elif newest.root is pk.TrustRoot.PRO:
+        found.append(pk.Observation(EmitterView(endpoint, indexed=False), endpoint, clock.now(), at(PRICES, url)))
+    else:
+        found.append(await look(PRICES, newest.chain, newest.emitter, None, newest.vaa))
+    return found
+
+
+async def observe(ctx: pk.Context[Options], watched: Sequence[pk.Target]) -> AsyncIterator[Seen]:
+    options, places = ctx.options, ctx.state("places", Places)
+    announced: asyncio.Future[Announced | None] | None = None
+    tasks: list[asyncio.Task[list[Seen]]] = []
+    if options.hermes is not None:
+        url, announced = options.hermes, asyncio.get_running_loop().create_future()
+        told = announced
+
+        async def ask_hermes() -> list[Seen]:
+            newest: Announced | None = None
+            try:
+                seen, newest = await hermes_look(ctx, url, places)
+                return [seen]
+            finally:
+                if not told.done():
+                    told.set_result(newest)
+
+        tasks.append(asyncio.create_task(ask_hermes(), name=url))
+    tasks += [asyncio.create_task(guardian_look(ctx, one, places, announced), name=one) for one in options.guardians]
+    try:
+        for task in asyncio.as_completed(tasks):
+            for seen in await task:
+                yield seen
+    finally:
+        await reap(*tasks)
+
+
+def checks(options: Options, target: pk.Target) -> Sequence[Check]:
+    if target.kind == "endpoint":
+        if options.hermes is not None and target.id == pk.Target.endpoint(options.hermes).id:
+            return [VaaDelay(options.max_delay), EmitterLag(options.max_lag, options.max_silence)]
+        return [GuardianHeartbeats(options.max_heartbeat_age, options.version, options.chain, options.max_blocks)]
+    silences = {one.name: one.max_silence for one in options.emitters}
+    silence = silences.get(target.id.partition(" @")[0], options.max_silence)
+    return [VaaDelay(options.max_delay), EmitterLag(options.max_lag, silence), SignatureMargin(options.min_margin)]
+
+
+probe = pk.Probe.poll(
+    name="wormhole_latency",
+    question=__doc__ or "",
+    options=Options,
+    targets=targets,
+    observe=observe,
+    checks=checks,
+    interval=timedelta(seconds=10),
+    metrics=(
+        "vaa.delay",
+        "vaa.age",
+        "vaa.sequences_behind",
+        "vaa.slots_behind",
+        "vaa.signature_margin",
+        "guardians.margin",
+    ),
+)
+
+if __name__ == "__main__":
+    raise SystemExit(pk.main(probe))

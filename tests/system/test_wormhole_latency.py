@@ -1,0 +1,102 @@
+"""wormhole_latency in real time: a sandbox Hermes and two sandbox guardians on sockets, over one network of the core root."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import timedelta
+from typing import Any, NamedTuple
+
+import pytest
+
+from probekit.dev.guardians import SandboxGuardian
+from probekit.dev.network import SandboxNetwork
+from probekit.dev.sandbox import Sandbox
+from probekit.dev.server import serve
+from probekit.model import ProbeRun, Status, TrustRoot
+from probekit.runner import RunSettings, watch
+from tests.support.sandbox import S, load, result, verdict
+
+pytestmark = pytest.mark.system
+
+OK, WARNING, CRITICAL = Status.OK, Status.WARNING, Status.CRITICAL
+PROBE = load("wormhole_latency")
+
+
+class Places(NamedTuple):
+    hermes: str
+    one: str
+    two: str
+    first: SandboxGuardian
+    second: SandboxGuardian
+    feed: str
+
+    def prices(self, url: str) -> str:
+        return f"prices @{url.removeprefix('http://')}"
+
+
+@asynccontextmanager
+async def places() -> AsyncIterator[Places]:
+    network = SandboxNetwork(root=TrustRoot.CORE, feeds=3)
+    first, second = SandboxGuardian(network), SandboxGuardian(network)
+    async with serve(Sandbox(network)) as hermes, serve(first) as one, serve(second) as two:
+        yield Places(hermes, one, two, first, second, str(network.markets[0].feed.id))
+
+
+async def until(made: Places, condition: Any, **options: Any) -> ProbeRun:
+    """The first run for which it holds."""
+    given = {"guardians": (made.one, made.two), "hermes": made.hermes, "feed": made.feed, **options}
+    runs = watch(PROBE, PROBE.options(**given), settings=RunSettings(interval=timedelta(seconds=1)))
+    async with asyncio.timeout(40):
+        async for run in runs:
+            if condition(run):
+                await runs.aclose()
+                return run
+    raise AssertionError("it ended")
+
+
+async def test_all_is_well() -> None:
+    async with places() as made:
+
+        def well(run: ProbeRun) -> bool:
+            seen = {one.reason for url in (made.one, made.two) for one in result(run, made.prices(url)).verdicts}
+            return run.status is OK and "in_time" in seen and "pending" not in seen
+
+        run = await until(made, well, min_margin=6)
+    assert {one.target.id for one in run.results} == {
+        made.hermes, made.one, made.two, made.prices(made.one), made.prices(made.two),
+    }  # fmt: skip
+    reasons = {one.reason for one in result(run, made.prices(made.one)).verdicts}
+    assert reasons <= {"in_time", "nothing_new", "newest", "signed"}
+
+
+async def test_messages_that_do_not_come_and_guardians_that_are_silent() -> None:
+    async with places() as made:
+        made.second.appears_after = 600 * S
+        for state in made.second.guardians[:8]:
+            state.heard = False
+        made.first.signers = range(13)
+        made.first.guardians[0].version = "v1.0.0"
+
+        def broken(run: ProbeRun) -> bool:
+            return verdict(run, made.prices(made.two)) == (CRITICAL, "vaa_missing")
+
+        run = await until(made, broken, max_delay=3 * S, min_margin=1, version="v2.99.0")
+    assert verdict(run, made.two) == (CRITICAL, "too_few_guardians")
+    assert verdict(run, made.one) == (WARNING, "guardians_unwell")
+    assert result(run, made.hermes).status is OK
+    assert "thin_quorum" in {one.reason for one in result(run, made.prices(made.one)).verdicts}
+
+
+async def test_a_guardian_that_is_down_and_one_that_signs_too_little() -> None:
+    async with places() as made:
+        made.second.down = True
+        made.first.signers = range(5)
+
+        def broken(run: ProbeRun) -> bool:
+            return verdict(run, made.prices(made.one)) == (CRITICAL, "no_quorum")
+
+        run = await until(made, broken)
+    assert verdict(run, made.two) == (CRITICAL, "server_error")
+    assert verdict(run, made.prices(made.two)) == (Status.UNKNOWN, "behind_endpoint")

@@ -1,0 +1,236 @@
+"""wormhole_latency on a fake clock: a sandbox Hermes and two guardians over one network of the core root."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from probekit.dev import faults
+from probekit.dev.guardians import SandboxGuardian
+from probekit.dev.transport import SandboxTransport
+from probekit.errors import ConfigError
+from probekit.manifest import read_manifest
+from probekit.model import ProbeRun, Status, TrustRoot
+from probekit.runner import RunSettings
+from probekit.trust import CORE_EMITTER
+from tests.support.sandbox import FIRST, Lab, S, load, result, verdict
+
+OK, WARNING, CRITICAL, UNKNOWN, SKIPPED = Status.OK, Status.WARNING, Status.CRITICAL, Status.UNKNOWN, Status.SKIPPED
+PROBE = load("wormhole_latency")
+ONE, TWO = "http://one", "http://two"
+GOVERNANCE = bytes(31) + b"\x09"
+
+
+@dataclass
+class Guarded(Lab):
+    root: TrustRoot = TrustRoot.CORE
+    one: SandboxGuardian = field(init=False)
+    two: SandboxGuardian = field(init=False)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.root is TrustRoot.CORE:
+            self.one, self.two = SandboxGuardian(self.network), SandboxGuardian(self.network)
+        else:
+            other = Guarded(clock=self.clock)
+            self.one, self.two = other.one, other.two
+        self.transport = SandboxTransport({FIRST: self.first, ONE: self.one, TWO: self.two}, clock=self.clock)
+
+    def options(self, **more: Any) -> dict[str, Any]:
+        return {"guardians": (ONE, TWO), "hermes": FIRST, "feed": self.ids[0], "timeout": 2 * S, **more}
+
+
+def emitter(**more: Any) -> Any:
+    from tests.support.sandbox import module_of
+
+    given = {"name": "governance", "chain": 1, "emitter": GOVERNANCE.hex(), "from_sequence": 5, **more}
+    return module_of(PROBE).Emitter(**given)
+
+
+def check_of(run: ProbeRun, target: str, name: str) -> Any:
+    return next(one for one in result(run, target).verdicts if one.check == name)
+
+
+EVERY = RunSettings(interval=timedelta(seconds=2))
+
+
+async def test_prices_arrive_and_guardians_are_well() -> None:
+    lab = Guarded()
+    async with lab.watching(PROBE, settings=EVERY, **lab.options(min_margin=6, version="v2.99.0")):
+        run = await lab.pass_seconds(9)
+    assert run.status is OK, [one.verdicts for one in run.results if one.status is not OK]
+    assert [one.target.id for one in run.results] == [FIRST, ONE, "prices @one", TWO, "prices @two"]
+    margin = check_of(run, "prices @one", "signature_margin")
+    assert (margin.value, margin.reason) == (6, "signed")
+    delay = check_of(run, "prices @one", "vaa_delay")
+    assert delay.reason == "in_time"
+    assert all(0 < one.value < 5_000_000_000 for one in delay.measures)
+    assert {one.name for one in check_of(run, "prices @one", "emitter_lag").measures} == {
+        "vaa.age", "vaa.sequences_behind", "vaa.slots_behind",
+    }  # fmt: skip
+    assert "versions 19 of v2.99.0" in check_of(run, ONE, "guardian_heartbeats").message
+
+
+async def test_messages_that_do_not_arrive_at_one_guardian() -> None:
+    lab = Guarded()
+    lab.two.appears_after = 600 * S
+    async with lab.watching(PROBE, settings=EVERY, **lab.options(max_delay=6 * S, max_lag=6 * S)):
+        run = await lab.pass_seconds(12)
+        assert verdict(run, "prices @two") == (CRITICAL, "vaa_missing")
+        assert result(run, "prices @one").status is OK
+        # What is pending is asked for again, and a bounded number of it.
+        assert len(lab.runs[-1].requests) < 40
+        lab.two.appears_after = timedelta(0)
+        run = await lab.pass_seconds(2)
+        late = check_of(run, "prices @two", "vaa_delay")
+        assert (late.status, late.reason) == (WARNING, "vaa_late")
+        run = await lab.pass_seconds(4)
+        assert result(run, "prices @two").status is OK
+
+
+async def test_signatures_and_guardians_that_are_lacking() -> None:
+    lab = Guarded()
+    lab.one.signers = range(14)
+    lab.two.signers = range(12)
+    lab.one.guardians[3].silent_for = 120 * S
+    lab.one.guardians[4].heard = False
+    for state in lab.two.guardians[:7]:
+        state.heard = False
+    async with lab.watching(PROBE, settings=EVERY, **lab.options(min_margin=2)):
+        run = await lab.pass_seconds(8)
+    assert check_of(run, "prices @one", "signature_margin").reason == "thin_quorum"
+    assert verdict(run, "prices @two") == (CRITICAL, "no_quorum")
+    assert verdict(run, ONE) == (WARNING, "guardians_unwell")
+    assert [one.reason for one in check_of(run, ONE, "guardian_heartbeats").parts] == ["late_heartbeat", "no_heartbeat"]
+    assert verdict(run, TWO) == (CRITICAL, "too_few_guardians")
+
+
+async def test_an_emitter_by_its_numbers_and_a_gap() -> None:
+    lab = Guarded()
+    for _ in range(40):
+        lab.one.publish(1, GOVERNANCE, first=5)
+    await lab.clock.advance(5 * S)
+    options: dict[str, Any] = {"guardians": (ONE,), "emitters": (emitter(max_silence=60 * S),), "max_delay": 4 * S}
+    async with lab.watching(PROBE, settings=EVERY, **options):
+        # History comes by sixteens, and is no arrival.
+        run = await lab.pass_seconds(9)
+        assert check_of(run, "governance @one", "vaa_delay").reason == "nothing_new"
+        assert "sequence 44" in check_of(run, "governance @one", "emitter_lag").message
+        lab.one.publish(1, GOVERNANCE)
+        await lab.pass_seconds(4)
+        told = [check_of(one, "governance @one", "vaa_delay") for one in lab.runs]
+        assert [len(one.measures) for one in told if one.reason == "in_time"] == [1]
+        gone = lab.one.publish(1, GOVERNANCE)
+        lab.one.withheld.add((1, GOVERNANCE, gone))
+        lab.one.publish(1, GOVERNANCE)
+        run = await lab.pass_seconds(8)
+        missing = check_of(run, "governance @one", "vaa_delay")
+        assert (missing.status, missing.reason) == (CRITICAL, "vaa_missing")
+        assert f"sequence {gone} is not here" in missing.message
+        # It does not mend itself by growing old.
+        run = await lab.pass_seconds(400)
+        assert check_of(run, "governance @one", "vaa_delay").reason == "vaa_missing"
+        assert check_of(run, "governance @one", "emitter_lag").reason == "emitter_silent"
+        lab.one.withheld.clear()
+        run = await lab.pass_seconds(2)
+        assert check_of(run, "governance @one", "vaa_delay").reason == "vaa_late"
+
+
+async def test_what_was_missing_before_the_probe_came_is_not_waited_for() -> None:
+    lab = Guarded()
+    for _ in range(6):
+        lab.one.publish(1, GOVERNANCE, first=5)
+    lab.one.withheld.add((1, GOVERNANCE, 7))
+    await lab.clock.advance(5 * S)
+    async with lab.watching(PROBE, settings=EVERY, guardians=(ONE,), emitters=(emitter(),), max_delay=S):
+        run = await lab.pass_seconds(9)
+    found = check_of(run, "governance @one", "vaa_delay")
+    assert (found.status, found.reason) == (OK, "nothing_new")
+    assert "1 before were given up" in found.message
+
+
+async def test_places_that_fail_are_told_each_once() -> None:
+    lab = Guarded()
+    lab.two.down = True
+    lab.first.inject(faults.Unauthorized())
+    run = await lab.once(PROBE, **lab.options(emitters=(emitter(),)))
+    assert verdict(run, FIRST) == (UNKNOWN, "not_authorized")
+    assert verdict(run, ONE) == (OK, "guardians_well")
+    assert result(run, "prices @one").status is SKIPPED
+    assert verdict(run, TWO) == (CRITICAL, "server_error")
+    assert verdict(run, "prices @two") == verdict(run, "governance @two") == (UNKNOWN, "behind_endpoint")
+
+
+async def test_a_hermes_that_hangs_keeps_no_heartbeats_back() -> None:
+    lab = Guarded()
+    lab.first.inject(faults.Hang())
+    run = await lab.once(PROBE, **lab.options())
+    assert verdict(run, FIRST) == (CRITICAL, "deadline_first_byte")
+    assert verdict(run, ONE) == (OK, "guardians_well")
+
+
+async def test_prices_of_the_pro_root_are_at_no_guardian() -> None:
+    lab = Guarded(root=TrustRoot.PRO)
+    run = await lab.once(PROBE, **lab.options())
+    assert result(run, FIRST).status is OK
+    assert verdict(run, "prices @one") == (SKIPPED, "not_indexed")
+
+
+async def test_a_guardians_node_keeps_no_prices() -> None:
+    lab = Guarded()
+    lab.one.serves_prices = False
+    run = await lab.once(PROBE, **lab.options())
+    assert verdict(run, "prices @one") == (SKIPPED, "not_indexed")
+    assert verdict(run, ONE) == (OK, "guardians_well")
+
+
+async def test_a_source_that_stands_still_is_silent() -> None:
+    lab = Guarded()
+    lab.first.inject(faults.Lag(delay_ms=45_000))
+    run = await lab.once(PROBE, **lab.options())
+    assert check_of(run, FIRST, "emitter_lag").reason == "emitter_silent"
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"guardians": []}, "guardians must not be empty"),
+        ({"guardians": ["ftp://x"]}, "not an http or https URL"),
+        ({"guardians": [ONE, ONE]}, "is there twice"),
+        ({"hermes": FIRST}, "hermes and feed go together"),
+        ({"max_delay": "0s"}, "max_delay must be positive"),
+        ({"min_margin": -1}, "min_margin must lie"),
+        ({"emitters": [{"name": "a", "chain": 1, "emitter": "00", "from_sequence": 0}]}, "64 hex digits"),
+        ({"emitters": [{"name": "prices", "chain": 1, "emitter": "00" * 32, "from_sequence": 0}]}, "other than 'prices'"),
+        ({"emitters": [{"name": "a", "chain": 0, "emitter": "00" * 32, "from_sequence": 0}]}, "must be >= 1"),
+        ({"emitters": [{"name": "a", "chain": 1, "emitter": "00" * 32}]}, "from_sequence"),
+    ],
+)
+def test_options_that_cannot_be_meant_are_told_in_their_place(options: dict[str, Any], words: str, tmp_path: Path) -> None:
+    path = tmp_path / "probekit.yaml"
+    path.write_text(f"probe: wormhole_latency\noptions: {json.dumps({'guardians': [ONE], **options})}\n")
+    with pytest.raises(ConfigError) as caught:
+        read_manifest(PROBE, path)
+    assert words in " ".join(caught.value.problems)
+
+
+def test_the_sandbox_guardian_answers_as_the_gateway_does() -> None:
+    lab = Guarded()
+    answers = {
+        path: lab.one.handle("GET", path, {}).status
+        for path in ("/v1/heartbeats", "/v1/guardianset/current", "/v1/nothing", f"/v1/signed_vaa/1/{'00' * 32}/1")
+    }
+    assert list(answers.values()) == [200, 200, 404, 404]
+    assert lab.one.handle("POST", "/v1/heartbeats", {}).status == 501
+    slot = lab.network.slot_of(lab.network.published_ns(lab.clock.now()))
+    path = f"/v1/signed_vaa/{CORE_EMITTER.chain}/{CORE_EMITTER.address.hex()}/"
+    assert lab.one.handle("GET", f"{path}{slot}", {}).status == 404
+    assert lab.one.handle("GET", f"{path}{slot - 5}", {}).status == 200
+    assert lab.one.handle("GET", f"{path}{slot - 5_000}", {}).status == 404
+    with pytest.raises(ValueError, match="pro root"):
+        SandboxGuardian(Lab().network)
