@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 import gc
+import json
 import os
 import socket
+import sys
 import threading
 import time
+from asyncio.subprocess import PIPE
 from pathlib import Path
 from typing import Any
 
@@ -88,6 +92,22 @@ async def test_each_state_at_once_and_the_one_that_hangs_delays_no_other(
         "key": (UNKNOWN, "not_authorized"),
     }
     assert {one.target for one in run.requests} == {one.target.id for one in run.results}
+
+
+async def test_started_as_a_file_on_the_loop_that_it_takes(tmp_path: Path) -> None:
+    """Its name is that of the library's package, and its folder comes first on the path."""
+    file = Path(__file__).parents[2] / "probes" / "grpc_health.py"
+    async with grpc_server(statuses={"pyth.Old": "NOT_SERVING"}) as served:
+        address = f"127.0.0.1:{served.port}"
+        services = [{"address": address, "tls": False}, {"address": address, "tls": False, "service": "pyth.Old"}]
+        for options, code, words in ((services[:1], 0, b"is SERVING"), (services, 2, b"NOT_SERVING")):
+            config = tmp_path / "probekit.yaml"
+            config.write_text(json.dumps({"probe": "grpc_health", "options": {"services": options}}))
+            command = [sys.executable, str(file), "--once", "--config", str(config)]
+            process = await asyncio.create_subprocess_exec(*command, stdout=PIPE, stderr=PIPE)
+            out, err = await asyncio.wait_for(process.communicate(), 50)
+            assert (process.returncode, err) == (code, b""), out
+            assert words in out
 
 
 async def test_a_hundred_runs_leave_no_thread_and_no_descriptor() -> None:

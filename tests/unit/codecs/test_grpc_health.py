@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from grpc_health.v1 import health_pb2
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -25,6 +26,12 @@ def test_a_request_names_a_service() -> None:
 )  # fmt: skip
 def test_a_status_by_its_name_or_its_number(data: bytes, status: str) -> None:
     assert decode_check(data) == status
+
+
+def test_it_is_what_the_librarys_own_messages_say() -> None:
+    assert encode_check("prices") == health_pb2.HealthCheckRequest(service="prices").SerializeToString()
+    for one in health_pb2.HealthCheckResponse.ServingStatus.DESCRIPTOR.values:
+        assert decode_check(health_pb2.HealthCheckResponse(status=one.number).SerializeToString()) == one.name
 
 
 def test_mutated_answers_decode_or_refuse() -> None:
