@@ -151,11 +151,13 @@ async def targets(ctx: pk.Context[Options]) -> Sequence[pk.Target]:
 
 async def see(ctx: pk.Context[Options], one: Asked, due_ns: int) -> pk.Observation[DnsAnswer] | pk.Failure:
     try:
-        answer = await ask(one.record.question(), one.server, due_ns=due_ns, clock=ctx.clock)
+        answer = await ask(
+            one.record.question(), one.server, due_ns=due_ns, clock=ctx.clock, observer=ctx.observer, target=one.id
+        )
     except ProbekitError as error:
         elapsed_ns = error.elapsed_ns if isinstance(error, TransportError) else None
-        return pk.Failure(error, one.label, ctx.clock.now(), one.id, elapsed_ns or 0)
-    return pk.Observation(answer, one.label, ctx.clock.now(), one.id, answer.elapsed_ns)
+        return pk.Failure(error, one.id, ctx.clock.now(), one.id, elapsed_ns or 0)
+    return pk.Observation(answer, one.id, ctx.clock.now(), one.id, answer.elapsed_ns)
 
 
 async def observe(ctx: pk.Context[Options], watched: Sequence[pk.Target]) -> AsyncIterator[pk.Observation[Any] | pk.Failure]:

@@ -104,7 +104,12 @@ ATTRIBUTES: Final[tuple[AttributeName, ...]] = (
     AttributeName("network.peer.address", "string", "address that was connected to", _S),
     AttributeName("network.peer.port", "int", "port that was connected to", _S),
     AttributeName("network.type", "string", "ipv4 or ipv6: what was connected over, else what was asked for", _S),
-    AttributeName("network.protocol.name", "string", "of a connection that carries no HTTP request: tls, tcp, ws or wss", _S),
+    AttributeName(
+        "network.protocol.name",
+        "string",
+        "of a connection that carries no HTTP request: tls, tcp, ws or wss; of DNS dns, dnstcp or dot",
+        _S,
+    ),
     AttributeName("network.protocol.version", "string", "1.1, 2 or 3", _S),
     AttributeName("rpc.system.name", "string", "jsonrpc; absent on other requests", _RC),
     AttributeName("rpc.method", "string", "the method; batch for several, _OTHER for what does not look like one", _RC),

@@ -116,7 +116,8 @@ CONNECTION_DURATION: Final = MetricName(
     "probekit.connection.duration",
     "histogram",
     "s",
-    "Time of one connection that carries no HTTP request, from name look-up to its being open; of a failed one to its end",
+    "Time of one connection that carries no HTTP request, from name look-up to its being open, of DNS to its answer; "
+    "of a failed one to its end",
     ("server.address", "server.port", "network.protocol.name", "error.type"),
     SHORT_SECONDS,
 )

@@ -16,6 +16,9 @@ from probekit.errors import ConfigError, ConnectError, DeadlineExceeded, TlsErro
 from probekit.manifest import read_manifest
 from probekit.model import Phases, ProbeRun, Status
 from probekit.runner import RunSettings, run_once, watch
+from probekit.telemetry import names
+from probekit.telemetry.measure import RunMeter, protocol_of
+from probekit.telemetry.slots import Slots
 from probekit.testing import FakeClock
 from probekit.transports.dns import DnsReply, DnsServer
 from tests.support.sandbox import S, load, module_of, result, verdict
@@ -121,6 +124,15 @@ async def test_each_failure_has_its_own_reason_and_its_time(on_wire: Any) -> Non
         "57": (CRITICAL, "decode"),
         "": (UNKNOWN, "too_few_sources"),
     }
+    # No failure has no time: they are counted by error.type, beside those that answered.
+    meter = RunMeter(Slots(clock_ns=lambda: 0))
+    meter.record(run)
+    durations = meter.slots.histogram(names.CONNECTION_DURATION)
+    for address, kind in (("192.0.2.53", "connect"), ("192.0.2.54", "tls"), ("192.0.2.56", "")):
+        assert durations.bind((address, 53, "dns", kind)).snapshot(fresh_range=False).count == 1
+    evidence = result(run, "www.pyth.test A @53").evidence
+    assert evidence is not None
+    assert evidence.request == "QUERY dns://192.0.2.53:53/www.pyth.test?type=A"
 
 
 async def test_a_resolver_that_hangs_delays_no_other(on_wire: Any) -> None:
@@ -138,7 +150,7 @@ async def test_a_resolver_that_hangs_delays_no_other(on_wire: Any) -> None:
     stream = module.observe(context, targets)
     for _ in range(2):
         seen = await anext(stream)
-        seen_at[seen.source] = clock.monotonic_ns() - began
+        seen_at[seen.target.partition("@")[2]] = clock.monotonic_ns() - began
     assert seen_at == {"54": 0, "55": 0}
     await stream.aclose()
     assert [one for one in asyncio.all_tasks() if one.get_name().startswith("www")] == []
@@ -162,6 +174,12 @@ async def test_a_truncated_answer_is_asked_for_again_over_tcp_and_said_so(on_wir
     run = await once(clock, record())
     [only] = run.results
     assert only.status is OK
+    # Each exchange is a span, and a time by its protocol.
+    assert [(one.url, one.attempt, one.target) for one in run.requests] == [
+        ("dns://192.0.2.53:53/www.pyth.test?type=A", 0, only.target.id),
+        ("dnstcp://192.0.2.53:53/www.pyth.test?type=A", 1, only.target.id),
+    ]
+    assert [protocol_of(one) for one in run.requests] == ["dns", "dnstcp"]
     assert "(over tcp, after a truncated answer over udp)" in only.verdicts[0].message
     assert [(one.over, one.port) for one in wire.asked] == [("udp", 53), ("tcp", 53)]
     latency = next(one for one in only.verdicts if one.check == "latency_budget")
