@@ -15,6 +15,7 @@ from probekit.checks.prometheus import Comparison, Outcome
 from probekit.clients.prometheus import PrometheusClient, basic
 from probekit.clock import reap
 from probekit.errors import ConfigError, ProbekitError, ProtocolError, TransportError
+from probekit.model import RequestRecord
 from probekit.transports.base import HeaderValue, Limits, Request
 from probekit.transports.sendable import refuse_unsendable
 
@@ -106,34 +107,38 @@ async def targets(ctx: pk.Context[Options]) -> Sequence[pk.Target]:
     return [endpoint, *(pk.Target(one.target, "service", behind=endpoint.id) for one in asked(ctx.options))]
 
 
-def client(ctx: pk.Context[Options]) -> PrometheusClient:
+def client(ctx: pk.Context[Options], target: str) -> PrometheusClient:
+    """One for each expression, over the same engine: its exchanges are told as its target's."""
+
+    def observer(record: RequestRecord) -> None:
+        ctx.observer(msgspec.structs.replace(record, target=target))
+
     return PrometheusClient(
         ctx.options.url,
         headers=ctx.options.all_headers(),
         transport=ctx.engine(),
         timeout=ctx.options.timeout,
-        observer=ctx.observer,
+        observer=observer,
         clock=ctx.clock,
         limits=Limits(max_body_bytes=ctx.options.max_body.bytes),
     )
 
 
-async def see(ctx: pk.Context[Options], made: PrometheusClient, one: Asked) -> pk.Observation[Any] | pk.Failure:
-    endpoint = pk.Target.endpoint(ctx.options.url).id
+async def see(ctx: pk.Context[Options], one: Asked) -> pk.Observation[Any] | pk.Failure:
     began_ns = ctx.clock.monotonic_ns()
+    made = await ctx.hold(one.target, lambda: client(ctx, one.target))
     try:
         result = await made.query(one.promql, most=one.most)
     except ProbekitError as error:
         if isinstance(error, ConfigError):
             error = ConfigError(f"{one.target}: {error.message}")
-        return pk.Failure(error, endpoint, ctx.clock.now(), one.target, ctx.clock.monotonic_ns() - began_ns)
-    return pk.Observation(result, endpoint, ctx.clock.now(), one.target, result.elapsed_ns)
+        return pk.Failure(error, one.target, ctx.clock.now(), one.target, ctx.clock.monotonic_ns() - began_ns)
+    return pk.Observation(result, one.target, ctx.clock.now(), one.target, result.elapsed_ns)
 
 
 async def observe(ctx: pk.Context[Options], watched: Sequence[pk.Target]) -> AsyncIterator[pk.Observation[Any] | pk.Failure]:
-    made = await ctx.hold("client", lambda: client(ctx))
     endpoint = watched[0].id
-    tasks = [asyncio.create_task(see(ctx, made, one), name=one.target) for one in asked(ctx.options)]
+    tasks = [asyncio.create_task(see(ctx, one), name=one.target) for one in asked(ctx.options)]
     failures: list[pk.Failure] = []
     slowest_ns = 0
     try:

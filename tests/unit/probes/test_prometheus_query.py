@@ -100,6 +100,11 @@ async def test_each_query_has_its_own_verdict() -> None:
     low = result(run, "low").verdicts[0]
     assert [one.scope for one in low.parts] == ['up{n="1"}']
     assert low.message.endswith("the server says: partial")
+    # One server, twelve queries: each one's evidence is that of its own exchange.
+    assert {record.target for record in run.requests} == set(said)
+    evidence = result(run, "gone").evidence
+    assert evidence is not None
+    assert (evidence.status, evidence.excerpt) == (404, "not found")
     assert "parse error" in result(run, "typo").verdicts[0].message
 
 
