@@ -199,7 +199,7 @@ class RunMeter:
         self._probes: dict[tuple[str, str], _ProbeSlots] = {}
         self._origins: dict[str, tuple[str, int]] = {}
         self._http: dict[tuple[object, ...], Histogram] = {}
-        self._phases: dict[tuple[str, str, str], Histogram] = {}
+        self._phases: dict[tuple[str, str], list[Histogram | None]] = {}
         self._calls = CallMeter(slots)
         self._journeys = JourneyMeter(slots)
 
@@ -286,26 +286,25 @@ class RunMeter:
         duration.record(elapsed_s)
         if exemplar is not None:
             duration.exemplify((elapsed_s, *exemplar, number))
-        phases = record.phases
-        for phase, ns in zip(
-            PHASES,
-            (
-                phases.queue_ns,
-                phases.resolve_ns,
-                phases.connect_ns,
-                phases.tls_ns,
-                phases.first_byte_ns,
-                phases.transfer_ns,
-            ),
-            strict=True,
-        ):
-            if ns is not None:
-                self._phase(phase, origin[0], record.engine).record(ns / NS_PER_S)
-
-    def _phase(self, phase: str, host: str, engine: str) -> Histogram:
-        slot = self._phases.get((phase, host, engine))
-        if slot is None:
-            if len(self._phases) >= 2 * self.slots.limit:
+        slots = self._phases.get((origin[0], record.engine))
+        if slots is None:
+            if len(self._phases) >= self.slots.limit:
                 self._phases.clear()
-            slot = self._phases[phase, host, engine] = self.slots.histogram(names.PHASE_DURATION).bind((phase, host, engine))
-        return slot
+            slots = self._phases[origin[0], record.engine] = [None] * len(PHASES)
+        phases = record.phases
+        spent = (
+            phases.queue_ns,
+            phases.resolve_ns,
+            phases.connect_ns,
+            phases.tls_ns,
+            phases.first_byte_ns,
+            phases.transfer_ns,
+        )
+        for index, ns in enumerate(spent):
+            if ns is not None:
+                # A phase has a series once it was seen: what an engine cannot know is not zero.
+                slot = slots[index]
+                if slot is None:
+                    which = (PHASES[index], origin[0], record.engine)
+                    slot = slots[index] = self.slots.histogram(names.PHASE_DURATION).bind(which)
+                slot.record(ns / NS_PER_S)

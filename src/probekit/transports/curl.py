@@ -92,16 +92,10 @@ class CurlTransport:
 
     @property
     def capabilities(self) -> Capabilities:
-        return Capabilities(
-            "curl",
-            frozenset(("queue", "resolve", "connect", "tls", "first_byte", "transfer")),
-            _spoken(),
-            fresh_connections=True,
-            redirects=True,
-        )
+        return _capabilities(_spoken())
 
     async def send(self, request: Request) -> Response:
-        return await follow(self._attempt, request)
+        return await (follow(self._attempt, request) if request.max_redirects else self._attempt(request))
 
     async def _attempt(self, request: Request) -> Response:
         refuse_unsendable(request)
@@ -467,6 +461,12 @@ class _Attempt:
 def _us(curl: Any, what: int) -> int:
     """One of libcurl's times, in whole microseconds since the start; 0 while it has not come."""
     return int(curl.getinfo(what))
+
+
+@lru_cache(maxsize=1)
+def _capabilities(spoken: frozenset[str]) -> Capabilities:
+    phases: frozenset[Phase] = frozenset(("queue", "resolve", "connect", "tls", "first_byte", "transfer"))
+    return Capabilities("curl", phases, spoken, fresh_connections=True, redirects=True)
 
 
 @lru_cache(maxsize=1)
