@@ -152,7 +152,8 @@ class Walk:
                 others.remove(beside)
                 asking[asyncio.ensure_future(self._ask(beside, calls, part_ns, hedge=True))] = beside
             while asking and self._pending:
-                await self._first_of(*asking, *([timer] if self._nulls() else []))
+                if not any(task.done() for task in asking):
+                    await self._first_of(*asking, *([timer] if self._nulls() else []))
                 done = [task for task in asking if task.done()]
                 if not done:
                     break  # The other one has had as long again to say more than "null".
