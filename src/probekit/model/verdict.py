@@ -156,4 +156,10 @@ class Verdict(msgspec.Struct, frozen=True):
 
 def worst(verdicts: tuple[Verdict, ...]) -> Status | None:
     """The worst status among verdicts; ``None`` of none."""
-    return max((verdict.status for verdict in verdicts), key=_SEVERITY.__getitem__, default=None)
+    found: Status | None = None
+    most = -1
+    for verdict in verdicts:
+        severity = _SEVERITY[verdict.status]
+        if severity > most:
+            found, most = verdict.status, severity
+    return found

@@ -12,7 +12,7 @@ from typing import Any, Generic, cast
 from probekit.checks import Check, Rule
 from probekit.checks.base import is_fold
 from probekit.errors import Missing, ProbekitError
-from probekit.model import Failure, Observation, RequestRecord, Status, Target, TargetResult, Verdict
+from probekit.model import Failure, Observation, RequestRecord, Status, Target, TargetResult, Verdict, worst
 from probekit.probe import AnyObservation, Checks, O
 from probekit.runner.evidence import evidence_of
 from probekit.runner.failures import behind, vantage_verdict, verdict_of
@@ -169,7 +169,7 @@ class Evaluator(Generic[O]):
         made = []
         for state in self._states.values():
             verdicts = self._verdicts(state)
-            status = max((verdict.status for verdict in verdicts), key=lambda s: s.severity)
+            status = worst(verdicts)
             evidence = None
             if status is not Status.OK and status is not Status.SKIPPED:
                 source = state.seen.source if state.seen is not None else state.target.behind
@@ -217,6 +217,6 @@ class Evaluator(Generic[O]):
         state.judged = {"observation": verdict_of(error)}
 
     def _note_status(self, state: TargetState) -> bool:
-        status = max((verdict.status for verdict in self._verdicts(state)), key=lambda s: s.severity)
+        status = worst(self._verdicts(state))
         before, state.status = state.status, status
         return before is not None and before is not status

@@ -205,7 +205,7 @@ class RunMeter:
         self._probes: dict[tuple[str, str], _ProbeSlots] = {}
         self._origins: dict[str, tuple[str, int]] = {}
         self._http: dict[tuple[object, ...], Histogram] = {}
-        self._phases: dict[tuple[str, str, str], Histogram] = {}
+        self._phases: dict[tuple[str, str], list[Histogram | None]] = {}
         self._calls = CallMeter(slots)
         self._journeys = JourneyMeter(slots)
 
@@ -295,8 +295,28 @@ class RunMeter:
         duration.record(elapsed_s)
         if exemplar is not None:
             duration.exemplify((elapsed_s, *exemplar, number))
-        for phase, ns in _phases_of(record):
-            self._phase(phase, origin[0], record.engine).record(ns / NS_PER_S)
+        slots = self._phases.get((origin[0], record.engine))
+        if slots is None:
+            if len(self._phases) >= self.slots.limit:
+                self._phases.clear()
+            slots = self._phases[origin[0], record.engine] = [None] * len(PHASES)
+        phases = record.phases
+        spent = (
+            phases.queue_ns,
+            phases.resolve_ns,
+            phases.connect_ns,
+            phases.tls_ns,
+            phases.first_byte_ns,
+            phases.transfer_ns,
+        )
+        for index, ns in enumerate(spent):
+            if ns is not None:
+                # A phase has a series once it was seen: what an engine cannot know is not zero.
+                slot = slots[index]
+                if slot is None:
+                    which = (PHASES[index], origin[0], record.engine)
+                    slot = slots[index] = self.slots.histogram(names.PHASE_DURATION).bind(which)
+                slot.record(ns / NS_PER_S)
 
     def _connection(
         self, record: RequestRecord, origin: tuple[str, int], protocol: str, number: int, exemplar: tuple[int, str] | None
@@ -310,14 +330,6 @@ class RunMeter:
         phases = self.slots.histogram(names.CONNECTION_PHASE_DURATION)
         for phase, ns in _phases_of(record):
             phases.bind((phase, origin[0], protocol)).record(ns / NS_PER_S)
-
-    def _phase(self, phase: str, host: str, engine: str) -> Histogram:
-        slot = self._phases.get((phase, host, engine))
-        if slot is None:
-            if len(self._phases) >= 2 * self.slots.limit:
-                self._phases.clear()
-            slot = self._phases[phase, host, engine] = self.slots.histogram(names.PHASE_DURATION).bind((phase, host, engine))
-        return slot
 
 
 def _phases_of(record: RequestRecord) -> Iterator[tuple[str, int]]:

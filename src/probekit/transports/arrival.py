@@ -47,20 +47,19 @@ class Arrival:
                 f"the headers of {shown} passed their limit of {limit} bytes", limit_bytes=limit, url=shown
             )
             return False
-        text = line.decode("latin-1").rstrip("\r\n")
         if self.complete:
             return True  # a trailer
+        name, colon, value = line.decode("latin-1").partition(":")
         if self._in_headers:
-            if text:
-                name, _, value = text.partition(":")
+            if colon or name.strip("\r\n"):
                 self.headers.append((name.strip().lower(), value.strip()))
             else:
                 self._in_headers = False
                 self.complete = not self._interim
-        elif text.startswith("HTTP/"):
+        elif name.startswith("HTTP/"):
             self._in_headers = True
             self.headers.clear()
-            self._interim = text.partition(" ")[2].startswith("1")
+            self._interim = name.partition(" ")[2].startswith("1")
         return True
 
     def full(self) -> bool:

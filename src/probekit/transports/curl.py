@@ -36,7 +36,7 @@ from probekit.transports.libcurl import (
 )
 from probekit.transports.redirects import follow
 from probekit.transports.sendable import late_already, late_in, refuse_unsendable
-from probekit.units import NS_PER_MS, NS_PER_S, NS_PER_US, Instant
+from probekit.units import NS_PER_S, NS_PER_US, Instant
 
 try:
     import pycurl
@@ -92,16 +92,10 @@ class CurlTransport:
 
     @property
     def capabilities(self) -> Capabilities:
-        return Capabilities(
-            "curl",
-            frozenset(("queue", "resolve", "connect", "tls", "first_byte", "transfer")),
-            _spoken(),
-            fresh_connections=True,
-            redirects=True,
-        )
+        return _capabilities(_spoken())
 
     async def send(self, request: Request) -> Response:
-        return await follow(self._attempt, request)
+        return await (follow(self._attempt, request) if request.max_redirects else self._attempt(request))
 
     async def _attempt(self, request: Request) -> Response:
         refuse_unsendable(request)
@@ -236,7 +230,7 @@ class CurlTransport:
             if not left:
                 return
 
-    def handle(self, request: Request, remaining_ns: int | None) -> Any:
+    def handle(self, request: Request) -> Any:
         """A handle with one attempt's options."""
         if self._template is None:
             self._template = self._made()
@@ -248,8 +242,6 @@ class CurlTransport:
             curl.setopt(pycurl.IPRESOLVE, _FAMILIES[request.family])
             # The next address only once the one before has failed: a race would hide which of them is slow.
             curl.setopt(HAPPY_EYEBALLS_TIMEOUT_MS, 86_400_000)
-        if remaining_ns is not None and not request.stream:
-            curl.setopt(pycurl.TIMEOUT_MS, max(remaining_ns // NS_PER_MS, 1))
         curl.setopt(pycurl.HTTPHEADER, header_lines(request))
         if request.method == "HEAD":
             curl.setopt(pycurl.NOBODY, 1)
@@ -309,8 +301,7 @@ class _Attempt:
         self._result: tuple[int, str] | None = None
         self.started_at: Instant = clock.now()
         self._started_ns = clock.monotonic_ns()
-        remaining_ns = None if request.deadline_ns is None else request.deadline_ns - self._started_ns
-        self.curl: Any = engine.handle(request, remaining_ns)
+        self.curl: Any = engine.handle(request)
         self.curl.setopt(pycurl.HEADERFUNCTION, self._on_header)
         self.curl.setopt(pycurl.WRITEFUNCTION, self._on_body)
 
@@ -319,14 +310,15 @@ class _Attempt:
         if remaining_ns is None:
             await self._done
         else:
-            # libcurl's own timer has whole milliseconds and does not bound a stream's headers; this one is the deadline.
-            # asyncio.wait and asyncio.timeout come to the same, for a multiple of what the timer and the future cost.
+            # libcurl's own time limit has whole milliseconds, does not bound a stream's headers, and takes another turn through
+            # Python for each attempt. asyncio.wait and asyncio.timeout come to the same as this, for several times the cost.
             timer = asyncio.get_running_loop().call_later(max(remaining_ns, 0) / NS_PER_S, self._pass_deadline)
             try:
                 await self._done
             finally:
                 timer.cancel()
-            if self._passed_deadline:
+            # What came in the same turn of a busy loop, after the timer, came.
+            if self._passed_deadline and not (self._arrival.ended or (self._request.stream and self._arrival.complete)):
                 raise self._late()
         error = self._error()
         if error is not None:
@@ -467,6 +459,12 @@ class _Attempt:
 def _us(curl: Any, what: int) -> int:
     """One of libcurl's times, in whole microseconds since the start; 0 while it has not come."""
     return int(curl.getinfo(what))
+
+
+@lru_cache(maxsize=1)
+def _capabilities(spoken: frozenset[str]) -> Capabilities:
+    phases: frozenset[Phase] = frozenset(("queue", "resolve", "connect", "tls", "first_byte", "transfer"))
+    return Capabilities("curl", phases, spoken, fresh_connections=True, redirects=True)
 
 
 @lru_cache(maxsize=1)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
-from dataclasses import replace
+from dataclasses import fields, replace
 from datetime import timedelta
 from typing import Any
 
@@ -28,7 +28,7 @@ from probekit.errors import (
 from probekit.model import Phases, RequestRecord
 from probekit.secret import Secret
 from probekit.testing import FakeClock, ReplyTransport, reply
-from probekit.transports.base import Request, Response
+from probekit.transports.base import Limits, Request, Response
 from probekit.transports.fallback import Fallback, ask, origin
 from probekit.transports.queue import BoundedQueue
 from probekit.transports.retry import NO_RETRY, Retry, RetryPolicy
@@ -69,6 +69,13 @@ def test_statuses_become_errors(status: int, kind: type[StatusError]) -> None:
     assert "very-secret-body" not in caught.value.body + str(caught.value)
     if isinstance(caught.value, RateLimited | ServerError):
         assert caught.value.retry_after_ns == 7 * NS_PER_S
+
+
+def test_a_deadline_changes_nothing_else_of_a_request() -> None:
+    request = Request("POST", "http://h/", (("a", "b"),), b"{}", 7, True, Limits(1, 2), 3, 4, True, "2", "ipv6")
+    assert all(getattr(request, one.name) != one.default for one in fields(request)), "a field that this test does not know"
+    assert request.with_deadline(8) is request
+    assert request.with_deadline(6) == replace(request, deadline_ns=6)
 
 
 def test_success_is_none() -> None:

@@ -93,6 +93,7 @@ class Members:
         self.clock = clock
         self.extras = ExtraBudget(policy.extra_percent, policy.extra_burst, to_ns(policy.extra_refill), clock)
         self._max_lag = health.max_lag
+        self._proof_ns = to_ns(policy.proof)
         self._on_change = on_change
         self._members = [
             Member(
@@ -222,7 +223,8 @@ class Members:
         One asks, the others wait for its answer.
         """
         health = member.health
-        began_ns, believed_ns = self.clock.monotonic_ns(), to_ns(self.policy.proof if newer is None else newer)
+        began_ns = self.clock.monotonic_ns()
+        believed_ns = self._proof_ns if newer is None else to_ns(newer)
         while not health.wrong_chain and (
             health.identity is None
             or (health.identity_seen_ns < began_ns and began_ns - health.identity_seen_ns >= believed_ns)
@@ -279,7 +281,8 @@ class Members:
     async def asked(self, member: Member, calls: Sequence[Call], deadline_ns: int, traffic: Traffic) -> list[Outcome]:
         """The outcomes of one endpoint, after its chain was proven and its rate allows; its health steps."""
         await self.prove(member, deadline_ns, traffic)
-        await self.allowed(member, calls, deadline_ns)
+        if member.bucket is not None:
+            await self.allowed(member, calls, deadline_ns)
         health, kind = member.health, self.family.kind(calls)
         track, started_ns = health.track(kind), self.clock.monotonic_ns()
         trial = track.on_trial and not track.trying
@@ -399,5 +402,7 @@ class Members:
         """When the first may be asked again, where all that are worth asking said for how long to leave them alone; else a time
         that is past.
         """
+        if not any(member.health.limit_named for member in self._members):
+            return 0
         worth = [member for member in self if not self.rests(member, calls)] or list(self)
         return min((member.health.limited_until_ns if member.health.limit_named else 0 for member in worth), default=0)

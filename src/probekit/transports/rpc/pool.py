@@ -7,9 +7,9 @@ answer is used, and never asked again. The last endpoint left is asked whatever 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
-from contextvars import ContextVar
+from collections.abc import Sequence
+from contextlib import AbstractContextManager, suppress
+from contextvars import ContextVar, Token
 from datetime import timedelta
 from typing import Any, Final, Self
 
@@ -32,6 +32,23 @@ from probekit.units import to_ns
 
 _DUE_NS: ContextVar[int | None] = ContextVar("probekit_rpc_due_ns", default=None)
 _UNFIT: Final = (EndpointState.LAGGING, EndpointState.OUT_OF_SYNC, EndpointState.WRONG_CHAIN)
+
+
+class _OneDeadline:
+    """Of every read of a client: a class, because a generator takes three times as long."""
+
+    __slots__ = ("_due_ns", "_token")
+
+    def __init__(self, due_ns: int) -> None:
+        self._due_ns = due_ns
+
+    def __enter__(self) -> int:
+        self._token: Token[int | None] = _DUE_NS.set(self._due_ns)
+        return self._due_ns
+
+    def __exit__(self, *_: object) -> None:
+        with suppress(ValueError):  # A coroutine that is thrown away is closed in whatever context that happens in.
+            _DUE_NS.reset(self._token)
 
 
 class EndpointPool:
@@ -64,6 +81,7 @@ class EndpointPool:
         given = [endpoints] if isinstance(endpoints, str | Endpoint) else list(endpoints)
         self.family, self.chain = family, chain or f"{family.name}:{identity or 'any'}"
         self.policy = policy or PoolPolicy()
+        self._timeout_ns = to_ns(self.policy.timeout)
         self.clock = clock
         self._owned: Engine | None = None
         if transport is None:
@@ -251,21 +269,14 @@ class EndpointPool:
         with story.attempt(member.label) as traffic:
             return raised(await self.members.sent(member, call, deadline_ns, traffic))
 
-    @contextmanager
-    def one_deadline(self, timeout: timedelta | None = None) -> Iterator[int]:
+    def one_deadline(self, timeout: timedelta | None = None) -> AbstractContextManager[int]:
         """All calls within, also of tasks started there, share one deadline (monotonic ns): ``timeout`` from now, the policy's
         without one, or an enclosing deadline that is earlier.
         """
-        due_ns = self._deadline_ns(timeout)
-        token = _DUE_NS.set(due_ns)
-        try:
-            yield due_ns
-        finally:
-            with suppress(ValueError):  # A coroutine that is thrown away is closed in whatever context that happens in.
-                _DUE_NS.reset(token)
+        return _OneDeadline(self._deadline_ns(timeout))
 
     def _deadline_ns(self, timeout: timedelta | None) -> int:
-        due_ns = self.clock.monotonic_ns() + to_ns(self.policy.timeout if timeout is None else timeout)
+        due_ns = self.clock.monotonic_ns() + (self._timeout_ns if timeout is None else to_ns(timeout))
         shared_ns = _DUE_NS.get()
         return due_ns if shared_ns is None else min(due_ns, shared_ns)
 

@@ -103,7 +103,7 @@ class Walk:
             return
         while members and self._pending and self._clock.monotonic_ns() < self._deadline_ns:
             member = members.pop(0)
-            if self._unsupported() and self._members.rests(member, self._calls):
+            if self._told and self._unsupported() and self._members.rests(member, self._calls):
                 continue
             await self._step(member, members)
 
@@ -136,21 +136,24 @@ class Walk:
         asked = list(self._pending)
         part_ns = self._part_ns(len(others) + 1)
         calls = [self._calls[index] for index in asked]
-        beside = next((other for other in others if self._members.may_hedge(other, calls, self._floor)), None)
+        beside = (
+            next((other for other in others if self._members.may_hedge(other, calls, self._floor)), None) if others else None
+        )
         hedge_ns = self._members.hedge_after_ns(member, calls) if beside is not None else None
         if beside is None or hedge_ns is None:
-            self._take(asked, await self._ask(member, asked, part_ns, hedge=False))
+            self._take(asked, await self._ask(member, calls, part_ns, hedge=False))
             return
-        first = asyncio.ensure_future(self._ask(member, asked, part_ns, hedge=False))
+        first = asyncio.ensure_future(self._ask(member, calls, part_ns, hedge=False))
         asking: dict[asyncio.Future[list[Outcome]], Member] = {first: member}
         timer = self._timer(hedge_ns)
         try:
             await self._first_of(first, timer)
             if not first.done() and self._members.extras.take():
                 others.remove(beside)
-                asking[asyncio.ensure_future(self._ask(beside, asked, part_ns, hedge=True))] = beside
+                asking[asyncio.ensure_future(self._ask(beside, calls, part_ns, hedge=True))] = beside
             while asking and self._pending:
-                await self._first_of(*asking, *([timer] if self._nulls() else []))
+                if not any(task.done() for task in asking):
+                    await self._first_of(*asking, *([timer] if self._nulls() else []))
                 done = [task for task in asking if task.done()]
                 if not done:
                     break  # The other one has had as long again to say more than "null".
@@ -177,16 +180,15 @@ class Walk:
         now_ns = self._clock.monotonic_ns()
         return now_ns + max(0, self._deadline_ns - now_ns) // left
 
-    async def _ask(self, member: Member, asked: list[int], deadline_ns: int, *, hedge: bool) -> list[Outcome]:
+    async def _ask(self, member: Member, calls: Sequence[Call], deadline_ns: int, *, hedge: bool) -> list[Outcome]:
         started_ns, traffic = self._clock.monotonic_ns(), Traffic()
         kind = None
         try:
-            calls = [self._calls[index] for index in asked]
             outcomes = await self._members.asked(member, calls, deadline_ns, traffic)
         except ProbekitError as error:
             kind = error.error_type
             self._told.append(f"{member.label}: {error.message}")
-            return [error] * len(asked)
+            return [error] * len(calls)
         except asyncio.CancelledError:
             kind = "cancelled"
             raise

@@ -105,7 +105,7 @@ def decode(body: bytes, calls: Sequence[Call], *, first_id: int = 1) -> list[Out
     refusal = answer.fault() is not None
     # A server that could not read the id answers its error with null; some proxies lose an id's type.
     ours = answer.id is None if refusal else False
-    if not ours and not any(_same_id(answer.id, first_id + index) for index in range(len(calls))):
+    if not ours and answer.id != first_id and not any(_same_id(answer.id, first_id + index) for index in range(len(calls))):
         raise DecodeError(f"a JSON-RPC answer to id {answer.id!r}, asked with id {first_id}", raw=body)
     if len(calls) > 1 and not refusal:
         raise DecodeError("one JSON-RPC result in answer to a batch", raw=body)
