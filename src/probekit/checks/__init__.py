@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from probekit.checks.dns import DissentMemory, DnsAgreement, DnsAssertions
     from probekit.checks.endpoint_lag import EndpointLag, LagMemory
     from probekit.checks.endpoint_quorum import EndpointQuorum
+    from probekit.checks.event_absent import EventAbsent
+    from probekit.checks.event_matched import EventMatched
     from probekit.checks.feed_offline import FeedOffline
     from probekit.checks.feed_pulse import PulseAge
     from probekit.checks.finality_lag import FinalityLag
@@ -60,6 +62,7 @@ if TYPE_CHECKING:
     from probekit.checks.required_objects import RequiredObjects
     from probekit.checks.runway import Runway, RunwayMemory
     from probekit.checks.sampled_signatures import SampledSignatures, SignatureMemory
+    from probekit.checks.scan_reach import ScanReach
     from probekit.checks.signer_set_expiry import SignerSetExpiry
     from probekit.checks.signer_set_match import SignerSetMatch
     from probekit.checks.slot_lag import SlotLag
@@ -101,6 +104,8 @@ _WHERE = {
     "DnsAssertions": "dns",
     "EndpointLag": "endpoint_lag",
     "EndpointQuorum": "endpoint_quorum",
+    "EventAbsent": "event_absent",
+    "EventMatched": "event_matched",
     "FeedAccuracy": "accuracy",
     "FeedOffline": "feed_offline",
     "FinalityLag": "finality_lag",
@@ -150,6 +155,7 @@ _WHERE = {
     "Runway": "runway",
     "RunwayMemory": "runway",
     "SampledSignatures": "sampled_signatures",
+    "ScanReach": "scan_reach",
     "Score": "publisher_score",
     "ScoreMemory": "publisher_score",
     "SignatureMemory": "sampled_signatures",
@@ -204,6 +210,8 @@ __all__ = [
     "DnsAssertions",
     "EndpointLag",
     "EndpointQuorum",
+    "EventAbsent",
+    "EventMatched",
     "FeedAccuracy",
     "FeedOffline",
     "FinalityLag",
@@ -255,6 +263,7 @@ __all__ = [
     "Runway",
     "RunwayMemory",
     "SampledSignatures",
+    "ScanReach",
     "Score",
     "ScoreMemory",
     "SignatureMemory",
