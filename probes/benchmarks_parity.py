@@ -165,6 +165,7 @@ async def reach(ctx: pk.Context[Options], client: pk.BenchmarksClient, feed: pk.
         return ArchiveReach(None), now.plus(-steps[-1]).seconds
     began: dict[str, int] = ctx.state("step", lambda: {"at": len(steps) // 2})
     number, absent_ns = max(began["at"] - 1, 0), None
+    second = now.plus(-steps[-1]).seconds
     while number < len(steps):
         second = now.plus(-steps[number]).seconds
         found = await client.at(pk.Instant.from_seconds(second), [feed.id])

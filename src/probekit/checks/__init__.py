@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from probekit.checks.dns import DissentMemory, DnsAgreement, DnsAssertions
     from probekit.checks.endpoint_lag import EndpointLag, LagMemory
     from probekit.checks.endpoint_quorum import EndpointQuorum
+    from probekit.checks.event_absent import EventAbsent
+    from probekit.checks.event_matched import EventMatched
     from probekit.checks.feed_offline import FeedOffline
     from probekit.checks.feed_pulse import PulseAge
     from probekit.checks.finality_lag import FinalityLag
@@ -61,6 +63,7 @@ if TYPE_CHECKING:
     from probekit.checks.required_objects import RequiredObjects
     from probekit.checks.runway import Runway, RunwayMemory
     from probekit.checks.sampled_signatures import SampledSignatures, SignatureMemory
+    from probekit.checks.scan_reach import ScanReach
     from probekit.checks.signer_set_expiry import SignerSetExpiry
     from probekit.checks.signer_set_match import SignerSetMatch
     from probekit.checks.slot_lag import SlotLag
@@ -104,6 +107,8 @@ _WHERE = {
     "EmitterLag": "vaa",
     "EndpointLag": "endpoint_lag",
     "EndpointQuorum": "endpoint_quorum",
+    "EventAbsent": "event_absent",
+    "EventMatched": "event_matched",
     "FeedAccuracy": "accuracy",
     "FeedOffline": "feed_offline",
     "FinalityLag": "finality_lag",
@@ -154,6 +159,7 @@ _WHERE = {
     "Runway": "runway",
     "RunwayMemory": "runway",
     "SampledSignatures": "sampled_signatures",
+    "ScanReach": "scan_reach",
     "Score": "publisher_score",
     "ScoreMemory": "publisher_score",
     "SignatureMargin": "vaa",
@@ -211,6 +217,8 @@ __all__ = [
     "EmitterLag",
     "EndpointLag",
     "EndpointQuorum",
+    "EventAbsent",
+    "EventMatched",
     "FeedAccuracy",
     "FeedOffline",
     "FinalityLag",
@@ -263,6 +271,7 @@ __all__ = [
     "Runway",
     "RunwayMemory",
     "SampledSignatures",
+    "ScanReach",
     "Score",
     "ScoreMemory",
     "SignatureMargin",

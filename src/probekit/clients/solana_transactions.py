@@ -15,7 +15,7 @@ from probekit.codecs.solana import rpc as codec
 from probekit.codecs.solana.transaction import decode_sent, decode_signed_transaction
 from probekit.errors import DecodeError, ProbekitError
 from probekit.model.pubkey import Pubkey
-from probekit.model.solana import Blockhash, Commitment, SignatureInfo, SignatureStatus, Simulation
+from probekit.model.solana import Blockhash, Commitment, SignatureInfo, SignatureStatus, Simulation, TransactionLogs
 from probekit.transports.rpc import Call, EndpointPool
 from probekit.transports.rpc.family import result_of
 
@@ -150,6 +150,28 @@ class SolanaTransactions:
             timeout=timeout,
             clock=self._clock,
         )
+
+    async def transaction_logs(
+        self, signatures: Sequence[str], *, commitment: Commitment | None = None
+    ) -> list[TransactionLogs | ProbekitError | None]:
+        """What many transactions wrote, in order, in as few requests as the pool makes of a batch; ``None`` for one that the
+        node does not know. Nodes know no ``processed`` transactions.
+        """
+        config = {
+            "encoding": "base64",
+            "commitment": str(commitment or self.commitment),
+            "maxSupportedTransactionVersion": 0,
+        }
+        calls = [Call("getTransaction", [signature, config]) for signature in signatures]
+        found: list[TransactionLogs | ProbekitError | None] = []
+        for signature, outcome in zip(signatures, await self.pool.batch(calls), strict=True):
+            try:
+                if isinstance(outcome, ProbekitError):
+                    raise outcome
+                found.append(codec.decode_transaction_logs(result_of(outcome), signature))
+            except ProbekitError as error:
+                found.append(error)
+        return found
 
     async def signatures_for(
         self,

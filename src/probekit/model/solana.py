@@ -148,6 +148,20 @@ class SignatureInfo(msgspec.Struct, frozen=True):
         return self.error is None
 
 
+class TransactionLogs(msgspec.Struct, frozen=True):
+    """What a transaction that landed wrote, and how it ended. ``block_time`` is whole seconds, where the node knows it."""
+
+    signature: str
+    slot: int
+    logs: tuple[str, ...]
+    error: object | None = None
+    block_time: Instant | None = None
+
+    @property
+    def succeeded(self) -> bool:
+        return self.error is None
+
+
 class LogsEvent(msgspec.Struct, frozen=True):
     """One message of ``logsSubscribe``: a transaction that mentions the address asked for."""
 

@@ -244,6 +244,17 @@ MEASURES: Final[dict[MeasureName, MetricName]] = {
         "probekit.signer_set.time_left", "gauge", "s", "Until the signer set in force expires; below zero once it has", _MEASURE
     ),
     "wallet.age": MetricName("probekit.wallet.age", "gauge", "s", "How old the chain's state is that was read last", _MEASURE),
+    "event.matches": MetricName(
+        "probekit.event.matches",
+        "gauge",
+        "{event}",
+        "Matches of a rule that stand in the chain, since the probe began",
+        _MEASURE,
+    ),
+    "event.absence": MetricName(
+        "probekit.event.absence", "gauge", "s", "How long ago the last match was, by the chain's own time", _MEASURE
+    ),
+    "scan.behind": MetricName("probekit.scan.behind", "gauge", "{block}", "Blocks that are still to be looked at", _MEASURE),
     "archive.lag": MetricName(
         "probekit.archive.lag", "gauge", "s", "How long ago the newest second is that an archive has, at most", _MEASURE
     ),

@@ -14,7 +14,7 @@ from probekit.codecs.solana.addresses import TOKEN_2022_PROGRAM, TOKEN_PROGRAM
 from probekit.codecs.solana.rpc import encode_account
 from probekit.codecs.solana.token import encode_mint, encode_token_account
 from probekit.model.pubkey import Pubkey, base58
-from probekit.model.solana import Account, Commitment, TokenAccount, TokenHolding, TokenMint
+from probekit.model.solana import Account, Commitment, TokenAccount, TokenHolding, TokenMint, TransactionLogs
 from tests.unit.clients.cluster import KEYS, OWNER, RAW, SIGNATURE, Cluster, account
 
 
@@ -458,3 +458,18 @@ async def test_without_a_genesis_hash_the_first_answer_binds(cluster: Cluster) -
     cluster.methods["getGenesisHash"] = lambda _: GENESIS["testnet"]
     standings = await client.standings()
     assert "serves chain 4uhc" in next(iter(standings.values())).reason
+
+
+async def test_the_logs_of_many_transactions_each_for_itself() -> None:
+    cluster = Cluster()
+    good = {"slot": 9, "blockTime": None, "meta": {"err": None, "logMessages": ["Program log: hello"]}}
+    answers = {"a": good, "b": None, "c": {"slot": 9, "meta": {"err": None, "logMessages": None}}}
+    cluster.methods["getTransaction"] = lambda params: answers[params[0]]
+    one, unknown, broken = await cluster.client.transaction_logs(["a", "b", "c"])
+    assert isinstance(one, TransactionLogs)
+    assert one.logs == ("Program log: hello",)
+    assert unknown is None
+    assert isinstance(broken, errors.DecodeError)
+    assert cluster.asked("getTransaction")[0][1] == {
+        "encoding": "base64", "commitment": "confirmed", "maxSupportedTransactionVersion": 0,
+    }  # fmt: skip

@@ -316,6 +316,7 @@ def test_the_catalogue_is_complete_and_each_probe_has_its_manifest() -> None:
     listed = list_probes((catalogue(),))
     assert [one.name for one in listed] == [
         "benchmarks_parity",
+        "contract_event",
         "cross_chain_lag",
         "dns_record",
         "evm_head_lag",

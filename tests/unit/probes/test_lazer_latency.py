@@ -103,6 +103,10 @@ async def test_three_routers_that_tell_the_same_at_the_same_time(routers: Router
     assert told(run, routers.lane("b"), "endpoint_lag") == (OK, "abreast")
     assert told(run, f"signatures {routers.url('a')}", "sampled_signatures") == (OK, "verified")
     assert verdict(run, "feed 1") == (OK, "fresh")
+    # One look of half a second is still to be judged at most, and the first update of an endpoint is no sample.
+    lanes = [result(one, routers.lane("a")) for one in routers.runs]
+    measured = [each for lane in lanes for one in lane.verdicts for each in one.measures if each.name == "stream.latency"]
+    assert 8 * 5 - 4 <= len(measured) <= 8 * 5
 
 
 @pytest.mark.parametrize("error_ns", [None, 170_000_000])

@@ -43,6 +43,7 @@ from probekit.model.solana import (
     SignatureStatus,
     Simulation,
     TokenAmount,
+    TransactionLogs,
 )
 from probekit.units import Instant
 
@@ -183,6 +184,31 @@ class _SignatureFields(msgspec.Struct, rename="camel"):
 def decode_signatures(result: object) -> tuple[SignatureInfo | DecodeError, ...]:
     """``getSignaturesForAddress``, newest first. Raises ``DecodeError`` when it is no list."""
     return tuple(_own(_signature_info, value) for value in _listed(result, "getSignaturesForAddress"))
+
+
+class _MetaFields(msgspec.Struct, rename="camel"):
+    # Null where it succeeded; left out it would look as if it had.
+    err: Any
+    log_messages: list[str] | None = None
+
+
+class _TransactionFields(msgspec.Struct, rename="camel"):
+    slot: U63
+    meta: _MetaFields
+    block_time: int | None = None
+
+
+def decode_transaction_logs(result: object, signature: str) -> TransactionLogs | None:
+    """``getTransaction``, as far as logs go; ``None`` where the node knows none such. Raises ``DecodeError``, also where the
+    node keeps no logs: none is not the same as nothing.
+    """
+    if result is None:
+        return None
+    fields = convert(result, _TransactionFields, "getTransaction")
+    if fields.meta.log_messages is None:
+        raise decode_error(f"getTransaction: no logs were kept of {signature}", result)
+    at = None if fields.block_time is None else Instant.from_seconds(fields.block_time)
+    return TransactionLogs(signature, fields.slot, tuple(fields.meta.log_messages), fields.meta.err, at)
 
 
 _BEHIND: Final = re.compile(r"behind by (\d{1,18}) slots")

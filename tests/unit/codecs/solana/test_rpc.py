@@ -261,6 +261,26 @@ def test_signatures_of_an_address() -> None:
         rpc.decode_signatures({"value": []})
 
 
+def test_the_logs_of_a_transaction() -> None:
+    answer = {"slot": 9, "blockTime": 1_700_000_000, "meta": {"err": None, "logMessages": ["a", "b"], "fee": 5}, "version": 0}
+    found = rpc.decode_transaction_logs(answer, SIGNATURE)
+    assert found is not None
+    assert (found.signature, found.slot, found.logs, found.succeeded) == (SIGNATURE, 9, ("a", "b"), True)
+    assert found.block_time is not None
+    assert found.block_time.seconds == 1_700_000_000
+    failed = rpc.decode_transaction_logs({"slot": 9, "meta": {"err": "AccountInUse", "logMessages": []}}, SIGNATURE)
+    assert failed is not None
+    assert (failed.succeeded, failed.logs, failed.block_time) == (False, (), None)
+    assert rpc.decode_transaction_logs(None, SIGNATURE) is None
+    for broken in (
+        {"slot": 9, "meta": {"err": None, "logMessages": None}},
+        {"slot": 9, "meta": {"logMessages": []}},
+        {"slot": 9},
+    ):
+        with pytest.raises(DecodeError):
+            rpc.decode_transaction_logs(broken, SIGNATURE)
+
+
 def test_health() -> None:
     assert rpc.decode_health("ok").healthy
     told = rpc.decode_health("behind")
@@ -369,6 +389,7 @@ def test_any_json_decodes_or_is_a_decode_error(value: object, keys: list[Pubkey]
         lambda: rpc.decode_blockhash(contextual(value)),
         lambda: rpc.decode_balance(contextual(value)),
         lambda: rpc.decode_signatures(value),
+        lambda: rpc.decode_transaction_logs(value, SIGNATURE),
         lambda: rpc.decode_version(value),
         lambda: rpc.decode_epoch_info(value),
         lambda: rpc.decode_health(value),

@@ -1,0 +1,58 @@
+"""Did something happen on a chain that nobody wants?"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import ClassVar, Final, Literal
+
+from probekit.model import Measure, Observation, Status, Verdict
+from probekit.model.contract_events import EventSighting
+from probekit.units import Instant, format_ns, to_ns
+
+_TOLD: Final = 3
+
+
+@dataclass(frozen=True, slots=True)
+class EventMatched:
+    """Rule over what a rule of events has found: ``matched``, of the given ``severity``, while one that was seen within
+    ``hold`` stands. WARNING ``withdrawn`` where all that was seen within it has left the chain again.
+
+    A log that bears the event's topic and does not decode (on Solana, a transaction without logs) is UNKNOWN ``unreadable``
+    while nothing matched: the event may be declared wrongly. What could not be looked at is UNKNOWN ``gap``.
+    """
+
+    severity: Literal["warning", "critical"] = "critical"
+    hold: timedelta = timedelta(minutes=10)
+    name: ClassVar[str] = "event_matched"
+
+    def __post_init__(self) -> None:
+        if self.hold <= timedelta(0):
+            raise ValueError(f"hold must be positive, not {self.hold}")
+
+    def __call__(self, observation: Observation[EventSighting], *, now: Instant) -> Verdict:
+        seen, hold_ns = observation.value, to_ns(self.hold)
+        recent = [one for one in seen.newest if now.since(one.seen_at) <= hold_ns]
+        gone = [one for one in seen.withdrawn if one.withdrawn_at is not None and now.since(one.withdrawn_at) <= hold_ns]
+        measures = (Measure("event.matches", seen.standing, "count"),)
+        where = f"in blocks {seen.first} to {seen.last}"
+
+        def verdict(status: Status, reason: str, message: str) -> Verdict:
+            return Verdict(self.name, status, reason, message, len(recent), 0, "count", measures=measures)
+
+        taken_back = f"; {len(gone)} more left the chain again" if gone else ""
+        if recent:
+            shown = "; ".join(str(one) for one in reversed(recent[-_TOLD:]))
+            words = f"{len(recent)} lately, {seen.standing} {where}: {shown}{taken_back}"
+            status = Status.CRITICAL if self.severity == "critical" else Status.WARNING
+            return verdict(status, "matched", words)
+        if gone:
+            shown = "; ".join(str(one) for one in reversed(gone[-_TOLD:]))
+            return verdict(Status.WARNING, "withdrawn", f"{len(gone)} left the chain again: {shown}")
+        if seen.gap_at is not None and now.since(seen.gap_at) <= hold_ns:
+            return verdict(Status.UNKNOWN, "gap", seen.gap)
+        if seen.unreadable:
+            words = f"{seen.unreadable} logs or transactions {where} do not read: is the event declared as it is?"
+            return verdict(Status.UNKNOWN, "unreadable", words)
+        earlier = f", {seen.standing} before the last {format_ns(hold_ns)}" if seen.standing else ""
+        return verdict(Status.OK, "no_match", f"nothing {where}{earlier}")

@@ -1,0 +1,216 @@
+"""Transactions of Solana programs, by rules over their logs, slot after slot: none missed, none counted twice, and what a fork
+takes is taken back.
+
+A look reads the signatures that mention a program, newest first, back to a little before where the last look ended, and the
+logs of those that it has not seen. A match that is not final yet is asked after at each look: one that no node knows any more,
+when its blockhash has long expired, never landed.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from contextlib import aclosing
+from dataclasses import dataclass
+from typing import Final, Literal
+
+from probekit.clients.event_watch import Found
+from probekit.clients.solana import SolanaClient
+from probekit.errors import DecodeError, ProbekitError
+from probekit.model.contract_events import EventMatch, EventSighting, ScanState
+from probekit.model.pubkey import Pubkey
+from probekit.model.solana import Commitment, SignatureInfo, TransactionLogs
+from probekit.units import Instant
+
+__all__ = ["ProgramEventWatch", "ProgramRule"]
+
+REREAD_SLOTS: Final = 150
+EXPIRED_SLOTS: Final = 300
+"""After so many a transaction that is in no block never can be: its blockhash is no longer taken."""
+MAX_SIGNATURES: Final = 20_000
+"""Transactions of a program between two looks; where there are more, the older ones are a gap, which is told."""
+_AT_ONCE: Final = 50
+_LINE: Final = 200
+
+
+@dataclass(frozen=True)
+class ProgramRule:
+    """What matches: transactions that mention ``program`` and ended so, where each of ``patterns`` is found in a line of the
+    logs.
+    """
+
+    name: str
+    program: Pubkey
+    patterns: tuple[re.Pattern[str], ...] = ()
+    outcome: Literal["succeeded", "failed", "any"] = "succeeded"
+
+    def lines(self, told: TransactionLogs) -> tuple[str, ...] | None:
+        """The lines that match, one for each pattern; ``None`` where it does not."""
+        if self.outcome != "any" and told.succeeded != (self.outcome == "succeeded"):
+            return None
+        found = [next((line for line in told.logs if one.search(line)), None) for one in self.patterns]
+        lines = tuple(line for line in found if line is not None)
+        return lines if len(lines) == len(self.patterns) else None
+
+
+class ProgramEventWatch:
+    """Looks at one chain for all rules of it. ``from_slot`` is where it begins (``lookback`` slots before the newest without
+    it), ``to_slot`` where it ends for good. ``commitment`` says what counts as landed.
+    """
+
+    def __init__(
+        self,
+        client: SolanaClient,
+        chain: str,
+        rules: Sequence[ProgramRule],
+        *,
+        from_slot: int | None = None,
+        to_slot: int | None = None,
+        lookback: int = 0,
+        commitment: Commitment = Commitment.CONFIRMED,
+    ) -> None:
+        self._client, self._chain, self._rules = client, chain, tuple(rules)
+        self._from, self._to, self._lookback, self._commitment = from_slot, to_slot, lookback, commitment
+        self._programs = tuple(dict.fromkeys(rule.program for rule in rules))
+        self._begin: int | None = None
+        self._begin_at: Instant | None = None
+        self._next = 0
+        self._looked_at: Instant | None = None
+        self._seen: dict[str, int] = {}
+        self._unsettled: dict[str, int] = {}
+        """Matches by signature that are not final yet, with their slot."""
+        self._found = {rule.name: Found() for rule in rules}
+        self._matched: dict[str, list[str]] = {}
+        self._withdrawals = 0
+        self._gap = ""
+        self._gap_at: Instant | None = None
+
+    async def look(self, at: Instant) -> ScanState:
+        """Look on. Raises what the client raises; nothing is lost by it."""
+        head = await self._client.slot(self._commitment)
+        due = head if self._to is None else min(head, self._to)
+        if self._begin is None:
+            self._begin = max(due + 1 - self._lookback, 0) if self._from is None else self._from
+            self._begin_at, self._next = at, self._begin
+        await self._settle(head, at)
+        floor, agreed = max(self._begin, min(self._next, due + 1) - REREAD_SLOTS), due
+        for program in self._programs:
+            agreed = min(agreed, await self._read(program, floor, due, at))
+        self._next = max(self._next, agreed + 1) if agreed == due else agreed + 1
+        self._looked_at = at
+        self._seen = {one: slot for one, slot in self._seen.items() if slot >= self._next - 2 * REREAD_SLOTS}
+        return ScanState(head=head, due=due, last=self._next - 1, reorganised=self._withdrawals)
+
+    def sighting(self, rule: str) -> EventSighting:
+        """What a rule has found so far. Times are this host's: slots have none."""
+        found = self._found[rule]
+        return EventSighting(
+            standing=found.standing,
+            newest=found.newest,
+            withdrawn=found.withdrawn,
+            first=self._begin or 0,
+            last=self._next - 1,
+            first_time=self._begin_at,
+            last_time=self._looked_at,
+            unreadable=found.unreadable,
+            gap=self._gap,
+            gap_at=self._gap_at,
+        )
+
+    async def _read(self, program: Pubkey, floor: int, due: int, at: Instant) -> int:
+        """Up to which slot all that is known was read."""
+        rows, agreed = await self._rows(program, floor, due, at), due
+        for start in range(0, len(rows), _AT_ONCE):
+            part = rows[start : start + _AT_ONCE]
+            told = await self._client.transaction_logs([row.signature for row in part], commitment=self._commitment)
+            for row, one in zip(part, told, strict=True):
+                if isinstance(one, DecodeError):
+                    self._unreadable(program)
+                elif isinstance(one, ProbekitError):
+                    raise one
+                elif one is None:
+                    # The one endpoint has it, the other not yet: it is read again.
+                    agreed = min(agreed, row.slot - 1)
+                    continue
+                else:
+                    self._take(program, one, at)
+                self._seen[self._key(program, row.signature)] = row.slot
+        return agreed
+
+    async def _rows(self, program: Pubkey, floor: int, due: int, at: Instant) -> list[SignatureInfo]:
+        """Signatures not seen yet from ``floor`` to ``due``, oldest first."""
+        rows: list[SignatureInfo] = []
+        read = 0
+        async with aclosing(self._client.signature_pages(program, commitment=self._commitment)) as pages:
+            async for page in pages:
+                readable = [row for row in page if isinstance(row, SignatureInfo)]
+                for broken in (row for row in page if isinstance(row, DecodeError)):
+                    key = self._key(program, f"unreadable {str(broken.raw)[:_LINE]}")
+                    if key not in self._seen:
+                        self._unreadable(program)
+                    self._seen[key] = due
+                rows += [row for row in readable if floor <= row.slot <= due]
+                read += len(page)
+                if any(row.slot < floor for row in readable):
+                    break
+                if read >= MAX_SIGNATURES:
+                    left_out = f"slots {floor} to {min((row.slot for row in readable), default=due)}"
+                    self._gap = f"more than {MAX_SIGNATURES} transactions of {program}: {left_out} were not all read"
+                    self._gap_at = at
+                    break
+        return [row for row in reversed(rows) if self._key(program, row.signature) not in self._seen]
+
+    @staticmethod
+    def _key(program: Pubkey, signature: str) -> str:
+        return f"{program} {signature}"
+
+    def _unreadable(self, program: Pubkey) -> None:
+        for rule in self._rules:
+            if rule.program == program:
+                self._found[rule.name].unreadable += 1
+
+    def _take(self, program: Pubkey, told: TransactionLogs, at: Instant) -> None:
+        for rule in self._rules:
+            lines = rule.lines(told) if rule.program == program else None
+            if lines is None:
+                continue
+            args = {f"log {number}": line[:_LINE] for number, line in enumerate(lines)}
+            if not told.succeeded:
+                args["error"] = str(told.error)[:_LINE]
+            match = EventMatch(
+                chain=self._chain,
+                block=told.slot,
+                block_hash="",
+                transaction=told.signature,
+                log_index=None,
+                source=str(program),
+                event=rule.name,
+                args=args,
+                block_time=told.block_time,
+                seen_at=at,
+            )
+            self._found[rule.name].add(match)
+            self._matched.setdefault(told.signature, []).append(rule.name)
+            self._unsettled[told.signature] = told.slot
+
+    async def _settle(self, head: int, at: Instant) -> None:
+        """Ask after matches that are not final yet."""
+        waiting = list(self._unsettled)[:256]
+        if not waiting:
+            return
+        for signature, status in zip(waiting, await self._client.statuses(waiting), strict=True):
+            if isinstance(status, ProbekitError):
+                continue
+            slot = self._unsettled[signature]
+            if status is None:
+                if head - slot > EXPIRED_SLOTS:
+                    self._withdraw(signature, at)
+            elif status.reached(Commitment.FINALIZED):
+                del self._unsettled[signature]
+                self._matched.pop(signature, None)
+
+    def _withdraw(self, signature: str, at: Instant) -> None:
+        self._withdrawals += 1
+        del self._unsettled[signature]
+        for rule in self._matched.pop(signature, ()):
+            self._found[rule].withdraw(lambda match: match.transaction == signature, 1, at)
