@@ -65,6 +65,7 @@ if TYPE_CHECKING:
     from probekit.checks.slot_lag import SlotLag
     from probekit.checks.stages import StageBudget, StageMemory
     from probekit.checks.stream_latency import PaceMemory, StreamLatency
+    from probekit.checks.tcp import TcpAnswer, TcpDialogue, Turn
     from probekit.checks.trading import AggregateConfidence, AggregateDeviation
     from probekit.checks.transfer_landed import TransferLanded
     from probekit.checks.update_landed import UpdateLanded
@@ -166,8 +167,11 @@ _WHERE = {
     "StreamLatency": "stream_latency",
     "StreamState": "continuity",
     "Taken": "outflow",
+    "TcpAnswer": "tcp",
+    "TcpDialogue": "tcp",
     "TlsStrength": "certificate",
     "TransferLanded": "transfer_landed",
+    "Turn": "tcp",
     "UpdateLanded": "update_landed",
     "VerificationDepth": "verification_depth",
     "Wanted": "http",
@@ -271,8 +275,11 @@ __all__ = [
     "StreamLatency",
     "StreamState",
     "Taken",
+    "TcpAnswer",
+    "TcpDialogue",
     "TlsStrength",
     "TransferLanded",
+    "Turn",
     "UpdateLanded",
     "VerificationDepth",
     "Wanted",
