@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import string
 from collections.abc import AsyncIterator, Sequence
 from datetime import timedelta
-from ipaddress import ip_address
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import msgspec
@@ -16,14 +14,13 @@ from probekit.checks import CertificateExpiry, CertificateName, CertificateTrust
 from probekit.clock import reap
 from probekit.errors import ProbekitError, TransportError
 from probekit.model.certificate import TlsSighting
+from probekit.model.place import host_and_port, is_host, reachable_over
 from probekit.transports.authorities import authorities
 from probekit.transports.dial import Call, Dialer, SocketDialer, TlsOffer
 from probekit.units import to_ns
 
 if TYPE_CHECKING:
     from probekit.trust.certificates import Anchors
-
-HOST = frozenset(string.ascii_letters + string.digits + "-._")
 
 
 class Server(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -40,10 +37,7 @@ class Server(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     min_version: Literal["1.0", "1.1", "1.2", "1.3"] | None = None
 
     def __post_init__(self) -> None:
-        host, _ = split(self.address)
-        literal = family_of(host)
-        if self.family is not None and literal not in (None, self.family):
-            raise ValueError(f"family {self.family} does not reach the {literal} address {host}")
+        reachable_over(host_and_port(self.address)[0], self.family)
         if self.server_name is not None and (not self.server_name or not is_host(self.server_name)):
             raise ValueError(f"server_name {self.server_name!r} is no host name and no address")
         if any(not 0 < len(one.encode()) < 256 for one in self.alpn):
@@ -52,12 +46,12 @@ class Server(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     @property
     def over(self) -> Literal["ipv4", "ipv6"]:
         """The one address family it is reached over."""
-        return self.family or family_of(split(self.address)[0]) or "ipv4"
+        return reachable_over(host_and_port(self.address)[0], self.family)
 
     @property
     def expected(self) -> str:
         """The name its certificate should be for."""
-        return self.server_name or split(self.address)[0]
+        return self.server_name or host_and_port(self.address)[0]
 
     @property
     def id(self) -> str:
@@ -100,28 +94,6 @@ class Options(pk.Options, frozen=True, kw_only=True):
                 raise ValueError(f"ca_file: {error.message}") from None
 
 
-def split(address: str) -> tuple[str, int]:
-    """``host:port``, ``192.0.2.1:443`` or ``[2001:db8::1]:443``. Raises ``ValueError``."""
-    host, colon, port = address.rpartition(":")
-    bare = host[1:-1] if host.startswith("[") and host.endswith("]") else host
-    known = port.isascii() and port.isdigit() and len(port) <= 5 and 0 < int(port) < 65_536
-    if not colon or not known or not is_host(bare) or (":" in bare) != (bare != host):
-        raise ValueError(f"address {address[:80]!r} is no host:port (an IPv6 address stands in brackets)")
-    return bare, int(port)
-
-
-def is_host(text: str) -> bool:
-    return family_of(text) is not None or (0 < len(text) < 254 and set(text) <= HOST and text[0] != "." and ".." not in text)
-
-
-def family_of(host: str) -> Literal["ipv4", "ipv6"] | None:
-    """The family of an address; ``None`` of a name."""
-    try:
-        return "ipv4" if ip_address(host).version == 4 else "ipv6"
-    except ValueError:
-        return None
-
-
 def expiry(options: Options, server: Server) -> CertificateExpiry:
     """With the server's own limits where it has them."""
     return CertificateExpiry(
@@ -150,7 +122,7 @@ async def sight(ctx: pk.Context[Options], dialer: Dialer, server: Server, truste
 
     if isinstance(trusted, ProbekitError):
         raise trusted
-    host, port = split(server.address)
+    host, port = host_and_port(server.address)
     due_ns = ctx.clock.monotonic_ns() + to_ns(ctx.options.timeout)
     offer = TlsOffer(server.expected, server.alpn)
     wire = await dialer.dial(Call(host, port, server.over, offer, due_ns, server.id))

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
-import shutil
 import socket
 import subprocess
 import sys
@@ -20,6 +18,7 @@ from probekit.model import ProbeRun, Status
 from probekit.runner import run_once
 from tests.support.debian import Unavailable
 from tests.support.nginx import free_ports, nginx
+from tests.support.openssl import s_server
 from tests.support.pki import Issued, issue, leaf
 from tests.support.sandbox import S, load, module_of, others_ok, result, verdict
 
@@ -183,33 +182,6 @@ async def test_servers_that_hang_hold_up_nobody(site: Site) -> None:
 # -- openssl s_server: a server that speaks no HTTP ------------------------------------------------------------------------
 
 
-@contextlib.contextmanager
-def s_server(folder: Path, *more: str) -> Iterator[int]:
-    program = shutil.which("openssl")
-    if program is None:
-        pytest.skip("there is no openssl here")
-    pem = SHOWN["good"][0].write(folder / "server.pem", BETWEEN)
-    (folder / "chain.pem").write_bytes(BETWEEN.pem)
-    (port,) = free_ports(1)
-    command = [program, "s_server", "-accept", f"127.0.0.1:{port}", "-cert", str(pem), "-key", str(pem),
-               "-cert_chain", str(folder / "chain.pem"), "-quiet", *more]  # fmt: skip
-    process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    try:
-        due = time.monotonic() + 20
-        while True:
-            with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=1):
-                break
-            assert process.poll() is None, "openssl s_server ended"
-            assert time.monotonic() < due, "openssl s_server does not accept"
-            time.sleep(0.02)
-        yield port
-    finally:
-        process.kill()
-        process.wait()
-        assert process.stdin is not None
-        process.stdin.close()
-
-
 @pytest.mark.parametrize(
     ("more", "expected"),
     [
@@ -222,7 +194,7 @@ def s_server(folder: Path, *more: str) -> Iterator[int]:
     ],
 )
 async def test_a_server_that_speaks_no_http(site: Site, tmp_path: Path, more: tuple[str, ...], expected: Any) -> None:
-    with s_server(tmp_path, *more) as port:
+    with s_server(tmp_path, SHOWN["good"], *more) as port:
         run = await ask(site, server(port, host="127.0.0.1", name="s_server"))
     assert verdict(run, "s_server ipv4") == expected, result(run, "s_server ipv4").verdicts
     if expected[1] == "tls":

@@ -70,6 +70,7 @@ if TYPE_CHECKING:
     from probekit.checks.slot_lag import SlotLag
     from probekit.checks.stages import StageBudget, StageMemory
     from probekit.checks.stream_latency import PaceMemory, StreamLatency
+    from probekit.checks.tcp import TcpAnswer, TcpDialogue, Turn
     from probekit.checks.trading import AggregateConfidence, AggregateDeviation
     from probekit.checks.transfer_landed import TransferLanded
     from probekit.checks.update_landed import UpdateLanded
@@ -179,8 +180,11 @@ _WHERE = {
     "StreamLatency": "stream_latency",
     "StreamState": "continuity",
     "Taken": "outflow",
+    "TcpAnswer": "tcp",
+    "TcpDialogue": "tcp",
     "TlsStrength": "certificate",
     "TransferLanded": "transfer_landed",
+    "Turn": "tcp",
     "UpdateLanded": "update_landed",
     "VaaDelay": "vaa",
     "VerificationDepth": "verification_depth",
@@ -292,8 +296,11 @@ __all__ = [
     "StreamLatency",
     "StreamState",
     "Taken",
+    "TcpAnswer",
+    "TcpDialogue",
     "TlsStrength",
     "TransferLanded",
+    "Turn",
     "UpdateLanded",
     "VaaDelay",
     "VerificationDepth",

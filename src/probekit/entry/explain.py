@@ -13,7 +13,7 @@ from typing import Any, Final
 
 from probekit.checks import Check
 from probekit.entry.command import first_line
-from probekit.entry.runbook import Meaning, find_runbook, read_runbook
+from probekit.entry.runbook import Meaning, find_runbook, read_runbook, shown_runbook
 from probekit.errors import ProbekitError
 from probekit.manifest.options import describe, value_text
 from probekit.manifest.read import Manifest
@@ -111,7 +111,7 @@ def explain(probe: Probe[Any], manifest: Manifest[Any], path: Path) -> str:
         f"deadline  {manifest.origins['deadline'].value}  ({manifest.origins['deadline'].source})",
         f"extras    {', '.join(probe.needs) or 'none'}",
         f"measures  {', '.join(probe.metrics) or 'none'}",
-        f"runbook   docs/runbooks/{probe.name}.md",
+        f"runbook   {shown_runbook(runbook)}",
         "",
         "options",
     ]

@@ -29,6 +29,13 @@ def find_runbook(probe: Path) -> Path | None:
     return next((place for place in places if place.is_file()), None)
 
 
+def shown_runbook(path: Path | None) -> str:
+    """Where a runbook is, as it can be opened; in a checkout from its root."""
+    if path is None:
+        return "none"
+    return f"docs/runbooks/{path.name}" if path.parts[-3:-1] == ("docs", "runbooks") else str(path)
+
+
 def read_runbook(path: Path | None) -> tuple[Meaning, ...]:
     """Every section ``### reason`` of a page; nothing where there is no page."""
     if path is None:

@@ -60,6 +60,11 @@ def ssl_context(ca_file: str | None = None) -> ssl.SSLContext:
 
 @lru_cache(maxsize=8)
 def _context(trusted: Authorities) -> ssl.SSLContext:
+    return verifying(trusted)
+
+
+def verifying(trusted: Authorities) -> ssl.SSLContext:
+    """A context of one's own that trusts those. Raises ``ConfigError`` for authorities that cannot be read."""
     if trusted == Authorities():
         return ssl.create_default_context()
     try:

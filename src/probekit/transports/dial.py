@@ -1,8 +1,7 @@
 """Connections by TCP and TLS without HTTP in them, each timed in its phases.
 
-TLS is the interpreter's own. Nothing of the certificates is verified: they are handed up as they came, from the connection that
-was timed, together with what was agreed on. What they are worth is for :mod:`probekit.trust.certificates` to say, and whether a
-byte may be sent to such a peer for the caller.
+TLS is the interpreter's own. A call says whether the certificate must hold, as with any client, or is only to be seen: then it
+is handed up as it came, from the connection that was timed, and :mod:`probekit.trust.certificates` says what it is worth.
 """
 
 from __future__ import annotations
@@ -30,6 +29,7 @@ from probekit.errors import (
 )
 from probekit.model import Phases, RequestRecord
 from probekit.model.observation import AddressFamily
+from probekit.transports.authorities import Authorities, authorities, verifying
 from probekit.transports.base import Observer
 from probekit.transports.lookup import Lookups, Place
 from probekit.units import NS_PER_S
@@ -40,15 +40,21 @@ _CHUNK: Final = 16_384
 
 @dataclass(frozen=True, slots=True)
 class TlsOffer:
-    """What a handshake asks for: ``server_name`` (an address is not sent, as SNI has none) and protocols by ALPN."""
+    """What a handshake asks for: ``server_name`` (an address is not sent, as SNI has none) and protocols by ALPN.
+
+    With ``verified``, the certificate must be for that name, by the authorities of ``ca_file`` (else the system's); versions
+    and ciphers are the interpreter's defaults. Without, nothing is refused, and nothing must be sent that is not everybody's.
+    """
 
     server_name: str
     alpn: tuple[str, ...] = ()
+    verified: bool = False
+    ca_file: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Agreed:
-    """What came of a handshake. ``certificates`` are DER, the peer's own first, verified by nobody."""
+    """What came of a handshake. ``certificates`` are DER as they were sent, the peer's own first."""
 
     protocol: str
     cipher: str
@@ -107,8 +113,9 @@ class SocketDialer:
     """Connections of this machine, each one attempt: the addresses of the one family, one after the other, never two at once.
 
     ``max_concurrency`` are opened at a time; waiting for that is ``Phases.queue_ns``. ``observer`` is told of every attempt,
-    once, at its end. TLS is offered from 1.0 on, with ciphers that nobody should use among them: a peer that has nothing better
-    is to be seen, not to be missed. No session is reused.
+    once, at its end. Where the certificate need not hold, TLS is offered from 1.0 on, with ciphers that nobody should use among
+    them: a peer that has nothing better is to be seen, not to be missed. No session is reused. Raises ``ConfigError`` for
+    authorities that are not there.
     """
 
     def __init__(
@@ -121,7 +128,7 @@ class SocketDialer:
 
     async def dial(self, call: Call) -> Wire:
         if call.tls is not None:
-            _context(call.tls.alpn)  # made once, and no time of any handshake
+            _context_of(call.tls)  # made once, and no time of any handshake
         attempt = _Attempt(self._clock, self._gate, self._lookups, call)
         started_at, began_ns = self._clock.now(), self._clock.monotonic_ns()
         failed: TransportError | None = None
@@ -274,7 +281,7 @@ class _Secured:
     def __init__(self, plain: socket.socket, offer: TlsOffer, peer_address: str) -> None:
         self._socket = plain
         self._in, self._out = ssl.MemoryBIO(), ssl.MemoryBIO()
-        self._tls = _context(offer.alpn).wrap_bio(self._in, self._out, server_hostname=_sni(offer.server_name))
+        self._tls = _context_of(offer).wrap_bio(self._in, self._out, server_hostname=_asked(offer))
         self.peer_address = peer_address
         self.phases, self.elapsed_ns = Phases(), 0
         self.agreed: Agreed | None = None
@@ -348,24 +355,33 @@ class _Secured:
         self._socket.close()
 
 
+def _context_of(offer: TlsOffer) -> ssl.SSLContext:
+    return _context(offer.alpn, authorities(offer.ca_file) if offer.verified else None)
+
+
 @lru_cache(maxsize=32)
-def _context(alpn: tuple[str, ...]) -> ssl.SSLContext:
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    context.check_hostname = False
-    context.verify_mode = ssl.CERT_NONE
-    context.minimum_version = ssl.TLSVersion.MINIMUM_SUPPORTED
-    context.set_ciphers("DEFAULT:@SECLEVEL=0")
+def _context(alpn: tuple[str, ...], trusted: Authorities | None) -> ssl.SSLContext:
+    if trusted is None:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        context.check_hostname = False
+        context.verify_mode = ssl.CERT_NONE
+        context.minimum_version = ssl.TLSVersion.MINIMUM_SUPPORTED
+        context.set_ciphers("DEFAULT:@SECLEVEL=0")
+    else:
+        # Not the one that other engines share: what is offered by ALPN is set on it.
+        context = verifying(trusted)
     if alpn:
         context.set_alpn_protocols(list(alpn))
     return context
 
 
-def _sni(name: str) -> str | None:
+def _asked(offer: TlsOffer) -> str | None:
+    """The name of the handshake. ``ssl`` sends no address as one, and holds the certificate to it where that must hold."""
     try:
-        ip_address(name)
+        ip_address(offer.server_name)
     except ValueError:
-        return name.rstrip(".") or None
-    return None
+        return offer.server_name.rstrip(".") or None
+    return offer.server_name if offer.verified else None
 
 
 def _certificates(tls: ssl.SSLObject) -> tuple[bytes, ...]:
@@ -380,6 +396,8 @@ def _certificates(tls: ssl.SSLObject) -> tuple[bytes, ...]:
 
 def _refusal(error: ssl.SSLError) -> str:
     reason = (error.reason or "").lower().replace("_", " ")
+    if isinstance(error, ssl.SSLCertVerificationError):
+        return f"the certificate does not hold: {error.verify_message}"
     if "alert" in reason:
         return f"the peer refused the TLS handshake: {reason}"
     if reason in ("wrong version number", "packet length too long", "http request", "unknown protocol", "record layer failure"):

@@ -16,10 +16,10 @@ from typing import Any
 import pytest
 
 from probekit.clock import SYSTEM_CLOCK
-from probekit.errors import ConnectError, DeadlineExceeded, ResolveError, StreamClosed, TlsError, TransportError
+from probekit.errors import ConfigError, ConnectError, DeadlineExceeded, ResolveError, StreamClosed, TlsError, TransportError
 from probekit.model import RequestRecord
 from probekit.transports.dial import Call, SocketDialer, TlsOffer
-from tests.support.pki import issue, leaf, server_context
+from tests.support.pki import Issued, issue, leaf, server_context
 
 Talk = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 ROOT = issue("root")
@@ -275,3 +275,50 @@ async def test_a_name_that_hangs_holds_up_nobody_else_and_takes_one_thread(monke
         assert asked.count("hangs.example") == 1
         (await dialer.dial(call(port, tls=False, host="hangs.example"))).close()
         assert asked.count("hangs.example") == 2
+
+
+@pytest.mark.parametrize(
+    ("server", "words"),
+    [
+        (leaf(BETWEEN, "localhost"), None),
+        (leaf(BETWEEN, "127.0.0.1"), "Hostname mismatch"),
+        (SERVER, "certificate has expired"),
+        (leaf(issue("stranger"), "localhost"), "unable to get local issuer"),
+    ],
+)
+async def test_a_certificate_that_must_hold(server: Issued, words: str | None, tmp_path: Path) -> None:
+    """Then nothing is sent to whoever does not show it."""
+    pem = server.write(tmp_path / "server.pem", BETWEEN)
+    (tmp_path / "ca.pem").write_bytes(ROOT.pem)
+    offer = TlsOffer("localhost", ("h2",), True, str(tmp_path / "ca.pem"))
+    context = server_context(pem)
+    context.set_alpn_protocols(["h2"])
+    async with serving(echo, context) as port:
+        asked = Call("127.0.0.1", port, tls=offer, deadline_ns=SYSTEM_CLOCK.monotonic_ns() + 5_000_000_000)
+        if words is not None:
+            with pytest.raises(TlsError, match=f"the certificate does not hold: .*{words}"):
+                await SocketDialer().dial(asked)
+            return
+        wire = await SocketDialer().dial(asked)
+        assert wire.agreed is not None
+        assert (wire.agreed.alpn, wire.agreed.certificates[0]) == ("h2", server.der)
+        wire.close()
+
+
+async def test_an_address_is_held_to_the_certificate_too(tmp_path: Path) -> None:
+    (tmp_path / "ca.pem").write_bytes(ROOT.pem)
+    for name, held in (("127.0.0.1", True), ("localhost", False)):
+        pem = leaf(BETWEEN, name).write(tmp_path / f"{name}.pem", BETWEEN)
+        async with serving(echo, server_context(pem)) as port:
+            asked = Call("127.0.0.1", port, tls=TlsOffer("127.0.0.1", (), True, str(tmp_path / "ca.pem")))
+            if held:
+                (await SocketDialer().dial(asked)).close()
+            else:
+                with pytest.raises(TlsError, match="does not hold"):
+                    await SocketDialer().dial(asked)
+
+
+async def test_authorities_that_are_not_there_are_wrong_here(tmp_path: Path) -> None:
+    asked = Call("127.0.0.1", 1, tls=TlsOffer("localhost", (), True, str(tmp_path / "none.pem")))
+    with pytest.raises(ConfigError, match="no file that can be read"):
+        await SocketDialer().dial(asked)

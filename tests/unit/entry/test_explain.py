@@ -11,7 +11,7 @@ import pytest
 import probekit as pk
 from probekit.cli.main import main as cli
 from probekit.entry.explain import explain, plan
-from probekit.entry.runbook import find_runbook, read_runbook
+from probekit.entry.runbook import find_runbook, read_runbook, shown_runbook
 from probekit.manifest import Found, list_probes, load_probe, read_manifest
 from probekit.manifest.discovery import catalogue
 from tests.docs.reasons import DYNAMIC, reasons_in
@@ -111,6 +111,10 @@ def test_a_runbook_beside_the_probe_and_one_that_cannot_be_read(tmp_path: Path) 
         "# x\n\n### slow\n\n**CRITICAL** or **WARNING**, checks `a` and `b`. Too\nslow, see [this](that.md).\n\n- Confirm: x\n"
     )
     assert find_runbook(tmp_path / "mine.py") == page
+    # As it can be opened: from a checkout's root, else where it is (the wheel).
+    assert shown_runbook(page) == str(page)
+    assert shown_runbook(tmp_path / "docs" / "runbooks" / "mine.md") == "docs/runbooks/mine.md"
+    assert shown_runbook(None) == "none"
     (meaning,) = read_runbook(page)
     assert (meaning.reason, meaning.statuses, meaning.checks) == ("slow", ("CRITICAL", "WARNING"), ("a", "b"))
     assert meaning.text == "Too slow, see this."

@@ -338,6 +338,7 @@ def test_the_catalogue_is_complete_and_each_probe_has_its_manifest() -> None:
         "receiver_staleness",
         "rpc_agreement",
         "solana_slot_lag",
+        "tcp_service",
         "tls_certificate",
         "transfer_canary",
         "update_canary",

@@ -1,0 +1,260 @@
+"""Does each TCP service take a connection, and answer what it should, in time?"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import AsyncIterator, Sequence
+from datetime import timedelta
+from functools import lru_cache
+from typing import Annotated, Any, Literal, NamedTuple
+
+import msgspec
+
+import probekit as pk
+from probekit.checks import Check, LatencyBudget, TcpAnswer, TcpDialogue, Turn
+from probekit.clock import reap, within
+from probekit.errors import DeadlineExceeded, ProbekitError, TransportError
+from probekit.model.place import host_and_port, is_host, reachable_over
+from probekit.secret import redact
+from probekit.transports.authorities import authorities
+from probekit.transports.dial import Call, Dialer, SocketDialer, TlsOffer, Wire
+from probekit.units import to_ns
+
+PLACEHOLDER = "{secret}"
+SHOWN = 200
+"""Characters of what was heard in a sentence."""
+
+
+class Say(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One turn of a dialogue: something that is sent, then something that is awaited; either may be left out.
+
+    ``{secret}`` in ``send`` stands for ``secret``.
+    """
+
+    send: str | None = None
+    send_hex: str | None = None
+    secret: pk.Secret | None = None
+    expect: str | None = None
+
+    def __post_init__(self) -> None:
+        if self.send is not None and self.send_hex is not None:
+            raise ValueError("a turn sends send or send_hex, not both")
+        if not self.send and not self.send_hex and self.expect is None:
+            raise ValueError("a turn sends something, expects something, or both")
+        if (self.secret is not None) != (PLACEHOLDER in (self.send or "")):
+            raise ValueError(f"secret stands in send as {PLACEHOLDER}, and goes with it")
+        if self.send_hex is not None:
+            try:
+                bytes.fromhex(self.send_hex)
+            except ValueError:
+                raise ValueError(f"send_hex {self.send_hex[:40]!r} is not hexadecimal") from None
+        if self.expect is not None:
+            pattern(self.expect)
+
+    def data(self) -> bytes:
+        """What goes out; of text its UTF-8."""
+        if self.send_hex is not None:
+            return bytes.fromhex(self.send_hex)
+        text = self.send or ""
+        return (text if self.secret is None else text.replace(PLACEHOLDER, self.secret.reveal())).encode()
+
+
+class Service(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One port, and the dialogue over it."""
+
+    address: str
+    name: str = ""
+    family: Literal["ipv4", "ipv6"] | None = None
+    tls: bool = False
+    server_name: str | None = None
+    alpn: tuple[str, ...] = ()
+    ca_file: str | None = None
+    dialogue: tuple[Say, ...] = ()
+    budget: timedelta | None = None
+
+    def __post_init__(self) -> None:
+        reachable_over(host_and_port(self.address)[0], self.family)
+        if self.server_name is not None and (not self.server_name or not is_host(self.server_name)):
+            raise ValueError(f"server_name {self.server_name!r} is no host name and no address")
+        if not self.tls and (self.server_name is not None or self.alpn or self.ca_file is not None):
+            raise ValueError("server_name, alpn and ca_file go with tls: true")
+        if not self.tls and any(one.secret is not None for one in self.dialogue):
+            raise ValueError("a secret goes with tls: true, so that nobody else reads it")
+        if any(not 0 < len(one.encode()) < 256 for one in self.alpn):
+            raise ValueError("alpn takes protocols of 1 to 255 bytes")
+        if self.ca_file is not None:
+            try:
+                authorities(self.ca_file)
+            except ProbekitError as error:
+                raise ValueError(f"ca_file: {error.message}") from None
+
+    @property
+    def over(self) -> Literal["ipv4", "ipv6"]:
+        """The one address family it is reached over."""
+        return reachable_over(host_and_port(self.address)[0], self.family)
+
+    @property
+    def id(self) -> str:
+        return f"{self.name or self.address} {self.over}"
+
+
+class Options(pk.Options, frozen=True, kw_only=True):
+    services: Annotated[tuple[Service, ...], pk.doc("host:port of what is asked, all at once, each over one address family")]
+    budget: Annotated[timedelta, pk.doc("budget of a connection with its dialogue, from name look-up on")] = timedelta(
+        seconds=1
+    )
+    percentile: Annotated[int, pk.doc("which percentile the budgets hold, 1 to 100")] = 95
+    samples: Annotated[int, pk.doc("how many connections the percentile is over")] = 60
+    timeout: Annotated[timedelta, pk.doc("when a connection is given up, its dialogue included")] = timedelta(seconds=5)
+    max_read: Annotated[pk.ByteSize, pk.doc("how much may come in a turn before what it waits for")] = pk.ByteSize.parse(
+        "64KiB"
+    )
+
+    def __post_init__(self) -> None:
+        self.require("services", "budget", "timeout")
+        if not 0 < self.max_read.bytes <= 16 * 1024 * 1024:
+            raise ValueError(f"max_read must be positive, and 16MiB at most, not {self.max_read}")
+        seen = set[str]()
+        for one in self.services:
+            LatencyBudget(self.budget if one.budget is None else one.budget, self.percentile, self.samples)
+            if one.id in seen:
+                raise ValueError(f"services has {one.id} twice: give each a name of its own")
+            seen.add(one.id)
+
+
+@lru_cache(maxsize=512)
+def pattern(text: str) -> re.Pattern[bytes]:
+    """Of bytes: text in it is UTF-8, and ``\\xff`` is that byte. Raises ``ValueError``."""
+    try:
+        return re.compile(text.encode())
+    except (re.error, OverflowError, RecursionError) as error:
+        raise ValueError(f"expect {text!r} is no regular expression: {error}") from None
+
+
+async def targets(ctx: pk.Context[Options]) -> Sequence[pk.Target]:
+    return [pk.Target(one.id, "service") for one in ctx.options.services]
+
+
+class Heard(NamedTuple):
+    """What came in a turn, and when its first byte did."""
+
+    data: bytes
+    first_ns: int | None
+    end: Literal["matched", "ended", "limit", "late"]
+
+
+async def awaited(ctx: pk.Context[Options], wire: Wire, begun: bytes, expect: str, due_ns: int) -> Heard:
+    """Read on from ``begun`` until ``expect`` is found in it, the peer ends, too much has come or time is up."""
+    data, first_ns = begun, ctx.clock.monotonic_ns() if begun else None
+    while pattern(expect).search(data) is None:
+        if len(data) >= ctx.options.max_read.bytes:
+            return Heard(data, first_ns, "limit")
+        try:
+            more = await within(ctx.clock, due_ns, wire.receive())
+        except TimeoutError:
+            return Heard(data, first_ns, "late")
+        if not more:
+            return Heard(data, first_ns, "ended")
+        first_ns = first_ns or ctx.clock.monotonic_ns()
+        data += more
+    return Heard(data, first_ns, "matched")
+
+
+async def converse(ctx: pk.Context[Options], service: Service, wire: Wire, due_ns: int) -> tuple[list[Turn], int | None]:
+    """The turns up to the first that does not end as awaited, and when the first byte came."""
+    turns: list[Turn] = []
+    left, first_ns = b"", None
+    for say in service.dialogue:
+        data = say.data()
+        if data:
+            try:
+                await within(ctx.clock, due_ns, wire.send(data))
+            except TimeoutError:
+                raise DeadlineExceeded(f"{service.address}: what is sent is not taken", phase="transfer") from None
+        if say.expect is None:
+            turns.append(Turn(None, "sent"))
+            continue
+        heard = await awaited(ctx, wire, left, say.expect, due_ns)
+        first_ns = first_ns or heard.first_ns
+        if heard.end == "late" and not heard.data:
+            raise DeadlineExceeded(f"{service.address}: no byte came for {say.expect!r}", phase="first_byte")
+        turns.append(Turn(say.expect, heard.end, shown(heard.data), len(heard.data)))
+        if heard.end != "matched":
+            break
+        # What came after it belongs to the next turn.
+        found = pattern(say.expect).search(heard.data)
+        left = heard.data[found.end() :] if found is not None else b""
+    return turns, first_ns
+
+
+def shown(data: bytes) -> str:
+    """Fit for a sentence: no secret, one line, short."""
+    text = redact(data[: SHOWN + 4_096].decode("utf-8", "replace"))
+    clean = " ".join("".join(letter if letter.isprintable() else " " for letter in text).split())
+    return clean if len(clean) <= SHOWN else f"{clean[:SHOWN]}..."
+
+
+async def ask(ctx: pk.Context[Options], dialer: Dialer, service: Service) -> TcpAnswer:
+    host, port = host_and_port(service.address)
+    due_ns = ctx.clock.monotonic_ns() + to_ns(ctx.options.timeout)
+    offer = TlsOffer(service.server_name or host, service.alpn, True, service.ca_file) if service.tls else None
+    wire = await dialer.dial(Call(host, port, service.over, offer, due_ns, service.id))
+    open_ns = ctx.clock.monotonic_ns()
+    try:
+        turns, first_ns = await converse(ctx, service, wire, due_ns)
+    except TransportError as error:
+        error.elapsed_ns = wire.elapsed_ns + ctx.clock.monotonic_ns() - open_ns
+        raise
+    finally:
+        wire.close()
+    agreed = wire.agreed
+    secured = None if agreed is None else f"{agreed.protocol} with {agreed.cipher}"
+    if agreed is not None and agreed.alpn is not None:
+        secured = f"{secured}, ALPN {agreed.alpn}"
+    waited = None if first_ns is None else first_ns - open_ns
+    phases = msgspec.structs.replace(wire.phases, first_byte_ns=waited)
+    elapsed_ns = wire.elapsed_ns + ctx.clock.monotonic_ns() - open_ns
+    return TcpAnswer(tuple(turns), wire.peer_address, service.over, phases, elapsed_ns, secured)
+
+
+async def see(ctx: pk.Context[Options], dialer: Dialer, service: Service) -> pk.Observation[Any] | pk.Failure:
+    try:
+        found = await ask(ctx, dialer, service)
+    except ProbekitError as error:
+        elapsed_ns = error.elapsed_ns if isinstance(error, TransportError) else None
+        return pk.Failure(error, service.id, ctx.clock.now(), service.id, elapsed_ns or 0)
+    return pk.Observation(found, service.id, ctx.clock.now(), service.id, found.elapsed_ns, ctx.clock_error_ns)
+
+
+async def observe(ctx: pk.Context[Options], watched: Sequence[pk.Target]) -> AsyncIterator[pk.Observation[Any] | pk.Failure]:
+    dialer = ctx.state("dialer", lambda: SocketDialer(clock=ctx.clock, observer=ctx.observer))
+    services = {one.id: one for one in ctx.options.services}
+    tasks = [asyncio.create_task(see(ctx, dialer, services[one.id]), name=one.id) for one in watched]
+    try:
+        # As they come: what hangs is nobody's but its own.
+        for task in asyncio.as_completed(tasks):
+            yield await task
+    finally:
+        await reap(*tasks)
+
+
+def checks(options: Options, target: pk.Target) -> Sequence[Check]:
+    service = next(one for one in options.services if one.id == target.id)
+    budget = options.budget if service.budget is None else service.budget
+    return [TcpDialogue(), LatencyBudget(budget, options.percentile, options.samples)]
+
+
+probe = pk.Probe.poll(
+    name="tcp_service",
+    question=__doc__ or "",
+    options=Options,
+    targets=targets,
+    observe=observe,
+    checks=checks,
+    interval=timedelta(seconds=10),
+    metrics=("latency",),
+)
+
+if __name__ == "__main__":
+    raise SystemExit(pk.main(probe))
