@@ -27,7 +27,9 @@ from probekit.checks import (
 )
 from probekit.clients.kubernetes import KubernetesClient
 from probekit.clients.kubernetes_access import load_access
+from probekit.codecs.kubernetes import place_of
 from probekit.errors import OutOfReach, ProbekitError, ServerError, TransportError, Unauthorized
+from probekit.model import RequestRecord
 from probekit.model.kubernetes import Listing, ObjectKind
 
 KINDS: Final[tuple[ObjectKind, ...]] = get_args(ObjectKind)
@@ -139,6 +141,11 @@ async def targets(ctx: pk.Context[Options]) -> Sequence[pk.Target]:
 
 async def client(ctx: pk.Context[Options]) -> KubernetesClient:
     options = ctx.options
+    asked_for = {place_of(kind).plural: f"{options.cluster}/{kind}" for kind in options.kinds}
+
+    def observer(record: RequestRecord) -> None:
+        plural = record.url.partition("?")[0].rpartition("/")[2]
+        ctx.observer(msgspec.structs.replace(record, target=asked_for.get(plural, "")))
 
     def make() -> KubernetesClient:
         access = load_access(options.kubeconfig, options.context, clock=ctx.clock)
@@ -148,7 +155,7 @@ async def client(ctx: pk.Context[Options]) -> KubernetesClient:
             transport=ctx.engine() if access.tls is None else None,
             timeout=options.timeout,
             most_objects=options.most_objects,
-            observer=ctx.observer,
+            observer=observer,
             clock=ctx.clock,
         )
 
@@ -174,9 +181,9 @@ async def observe(ctx: pk.Context[Options], watched: Sequence[pk.Target]) -> Asy
     for kind, outcome in found.items():
         target = f"{cluster}/{kind}"
         if isinstance(outcome, ProbekitError):
-            yield pk.Failure(judged_error(outcome, f"the {kind}"), cluster, at, target, elapsed_ns)
+            yield pk.Failure(judged_error(outcome, f"the {kind}"), target, at, target, elapsed_ns)
         else:
-            yield pk.Observation(told(options, outcome, used), cluster, at, target, elapsed_ns)
+            yield pk.Observation(told(options, outcome, used), target, at, target, elapsed_ns)
 
 
 def of_the_server(found: Sequence[Listing | ProbekitError]) -> ProbekitError | None:

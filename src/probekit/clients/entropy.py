@@ -9,13 +9,14 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Coroutine, Mapping, Sequence
-from typing import Any, Concatenate, Final, ParamSpec, Self, TypeVar, cast
+from typing import Any, Concatenate, Final, ParamSpec, Self, TypeVar
 
+from probekit.clients.entropy_told import of_kind, told_events
 from probekit.clients.entropy_trials import tried_callback, tried_reveal
 from probekit.clients.evm import BlockTag, EvmClient
 from probekit.codecs.evm import entropy as codec
 from probekit.codecs.evm import entropy_events, multicall, registry
-from probekit.codecs.evm.contract import ContractCall, Event, PreparedCall
+from probekit.codecs.evm.contract import ContractCall, PreparedCall
 from probekit.codecs.evm.pyth import sorted_out
 from probekit.codecs.evm.registry import ContractKind, DeployedContract
 from probekit.errors import DecodeError, NotFound, ProbekitError, Reverted
@@ -35,7 +36,6 @@ from probekit.model.entropy import (
 from probekit.model.entropy_events import Counted, EntropyEvent, EntropyRequested, EntropyRevealed
 from probekit.model.evm import Address, Block
 from probekit.model.pyth_evm import Absence
-from probekit.model.pyth_evm_events import Logged
 
 __all__ = ["EntropyClient"]
 
@@ -327,32 +327,19 @@ class EntropyClient:
         """Every request in a range of blocks, both ends included, once, whichever versions of its event there are; of one
         provider, or of all. One that does not read is its own error.
         """
-        found = await self._counted(entropy_events.REQUESTS, from_block, to_block)
-        return _of(found, EntropyRequested, provider)
+        found = await told_events(self.evm, self.address, entropy_events.REQUESTS, from_block, to_block)
+        return of_kind(found, EntropyRequested, provider)
 
     async def revelations(
         self, *, from_block: int, to_block: int, provider: str | None = None
     ) -> list[Counted[EntropyRevealed] | DecodeError]:
         """Every revelation, failed callbacks among them, as :meth:`requests` gives requests."""
-        found = await self._counted(entropy_events.REVELATIONS, from_block, to_block)
-        return _of(found, EntropyRevealed, provider)
+        found = await told_events(self.evm, self.address, entropy_events.REVELATIONS, from_block, to_block)
+        return of_kind(found, EntropyRevealed, provider)
 
     async def events(self, *, from_block: int, to_block: int) -> list[Counted[EntropyEvent] | DecodeError]:
         """Everything that the contract tells in a range of blocks, once: requests, revelations, changes of providers, fees."""
-        return await self._counted(entropy_events.EVENTS, from_block, to_block)
-
-    async def _counted(
-        self, events: Sequence[Event], from_block: int, to_block: int
-    ) -> list[Counted[EntropyEvent] | DecodeError]:
-        topics = entropy_events.topics_of(*events)
-        logs = await self.evm.logs(from_block=from_block, to_block=to_block, address=self.address, topics=topics)
-        read: list[Logged[EntropyEvent] | DecodeError] = []
-        for log in logs:
-            try:
-                read.append(log if isinstance(log, DecodeError) else Logged(entropy_events.decode_known_event(log), log))
-            except DecodeError as error:
-                read.append(error)
-        return entropy_events.count(read)
+        return await told_events(self.evm, self.address, entropy_events.EVENTS, from_block, to_block)
 
     # -- two versions --------------------------------------------------------------------------------------------------------
 
@@ -391,17 +378,3 @@ def _is_lacking(error: ProbekitError) -> bool:
     if isinstance(error, Reverted):
         return not error.revert_data
     return isinstance(error, DecodeError) and not error.raw
-
-
-def _of(
-    found: list[Counted[EntropyEvent] | DecodeError], kind: type[T], provider: str | None
-) -> list[Counted[T] | DecodeError]:
-    # Only some of the events have their provider in a topic, so that nodes cannot choose by it.
-    wanted = None if provider is None else Address(provider)
-    kept: list[Counted[T] | DecodeError] = []
-    for one in found:
-        if isinstance(one, DecodeError):
-            kept.append(one)
-        elif isinstance(one.event, kind) and wanted in (None, getattr(one.event, "provider", None)):
-            kept.append(cast("Counted[T]", one))
-    return kept

@@ -11,18 +11,19 @@ import sys
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack, aclosing
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 from probekit.dev import faults
-from probekit.dev.board import Board, Display, Key, Seen
+from probekit.dev.board import Board, Display, Key
 from probekit.dev.faults import Fault
 from probekit.dev.network import SandboxNetwork
 from probekit.dev.otlp_sink import OtlpSink
 from probekit.dev.sandbox import Sandbox
 from probekit.dev.server import serve
+from probekit.dev.watcher import STEP_S, Stalls, Watcher
 from probekit.errors import ConfigError
 from probekit.manifest import find_probe, load_probe
 from probekit.manifest.discovery import search_path
@@ -36,9 +37,6 @@ SHORTEST_S = 62.0
 MARGIN_S = 1.0
 WARM_UP_S = 15.0
 RECOVERY_S = 8.0
-STEP_S = 0.05
-STALL_S = 0.25
-"""A step that comes this much too late is a stall."""
 HELD_S = 1.5
 """How long a verdict is left to be looked at before its fault is taken away."""
 
@@ -74,53 +72,6 @@ class Expectation:
     @property
     def bound_s(self) -> float:
         return self.limit_s + self.tick_s + MARGIN_S
-
-
-@dataclass
-class Stalls:
-    """How long this process did not get to run: the bounds are about verdicts, not about the machine under them."""
-
-    total_s: float = 0.0
-
-    async def sleep(self, seconds: float) -> None:
-        """Sleep in short steps, and count how much too long they took."""
-        until_s = time.monotonic() + seconds
-        while (left_s := until_s - time.monotonic()) > 0:
-            step_s, before_s = min(left_s, STEP_S), time.monotonic()
-            await asyncio.sleep(step_s)
-            late_s = time.monotonic() - before_s - step_s
-            if late_s >= STALL_S:
-                self.total_s += late_s
-
-
-@dataclass
-class Watcher:
-    """Knows which targets may be other than OK at the moment; anything else that is gets written down."""
-
-    stalls: Stalls
-    excused: set[Key] = field(default_factory=set)
-    warming: bool = True
-    unexpected: list[str] = field(default_factory=list)
-    vantage: list[str] = field(default_factory=list)
-    lossy: list[str] = field(default_factory=list)
-
-    def __call__(self, key: Key, seen: Seen) -> None:
-        if seen.status in (Status.OK, Status.SKIPPED) or key in self.excused:
-            return
-        line = f"{key[0]} {seen.name}: {seen.status.upper()} {seen.verdict.reason}: {seen.verdict.message}"
-        if seen.verdict.reason in ("vantage", "clock"):
-            # The machine stalled, and the probe said so instead of blaming the oracle.
-            self.vantage.append(line)
-        elif seen.verdict.reason == "lossy":
-            # The sandbox runs on the same machine: slots it did not get to sign are gaps in its streams.
-            self.lossy.append(line)
-        elif not (self.warming and seen.status is Status.UNKNOWN):
-            self.unexpected.append(line)
-
-    def conclude(self) -> None:
-        """Put gaps where they belong, once it is known whether the machine stalled."""
-        (self.vantage if self.stalls.total_s else self.unexpected).extend(self.lossy)
-        self.lossy = []
 
 
 async def demo() -> int:

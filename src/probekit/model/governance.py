@@ -14,7 +14,24 @@ from typing import ClassVar, Final
 import msgspec
 
 from probekit.model.evm import Address
-from probekit.model.pubkey import Pubkey
+from probekit.model.governance_calls import (
+    AccountMeta as AccountMeta,
+)
+from probekit.model.governance_calls import (
+    CallStellarContract as CallStellarContract,
+)
+from probekit.model.governance_calls import (
+    EvmExecute as EvmExecute,
+)
+from probekit.model.governance_calls import (
+    ExecutePostedVaa as ExecutePostedVaa,
+)
+from probekit.model.governance_calls import (
+    ProgramCall as ProgramCall,
+)
+from probekit.model.governance_calls import (
+    UpgradeStellarExecutor as UpgradeStellarExecutor,
+)
 from probekit.model.pyth_evm import DataSource
 from probekit.units import Instant
 
@@ -41,34 +58,6 @@ class _Scaled(msgspec.Struct, frozen=True):
             return None
         amount = int(self.value * 10**self.expo)
         return amount if amount <= _MAX_U256 else None
-
-
-# -- module 0: the remote executor on Pythnet and its kin ----------------------------------------------------------------------
-
-
-class AccountMeta(msgspec.Struct, frozen=True, gc=False):
-    """An account that a program is called with."""
-
-    key: Pubkey
-    is_signer: bool
-    is_writable: bool
-
-
-class ProgramCall(msgspec.Struct, frozen=True):
-    """One instruction for a Solana program."""
-
-    program: Pubkey
-    accounts: tuple[AccountMeta, ...]
-    data: bytes
-
-
-class ExecutePostedVaa(msgspec.Struct, frozen=True):
-    """The remote executor runs these instructions, in order, as the governance's own signer."""
-
-    module: ClassVar[int] = 0
-    number: ClassVar[int] = 0
-    name: ClassVar[str] = "ExecutePostedVaa"
-    calls: tuple[ProgramCall, ...]
 
 
 # -- module 1: price contracts -------------------------------------------------------------------------------------------------
@@ -177,21 +166,6 @@ class WithdrawFee(_Scaled, frozen=True):
     to: Address
 
 
-# -- module 2: the executor contract on EVM chains, owner of Entropy and of Lazer's verifier -----------------------------------
-
-
-class EvmExecute(msgspec.Struct, frozen=True):
-    """The executor at ``executor`` calls ``target`` with ``calldata`` and ``value_wei``."""
-
-    module: ClassVar[int] = 2
-    number: ClassVar[int] = 0
-    name: ClassVar[str] = "Execute"
-    executor: Address
-    target: Address
-    value_wei: int
-    calldata: bytes
-
-
 # -- module 3: Lazer -----------------------------------------------------------------------------------------------------------
 
 
@@ -244,32 +218,6 @@ class UpgradeCardanoWithdrawScript(msgspec.Struct, frozen=True):
     @property
     def previous_expires_at(self) -> Instant:
         return Instant.from_seconds(self.previous_expires_at_s)
-
-
-# -- module 4: the executor contract on Stellar --------------------------------------------------------------------------------
-
-
-class UpgradeStellarExecutor(msgspec.Struct, frozen=True):
-    """New code for the executor itself: ``target`` must be ``executor``. Both are strkeys."""
-
-    module: ClassVar[int] = 4
-    number: ClassVar[int] = 0
-    name: ClassVar[str] = "UpgradeExecutor"
-    executor: str
-    target: str
-    wasm_digest: bytes
-
-
-class CallStellarContract(msgspec.Struct, frozen=True):
-    """The executor calls a contract's function; ``args_xdr`` is an XDR ``ScVec``."""
-
-    module: ClassVar[int] = 4
-    number: ClassVar[int] = 1
-    name: ClassVar[str] = "Call"
-    executor: str
-    target: str
-    function: str
-    args_xdr: bytes
 
 
 # -- module 3 on Stacks --------------------------------------------------------------------------------------------------------

@@ -56,7 +56,7 @@ class JsonPath(msgspec.Struct, frozen=True):
         for step in self.steps:
             if isinstance(step, int):
                 text += f"[{step}]"
-            elif re.fullmatch(_NAME, step):
+            elif re.fullmatch(_NAME, step) and (text or not step.startswith("$")):
                 text += f".{step}" if text else step
             else:
                 text += f'["{step}"]'

@@ -6,9 +6,10 @@ from types import SimpleNamespace
 
 import pytest
 
-from probekit.dev import demo
+from probekit.dev import demo, watcher
 from probekit.dev.board import Seen
-from probekit.dev.demo import Stalls, Watcher, until
+from probekit.dev.demo import until
+from probekit.dev.watcher import Stalls, Watcher
 from probekit.model import Status, Verdict
 
 
@@ -29,8 +30,9 @@ class Clock:
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     made = Clock()
-    monkeypatch.setattr(demo, "time", made)
-    monkeypatch.setattr(demo, "asyncio", SimpleNamespace(sleep=made.sleep))
+    for module in (demo, watcher):
+        monkeypatch.setattr(module, "time", made)
+    monkeypatch.setattr(watcher, "asyncio", SimpleNamespace(sleep=made.sleep))
     return made
 
 

@@ -12,7 +12,8 @@ from probekit.errors import ERROR_TYPES, Phase, ProbekitError
 
 
 def _leaves(cls: type[ProbekitError]) -> list[type[ProbekitError]]:
-    below = cls.__subclasses__()
+    # Not those that a module or a probe has for itself: which there are depends on what was imported before.
+    below = [sub for sub in cls.__subclasses__() if sub.__module__.startswith("probekit.errors")]
     return [cls, *(leaf for sub in below for leaf in _leaves(sub))]
 
 

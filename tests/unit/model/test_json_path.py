@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from probekit.model.json_path import JsonPath
@@ -50,6 +50,8 @@ def test_what_is_no_path(text: str) -> None:
         JsonPath.parse(text)
 
 
+@example(["$"])
+@example(["$0", 1, "$"])
 @given(
     st.lists(st.integers(-999, 999) | st.text(st.characters(exclude_characters='"]', exclude_categories=["Cs"])), max_size=6)
 )

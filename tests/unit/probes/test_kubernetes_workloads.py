@@ -163,6 +163,11 @@ async def test_a_kind_that_cannot_be_listed_hides_no_other(status: int, make: Ob
     assert others_ok(run, "prod/pods")
     if status == 403:
         assert words in result(run, "prod/pods").verdicts[0].message
+    # Its evidence is the exchange that was about it, and of a list that was given nothing is kept.
+    evidence = result(run, "prod/pods").evidence
+    assert evidence is not None
+    assert (evidence.request, evidence.status) == ("GET http://127.0.0.1:8001/api/v1/pods?limit=500", status)
+    assert {one.excerpt for one in run.requests if one.status == 200} == {""}
 
 
 async def test_no_cert_manager_is_a_skip_and_no_more(make: Objects, clock: FakeClock, config: str) -> None:

@@ -41,6 +41,9 @@ MAP: list[tuple[Exception, Status, str]] = [
     (errors.ParsedMismatch("x"), C, "parsed_mismatch"),
     (errors.NotFound("x"), C, "no_such_feed"),
     (errors.Missing("x"), C, "missing"),
+    # What tells of a target is out of reach: nothing was learnt of the target, whatever the cause.
+    (errors.OutOfReach("x", cause=errors.ConnectError("y")), U, "connect"),
+    (errors.OutOfReach("x", cause=errors.StatusError("y", status=418)), U, "status"),
     (errors.RpcError("x", code=1), C, "rpc"),
     (errors.Reverted("x", code=3), C, "reverted"),
     (errors.NotServed("x", code=-32005), C, "rpc_not_served"),

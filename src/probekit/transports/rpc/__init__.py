@@ -3,7 +3,7 @@
 from probekit.model.rpc import EndpointState
 from probekit.transports.rpc.endpoint import Endpoint, HealthPolicy, Standing
 from probekit.transports.rpc.family import EVM, SVM, ChainFamily
-from probekit.transports.rpc.members import PoolPolicy
+from probekit.transports.rpc.policy import PoolPolicy
 from probekit.transports.rpc.pool import EndpointPool
 from probekit.transports.rpc.quorum import Quorum
 from probekit.transports.rpc.record import Attempt, CallRecord, StateChange

@@ -18,38 +18,12 @@ from probekit.transports.rpc.family import ChainFamily, result_of
 from probekit.transports.rpc.faults import may_ask_another
 from probekit.transports.rpc.health import PLAIN, Heads, Health
 from probekit.transports.rpc.limiter import ExtraBudget, TokenBucket
+from probekit.transports.rpc.policy import PoolPolicy
 from probekit.transports.rpc.record import ChangeObserver, StateChange, Traffic
 from probekit.transports.rpc.wire import Call, Outcome
 from probekit.units import NS_PER_S, to_ns
 
 _SAME_LOOK_NS: Final = NS_PER_S
-
-
-@dataclass(frozen=True, slots=True)
-class PoolPolicy:
-    """How a pool asks.
-
-    ``rounds`` walks over all endpoints, with waits that double from ``round_wait`` between them, all within the call's
-    ``timeout``. A second endpoint is asked after the p95 of the first one's last latencies, ``hedge_least`` at least, and not
-    before ``hedge_samples`` of them are known; ``hedge=False`` never. Hedges and further rounds are at most ``extra_percent``
-    of the calls, with ``extra_burst`` saved up and one each ``extra_refill`` beside that.
-
-    Heads and identities are read again every ``refresh`` where there are several endpoints. An endpoint's word about its chain
-    is believed for ``proof`` by reads, for ``refresh`` by sends; then it is asked again before its next answer is used.
-    """
-
-    timeout: timedelta = timedelta(seconds=10)
-    rounds: int = 2
-    round_wait: timedelta = timedelta(milliseconds=250)
-    hedge: bool = True
-    hedge_least: timedelta = timedelta(milliseconds=100)
-    hedge_samples: int = 20
-    extra_percent: int = 20
-    extra_burst: int = 20
-    extra_refill: timedelta = timedelta(seconds=5)
-    refresh: timedelta = timedelta(seconds=10)
-    proof: timedelta = timedelta(minutes=5)
-    quorum_grace: timedelta = timedelta(milliseconds=250)
 
 
 @dataclass(slots=True)

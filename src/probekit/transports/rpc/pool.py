@@ -22,7 +22,8 @@ from probekit.transports.base import Engine, Limits, Observer
 from probekit.transports.rpc.endpoint import Endpoint, HealthPolicy, Standing
 from probekit.transports.rpc.exchange import Exchange
 from probekit.transports.rpc.family import ChainFamily, result_of
-from probekit.transports.rpc.members import Member, Members, PoolPolicy
+from probekit.transports.rpc.members import Member, Members
+from probekit.transports.rpc.policy import PoolPolicy
 from probekit.transports.rpc.quorum import Quorum, settle
 from probekit.transports.rpc.record import CallObserver, ChangeObserver, Traffic
 from probekit.transports.rpc.story import Story
