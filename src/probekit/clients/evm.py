@@ -67,8 +67,9 @@ class EvmClient(EvmTransactions):
     """A client of one chain. ``chain_id`` is what every endpoint must serve; an endpoint of another chain is never used.
 
     ``pool`` is one of the caller's, not closed here; without it, one is made of ``endpoints``. ``multicall3`` is where
-    Multicall3 stands on this chain, ``None`` where it is known to be missing. :attr:`w3` is AsyncWeb3 on the same pool. Raises
-    what :class:`~probekit.transports.rpc.EndpointPool` raises, and ``DecodeError`` for answers that are none.
+    Multicall3 stands on this chain, ``None`` where it is known to be missing. :attr:`w3` is AsyncWeb3 on the same pool; a
+    transaction sent through it may take ``w3_cap_wei`` at most, and without that none is sent. Raises what
+    :class:`~probekit.transports.rpc.EndpointPool` raises, and ``DecodeError`` for answers that are none.
     """
 
     def __init__(
@@ -79,6 +80,7 @@ class EvmClient(EvmTransactions):
         pool: EndpointPool | None = None,
         chain: str = "",
         multicall3: str | None = multicall.ADDRESS,
+        w3_cap_wei: int | None = None,
         transport: Engine | None = None,
         policy: PoolPolicy | None = None,
         health: HealthPolicy | None = None,
@@ -105,6 +107,7 @@ class EvmClient(EvmTransactions):
         if self.pool.identity != str(chain_id):
             raise ValueError(f"the pool is of chain {self.pool.identity}, not {chain_id}")
         self._clock = clock
+        self._w3_cap_wei = w3_cap_wei
         self._multicall = Multicall(self.pool, None if multicall3 is None else Address(multicall3))
         self._w3: AsyncWeb3[Any] | None = None
 
@@ -125,7 +128,7 @@ class EvmClient(EvmTransactions):
         if self._w3 is None:
             from probekit.clients.web3_pool import web3_over
 
-            self._w3 = web3_over(self.pool)
+            self._w3 = web3_over(self.pool, cap_wei=self._w3_cap_wei)
         return self._w3
 
     # -- the chain -----------------------------------------------------------------------------------------------------------
