@@ -13,10 +13,11 @@ import msgspec
 
 from probekit.clients.evm_landing import Landing
 from probekit.clients.evm_multicall import Multicall, Reads
+from probekit.clients.evm_tokens import EvmTokens
 from probekit.clients.evm_transactions import EvmTransactions
-from probekit.clock import SYSTEM_CLOCK, Clock, both
+from probekit.clock import SYSTEM_CLOCK, Clock
 from probekit.codecs import evm_rpc as codec
-from probekit.codecs.evm import erc20, multicall
+from probekit.codecs.evm import multicall
 from probekit.codecs.evm.contract import ContractCall, PreparedCall
 from probekit.codecs.evm.erc20 import Token
 from probekit.codecs.evm.reverts import reverted
@@ -63,7 +64,7 @@ class Heads(msgspec.Struct, frozen=True):
         return None if isinstance(self.finalized, ProbekitError) else self.latest.number - self.finalized.number
 
 
-class EvmClient(EvmTransactions):
+class EvmClient(EvmTokens, EvmTransactions):
     """A client of one chain. ``chain_id`` is what every endpoint must serve; an endpoint of another chain is never used.
 
     ``pool`` is one of the caller's, not closed here; without it, one is made of ``endpoints``. ``multicall3`` is where
@@ -326,61 +327,6 @@ class EvmClient(EvmTransactions):
         with self.pool.one_deadline():
             block = at if isinstance(at, Block) else await self.block(at, min_block=min_block)
             return await self._multicall.read(rows, block, remember=at == "latest")
-
-    async def token_balance(self, token: str, owner: str, at: BlockTag = "latest", *, min_block: int | None = None) -> int:
-        """Base units of an ERC-20 token that an account holds. Raises ``NotFound`` where there is no contract."""
-        return await self.read(token, erc20.balance_of(Address(owner)), at, min_block=min_block)
-
-    async def token_balances(
-        self, pairs: Sequence[tuple[str, str]], at: BlockTag | Block = "latest", *, min_block: int | None = None
-    ) -> Reads[int]:
-        """Base units for many (token, owner) pairs, at one block."""
-        calls = [(token, erc20.balance_of(Address(owner))) for token, owner in pairs]
-        return await self.multicall(calls, at, min_block=min_block)
-
-    async def balances(
-        self, holdings: Sequence[tuple[str, str | None]], at: BlockTag | Block = "latest", *, min_block: int | None = None
-    ) -> Reads[int]:
-        """What many (owner, token) pairs hold at one block: base units of an ERC-20 token, wei where the token is ``None``.
-
-        The block, then one batch of ``eth_getBalance`` beside one :meth:`multicall`: three requests, however many wallets.
-        """
-        owners = [Address(owner) for owner, token in holdings if token is None]
-        rows = [(Address(token), erc20.balance_of(Address(owner))) for owner, token in holdings if token is not None]
-        with self.pool.one_deadline():
-            block = at if isinstance(at, Block) else await self.block(at, min_block=min_block)
-            native, reads = await both(
-                self._native_balances(owners, block.number), self._multicall.read(rows, block, remember=at == "latest")
-            )
-        coins, tokens = iter(native), iter(reads.results)
-        return Reads(block, tuple(next(coins if token is None else tokens) for _, token in holdings), reads.route, reads.pinned)
-
-    async def _native_balances(self, owners: Sequence[Address], number: int) -> list[int | ProbekitError]:
-        calls = [Call("eth_getBalance", [owner, hex(number)]) for owner in owners]
-        found: list[int | ProbekitError] = []
-        for outcome in await self.pool.batch(calls, floor=number):
-            try:
-                if isinstance(outcome, ProbekitError):
-                    raise outcome
-                found.append(codec.quantity(result_of(outcome)))
-            except ProbekitError as error:
-                found.append(error)
-        return found
-
-    async def token(self, address: str, at: BlockTag | Block = "latest") -> Token:
-        """An ERC-20 token's description, without what it does not answer for. Raises the error of the endpoint, ``NotFound``
-        where it answers for nothing.
-        """
-        reads = await self.multicall([(address, call) for call in erc20.TOKEN_CALLS.values()], at)
-        known: dict[str, Any] = {}
-        for name, found in zip(erc20.TOKEN_CALLS, reads.results, strict=True):
-            if not isinstance(found, ProbekitError):
-                known[name] = found
-            elif not isinstance(found, Reverted | DecodeError):
-                raise found
-        if not known:
-            raise NotFound(f"no token at {address} on {self.pool.chain}", subject=address)
-        return Token(Address(address), **known)
 
     async def logs(
         self,
