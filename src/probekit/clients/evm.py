@@ -179,7 +179,10 @@ class EvmClient(EvmTokens, EvmTransactions):
             found = result_of(outcome)
             if found is None:
                 return NotFound(f"no block {tag} on {self.pool.chain}", subject=str(tag))
-            return codec.decode_block(found)
+            block = codec.decode_block(found)
+            if isinstance(tag, int) and block.number != tag:
+                return DecodeError(f"block {block.number} in answer to {tag}", raw=str(found)[:1000])
+            return block
         except DecodeError as error:
             return error
 
@@ -338,9 +341,9 @@ class EvmClient(EvmTokens, EvmTransactions):
         timeout: timedelta = timedelta(minutes=1),
     ) -> list[Log | DecodeError]:
         """The events of a range of blocks, both ends included, in order. A range that a provider finds too large, or whose
-        answer is above the pool's limit, is halved as often as it takes, all within ``timeout``. An event that does not decode
-        is its own error. Endpoints that have reached ``to_block`` are preferred: many a node answers for a range that it does
-        not have yet with a shorter list, and no error.
+        answer is above the pool's limit, is halved as often as it takes, all within ``timeout``. An event that does not decode,
+        or is of a block that was not asked for, is its own error. Endpoints that have reached ``to_block`` are preferred: many
+        a node answers for a range that it does not have yet with a shorter list, and no error.
         """
         query = codec.log_filter(address, topics)
         found: list[Log | DecodeError] = []
@@ -350,7 +353,8 @@ class EvmClient(EvmTokens, EvmTransactions):
                 last = min(first + size - 1, to_block)
                 try:
                     asked = query | {"fromBlock": hex(first), "toBlock": hex(last)}
-                    found += await self._read(codec.decode_logs, "eth_getLogs", [asked], floor=to_block)
+                    read = await self._read(codec.decode_logs, "eth_getLogs", [asked], floor=to_block)
+                    found += (_within(log, first, last) for log in read)
                 except (RangeTooLarge, BodyTooLarge):
                     if last == first:
                         raise
@@ -365,6 +369,12 @@ class EvmClient(EvmTokens, EvmTransactions):
         self, decode: Callable[[Any], T], method: str, params: Sequence[Any] = (), *, floor: int | None = None
     ) -> T:
         return decode(result_of(await self.pool.call(method, params, floor=floor)))
+
+
+def _within(log: Log | DecodeError, first: int, last: int) -> Log | DecodeError:
+    if isinstance(log, DecodeError) or first <= log.block_number <= last:
+        return log
+    return DecodeError(f"an event of block {log.block_number} in answer to {first} to {last}", raw=str(log)[:1000])
 
 
 def _tag(at: BlockTag) -> str:
