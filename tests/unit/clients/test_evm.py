@@ -178,7 +178,7 @@ async def test_an_event_of_a_block_that_was_not_asked_for_is_its_own_error(chain
 
 async def test_the_receipt_of_another_transaction_is_none(chain: Chain) -> None:
     chain.methods["eth_getTransactionReceipt"] = lambda _: RECEIPT
-    own = RECEIPT["transactionHash"]
+    own = str(RECEIPT["transactionHash"])
     assert (await chain.client.receipt(own.upper().replace("0X", "0x"))) is not None
     with pytest.raises(errors.DecodeError, match="the receipt of"):
         await chain.client.receipt("0x" + "77" * 32)
