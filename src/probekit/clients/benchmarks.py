@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from copy import copy
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Final, TypeVar
@@ -44,6 +45,8 @@ from probekit.units import Instant
 __all__ = ["BENCHMARKS", "BenchmarksClient", "PriceWindow"]
 
 T = TypeVar("T")
+
+_UNAVAILABLE: Final = 503
 
 BENCHMARKS: Final = "https://benchmarks.pyth.network"
 LONGEST_WINDOW: Final = timedelta(seconds=60)
@@ -223,12 +226,13 @@ class BenchmarksClient(OverHttp):
         self, path: str, ids: Sequence[FeedId], read: Callable[[bytes], T], extra: str = ""
     ) -> tuple[list[T], dict[FeedId, ProbekitError]]:
         """Ask for ``ids``, in as many requests as it takes to keep one that is refused from the rest: what was answered, and
-        the error of each id that was not. Raises where nothing was answered before an error that is about all.
+        the error of each id that was not. Raises where nothing was answered, and not for what is about single ids.
         """
         deadline_ns = self._due_ns()
         left = deque(self._parts(ids, path))
         found: list[T] = []
         errors: dict[FeedId, ProbekitError] = {}
+        failure: tuple[ProbekitError, Exception | None] | None = None
         for _ in range(len(left) + _ISOLATION_REQUESTS):
             if not left:
                 break
@@ -242,13 +246,15 @@ class BenchmarksClient(OverHttp):
                     left.extend(again)
                     continue
                 told = _about_all(error)
-                if not found:
-                    raise told from (None if told is error else error)
-                # What came before it is not lost for it. A service that fails is not asked for the rest.
-                errors |= dict.fromkeys(part, told)
-                if not isinstance(error, DecodeError):
-                    errors |= dict.fromkeys((one for rest in left for one in rest), told)
+                failure = failure or (told, None if told is error else error)
+                failed = list(part)
+                if not (isinstance(error, DecodeError) or (isinstance(error, ServerError) and error.status != _UNAVAILABLE)):
+                    # The key, a limit, the time, the service itself: the rest would fare no better.
+                    failed += (one for rest in left for one in rest)
                     left.clear()
+                errors |= {one: copy(told) for one in failed}
+        if failure is not None and not found:
+            raise failure[0] from failure[1]
         for one in (one for part in left for one in part):
             errors[one] = NotFound(f"{one}: stands among so many that are refused that it was not asked for alone", subject=one)
         return found, errors

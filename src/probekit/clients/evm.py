@@ -13,10 +13,11 @@ import msgspec
 
 from probekit.clients.evm_landing import Landing
 from probekit.clients.evm_multicall import Multicall, Reads
+from probekit.clients.evm_tokens import EvmTokens
 from probekit.clients.evm_transactions import EvmTransactions
-from probekit.clock import SYSTEM_CLOCK, Clock, both
+from probekit.clock import SYSTEM_CLOCK, Clock
 from probekit.codecs import evm_rpc as codec
-from probekit.codecs.evm import erc20, multicall
+from probekit.codecs.evm import multicall
 from probekit.codecs.evm.contract import ContractCall, PreparedCall
 from probekit.codecs.evm.erc20 import Token
 from probekit.codecs.evm.reverts import reverted
@@ -63,12 +64,13 @@ class Heads(msgspec.Struct, frozen=True):
         return None if isinstance(self.finalized, ProbekitError) else self.latest.number - self.finalized.number
 
 
-class EvmClient(EvmTransactions):
+class EvmClient(EvmTokens, EvmTransactions):
     """A client of one chain. ``chain_id`` is what every endpoint must serve; an endpoint of another chain is never used.
 
     ``pool`` is one of the caller's, not closed here; without it, one is made of ``endpoints``. ``multicall3`` is where
-    Multicall3 stands on this chain, ``None`` where it is known to be missing. :attr:`w3` is AsyncWeb3 on the same pool. Raises
-    what :class:`~probekit.transports.rpc.EndpointPool` raises, and ``DecodeError`` for answers that are none.
+    Multicall3 stands on this chain, ``None`` where it is known to be missing. :attr:`w3` is AsyncWeb3 on the same pool; a
+    transaction sent through it may take ``w3_cap_wei`` at most, and without that none is sent. Raises what
+    :class:`~probekit.transports.rpc.EndpointPool` raises, and ``DecodeError`` for answers that are none.
     """
 
     def __init__(
@@ -79,6 +81,7 @@ class EvmClient(EvmTransactions):
         pool: EndpointPool | None = None,
         chain: str = "",
         multicall3: str | None = multicall.ADDRESS,
+        w3_cap_wei: int | None = None,
         transport: Engine | None = None,
         policy: PoolPolicy | None = None,
         health: HealthPolicy | None = None,
@@ -105,6 +108,7 @@ class EvmClient(EvmTransactions):
         if self.pool.identity != str(chain_id):
             raise ValueError(f"the pool is of chain {self.pool.identity}, not {chain_id}")
         self._clock = clock
+        self._w3_cap_wei = w3_cap_wei
         self._multicall = Multicall(self.pool, None if multicall3 is None else Address(multicall3))
         self._w3: AsyncWeb3[Any] | None = None
 
@@ -125,7 +129,7 @@ class EvmClient(EvmTransactions):
         if self._w3 is None:
             from probekit.clients.web3_pool import web3_over
 
-            self._w3 = web3_over(self.pool)
+            self._w3 = web3_over(self.pool, cap_wei=self._w3_cap_wei)
         return self._w3
 
     # -- the chain -----------------------------------------------------------------------------------------------------------
@@ -175,7 +179,10 @@ class EvmClient(EvmTransactions):
             found = result_of(outcome)
             if found is None:
                 return NotFound(f"no block {tag} on {self.pool.chain}", subject=str(tag))
-            return codec.decode_block(found)
+            block = codec.decode_block(found)
+            if isinstance(tag, int) and block.number != tag:
+                return DecodeError(f"block {block.number} in answer to {tag}", raw=str(found)[:1000])
+            return block
         except DecodeError as error:
             return error
 
@@ -324,61 +331,6 @@ class EvmClient(EvmTransactions):
             block = at if isinstance(at, Block) else await self.block(at, min_block=min_block)
             return await self._multicall.read(rows, block, remember=at == "latest")
 
-    async def token_balance(self, token: str, owner: str, at: BlockTag = "latest", *, min_block: int | None = None) -> int:
-        """Base units of an ERC-20 token that an account holds. Raises ``NotFound`` where there is no contract."""
-        return await self.read(token, erc20.balance_of(Address(owner)), at, min_block=min_block)
-
-    async def token_balances(
-        self, pairs: Sequence[tuple[str, str]], at: BlockTag | Block = "latest", *, min_block: int | None = None
-    ) -> Reads[int]:
-        """Base units for many (token, owner) pairs, at one block."""
-        calls = [(token, erc20.balance_of(Address(owner))) for token, owner in pairs]
-        return await self.multicall(calls, at, min_block=min_block)
-
-    async def balances(
-        self, holdings: Sequence[tuple[str, str | None]], at: BlockTag | Block = "latest", *, min_block: int | None = None
-    ) -> Reads[int]:
-        """What many (owner, token) pairs hold at one block: base units of an ERC-20 token, wei where the token is ``None``.
-
-        The block, then one batch of ``eth_getBalance`` beside one :meth:`multicall`: three requests, however many wallets.
-        """
-        owners = [Address(owner) for owner, token in holdings if token is None]
-        rows = [(Address(token), erc20.balance_of(Address(owner))) for owner, token in holdings if token is not None]
-        with self.pool.one_deadline():
-            block = at if isinstance(at, Block) else await self.block(at, min_block=min_block)
-            native, reads = await both(
-                self._native_balances(owners, block.number), self._multicall.read(rows, block, remember=at == "latest")
-            )
-        coins, tokens = iter(native), iter(reads.results)
-        return Reads(block, tuple(next(coins if token is None else tokens) for _, token in holdings), reads.route, reads.pinned)
-
-    async def _native_balances(self, owners: Sequence[Address], number: int) -> list[int | ProbekitError]:
-        calls = [Call("eth_getBalance", [owner, hex(number)]) for owner in owners]
-        found: list[int | ProbekitError] = []
-        for outcome in await self.pool.batch(calls, floor=number):
-            try:
-                if isinstance(outcome, ProbekitError):
-                    raise outcome
-                found.append(codec.quantity(result_of(outcome)))
-            except ProbekitError as error:
-                found.append(error)
-        return found
-
-    async def token(self, address: str, at: BlockTag | Block = "latest") -> Token:
-        """An ERC-20 token's description, without what it does not answer for. Raises the error of the endpoint, ``NotFound``
-        where it answers for nothing.
-        """
-        reads = await self.multicall([(address, call) for call in erc20.TOKEN_CALLS.values()], at)
-        known: dict[str, Any] = {}
-        for name, found in zip(erc20.TOKEN_CALLS, reads.results, strict=True):
-            if not isinstance(found, ProbekitError):
-                known[name] = found
-            elif not isinstance(found, Reverted | DecodeError):
-                raise found
-        if not known:
-            raise NotFound(f"no token at {address} on {self.pool.chain}", subject=address)
-        return Token(Address(address), **known)
-
     async def logs(
         self,
         *,
@@ -389,9 +341,9 @@ class EvmClient(EvmTransactions):
         timeout: timedelta = timedelta(minutes=1),
     ) -> list[Log | DecodeError]:
         """The events of a range of blocks, both ends included, in order. A range that a provider finds too large, or whose
-        answer is above the pool's limit, is halved as often as it takes, all within ``timeout``. An event that does not decode
-        is its own error. Endpoints that have reached ``to_block`` are preferred: many a node answers for a range that it does
-        not have yet with a shorter list, and no error.
+        answer is above the pool's limit, is halved as often as it takes, all within ``timeout``. An event that does not decode,
+        or is of a block that was not asked for, is its own error. Endpoints that have reached ``to_block`` are preferred: many
+        a node answers for a range that it does not have yet with a shorter list, and no error.
         """
         query = codec.log_filter(address, topics)
         found: list[Log | DecodeError] = []
@@ -401,7 +353,8 @@ class EvmClient(EvmTransactions):
                 last = min(first + size - 1, to_block)
                 try:
                     asked = query | {"fromBlock": hex(first), "toBlock": hex(last)}
-                    found += await self._read(codec.decode_logs, "eth_getLogs", [asked], floor=to_block)
+                    read = await self._read(codec.decode_logs, "eth_getLogs", [asked], floor=to_block)
+                    found += (_within(log, first, last) for log in read)
                 except (RangeTooLarge, BodyTooLarge):
                     if last == first:
                         raise
@@ -416,6 +369,12 @@ class EvmClient(EvmTransactions):
         self, decode: Callable[[Any], T], method: str, params: Sequence[Any] = (), *, floor: int | None = None
     ) -> T:
         return decode(result_of(await self.pool.call(method, params, floor=floor)))
+
+
+def _within(log: Log | DecodeError, first: int, last: int) -> Log | DecodeError:
+    if isinstance(log, DecodeError) or first <= log.block_number <= last:
+        return log
+    return DecodeError(f"an event of block {log.block_number} in answer to {first} to {last}", raw=str(log)[:1000])
 
 
 def _tag(at: BlockTag) -> str:

@@ -90,6 +90,8 @@ class RequestRecord(msgspec.Struct, frozen=True, kw_only=True):
     """The JSON-RPC method, ``batch`` for several in one request; empty for what is no JSON-RPC."""
     rpc_code: int | None = None
     """Code of the JSON-RPC error in the answer; of a batch, of its first."""
+    call: int | None = None
+    """The number of the JSON-RPC call that it was made for; ``None`` for a pool's own looks, and for what is no JSON-RPC."""
     target: str = ""
     """Id of the one target it was for, where the probe said so."""
 

@@ -39,7 +39,8 @@ class Attempt(msgspec.Struct, frozen=True):
 class CallRecord(msgspec.Struct, frozen=True, kw_only=True):
     """One call, or one batch, from the asking to the answer with all its attempts. ``items`` is 1 for a call of its own;
     ``failed_items`` counts those that ended in an error, ``error_type`` is set when all did. ``chain`` is the pool's name; the
-    bytes are those of all attempts.
+    bytes are those of all attempts. ``number`` tells it from other calls of the process: the records of its HTTP requests have
+    it too.
     """
 
     chain: str
@@ -53,6 +54,7 @@ class CallRecord(msgspec.Struct, frozen=True, kw_only=True):
     received_bytes: int = 0
     error_type: ErrorType | None = None
     rpc_code: int | None = None
+    number: int = 0
 
 
 class StateChange(msgspec.Struct, frozen=True):

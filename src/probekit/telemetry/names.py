@@ -50,6 +50,7 @@ from probekit.telemetry.metric_names import (
     MetricName,
 )
 from probekit.telemetry.span_names import (
+    CALL_SPAN,
     EVENTS,
     JOURNEY_SPAN,
     REQUEST_SPAN,
@@ -62,6 +63,7 @@ from probekit.telemetry.span_names import (
 
 __all__ = [
     "ATTRIBUTES",
+    "CALL_SPAN",
     "CLOCK_ERROR",
     "CONNECTION_DURATION",
     "CONNECTION_PHASE_DURATION",

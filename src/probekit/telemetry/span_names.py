@@ -30,6 +30,13 @@ REQUEST_SPAN: Final = SpanName(
     "One attempt on the wire; Error on a transport error or a status of 400 and above, not on our own cancellation",
     "semconv stable",
 )
+CALL_SPAN: Final = SpanName(
+    "{rpc.method}",
+    "CLIENT",
+    "One JSON-RPC call or batch of a pool, from the asking to the answer, with a request's span beneath for each attempt on "
+    "the wire; Error when all its items ended in one, not on our own cancellation",
+    "semconv release candidate",
+)
 CONNECTION_SPAN: Final = SpanName(
     "{network.protocol.name}",
     "CLIENT",
@@ -50,7 +57,7 @@ STAGE_SPAN: Final = SpanName(
     "Without a time it has no length and probekit.journey.reason; Error where a canary's stage failed",
     "stable",
 )
-SPANS: Final = (RUN_SPAN, REQUEST_SPAN, CONNECTION_SPAN, JOURNEY_SPAN, STAGE_SPAN)
+SPANS: Final = (RUN_SPAN, CALL_SPAN, REQUEST_SPAN, CONNECTION_SPAN, JOURNEY_SPAN, STAGE_SPAN)
 
 VERDICT_EVENT: Final = "probekit.verdict"
 """Event name of the log record of a verdict that is not OK."""

@@ -17,7 +17,9 @@ from opentelemetry.trace import Status as SpanStatus
 
 from probekit._version import __version__
 from probekit.model import ProbeRun, RequestRecord, Status, TargetResult, Verdict
+from probekit.model.rpc import CallRecord
 from probekit.secret import redact, redact_url
+from probekit.telemetry.calls import SYSTEM, rpc_method
 from probekit.telemetry.identity import Sampler, span_id, trace_id
 from probekit.telemetry.journeys import journey_spans
 from probekit.telemetry.measure import PHASES, error_type_of, method_of, origin_of, protocol_of, rpc_method_of
@@ -51,7 +53,7 @@ def resource_of(attributes: dict[str, str]) -> Resource:
 
 
 def spans_of(run: ProbeRun, resource: Resource) -> list[ReadableSpan]:
-    """One run as one trace: a root span and a CLIENT span per attempt on the wire."""
+    """One run as one trace: a root span, a CLIENT span per JSON-RPC call, and one per attempt on the wire, beneath its call."""
     root = _context(run.run_id, 0)
     attributes: dict[str, Any] = {
         "probe": run.probe,
@@ -87,7 +89,13 @@ def spans_of(run: ProbeRun, resource: Resource) -> list[ReadableSpan]:
             instrumentation_scope=SCOPE,
         )
     ]
-    spans += [_request_span(run, record, number, root, resource) for number, record in enumerate(run.requests, 1)]
+    calls = {record.number: _context(run.run_id, at) for at, record in enumerate(run.calls, len(run.requests) + 1)}
+    spans += [_call_span(record, calls[record.number], root, resource) for record in run.calls]
+    spans += [
+        # The call of a request may have ended in the next run, or be one of those beyond the bound.
+        _request_span(run, record, number, calls.get(record.call or 0, root), resource)
+        for number, record in enumerate(run.requests, 1)
+    ]
     return spans
 
 
@@ -121,7 +129,34 @@ def _family_of(address: str | None) -> str | None:
     return None if not address else "ipv6" if ":" in address else "ipv4"
 
 
-def _request_span(run: ProbeRun, record: RequestRecord, number: int, root: SpanContext, resource: Resource) -> ReadableSpan:
+def _call_span(record: CallRecord, context: SpanContext, root: SpanContext, resource: Resource) -> ReadableSpan:
+    method = rpc_method(record.method)
+    attributes: dict[str, Any] = {
+        "rpc.system.name": SYSTEM,
+        "rpc.method": method,
+        "rpc.status_code": None if record.rpc_code is None else str(record.rpc_code),
+        "error.type": record.error_type,
+        "probekit.chain": record.chain,
+        "probekit.rpc.attempts": len(record.attempts),
+        "probekit.rpc.items": record.items if record.items > 1 else None,
+        "probekit.rpc.failed_items": record.failed_items if record.items > 1 else None,
+    }
+    failed = record.error_type not in (None, "cancelled")
+    return ReadableSpan(
+        name=method,
+        context=context,
+        parent=root,
+        resource=resource,
+        attributes=_shown(attributes),
+        kind=SpanKind.CLIENT,
+        status=SpanStatus(StatusCode.ERROR if failed else StatusCode.UNSET),
+        start_time=record.started_at.ns,
+        end_time=record.started_at.ns + record.elapsed_ns,
+        instrumentation_scope=SCOPE,
+    )
+
+
+def _request_span(run: ProbeRun, record: RequestRecord, number: int, parent: SpanContext, resource: Resource) -> ReadableSpan:
     host, port = origin_of(record.url)
     method = method_of(record)
     error_type = error_type_of(record)
@@ -154,7 +189,7 @@ def _request_span(run: ProbeRun, record: RequestRecord, number: int, root: SpanC
     return ReadableSpan(
         name=attributes["rpc.method"] or protocol or (method if method != "_OTHER" else "HTTP"),
         context=_context(run.run_id, number),
-        parent=root,
+        parent=parent,
         resource=resource,
         attributes=_shown(attributes),
         kind=SpanKind.CLIENT,

@@ -21,7 +21,7 @@ FIRST, SPARE = "http://node.test", "http://spare.test"
 """The endpoint of every world, and the one beside it where a world has two. The same server answers at both."""
 
 UNKNOWN = {"newSinceThisRelease": {"deep": [1, None, "x"]}}
-_OPEN_MAPS = frozenset(("attributes", "market_session_schedule", "market_sessions"))
+_OPEN_MAPS = frozenset(("attributes", "market_session_schedule", "market_sessions", "metric"))
 """Maps by nature, of texts and of sessions: what is added there is one more item, no unknown member."""
 
 

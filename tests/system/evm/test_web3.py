@@ -9,7 +9,7 @@ import pytest
 from web3.exceptions import ContractCustomError, ContractLogicError, ContractPanicError, TransactionNotFound, Web3RPCError
 
 from probekit.clients.evm import EvmClient
-from probekit.errors import DeadlineExceeded
+from probekit.errors import DeadlineExceeded, SendRefused
 from probekit.transports.rpc import PoolPolicy
 from tests.system.evm.chain import GWEI, POLL, Chain
 from tests.system.evm.solidity import contracts
@@ -123,13 +123,17 @@ async def test_what_is_not_given_is_asked_for_once_each(chain: Chain) -> None:
 async def test_a_raw_transaction_through_web3_goes_out_once(chain: Chain) -> None:
     await ready(chain)
     raw = chain.signed(0)
-    sent = await web3(chain).eth.send_raw_transaction(raw)
+    with pytest.raises(SendRefused, match="w3 has no cap"):
+        await web3(chain).eth.send_raw_transaction(raw)
+    assert chain.transport.taken() == []
+    capped = EvmClient(chain_id=chain.client.chain_id, pool=chain.client.pool, w3_cap_wei=10**18)
+    sent = await capped.w3.eth.send_raw_transaction(raw)
     assert chain.transport.taken() == ["eth_sendRawTransaction"]
     receipt = await web3(chain).eth.wait_for_transaction_receipt(sent, poll_latency=0.02, timeout=20)
     assert receipt["status"] == 1
     chain.transport.taken()
     with pytest.raises(Web3RPCError, match="nonce too low"):
-        await web3(chain).eth.send_raw_transaction(raw)
+        await capped.w3.eth.send_raw_transaction(raw)
     assert chain.transport.taken() == ["eth_sendRawTransaction"]
 
 

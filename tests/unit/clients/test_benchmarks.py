@@ -131,6 +131,27 @@ async def test_what_was_answered_is_not_lost_for_what_fails_then(fault: int, err
     assert len(archive.asked) == 2, "a service that fails is not asked for the rest"
 
 
+@pytest.mark.parametrize(
+    ("fault", "kind"),
+    [
+        (reply(500, "<html>"), errors.ServerError),
+        (reply(504, ""), errors.ServerError),
+        (reply(200, "<html>"), errors.DecodeError),
+        (reply(200, "{"), errors.DecodeError),
+    ],
+    ids=["500", "504", "a page", "cut off"],
+)
+@pytest.mark.parametrize("broken", [1, 2, 3])
+async def test_a_part_that_fails_costs_no_other_whichever_it_is(broken: int, fault: Any, kind: Any) -> None:
+    archive = Archive(feeds=250)
+    archive.transport._handler = lambda request: fault if len(archive.transport.requests) == broken else archive.answer(request)
+    batch = await archive.client.at(THEN, archive.ids)
+    assert {type(one) for one in batch.errors.values()} == {kind}
+    assert len({id(one) for one in batch.errors.values()}) == len(batch.errors)
+    assert len(batch.errors) + len(batch.updates) == 250
+    assert len(batch.updates) > 100
+
+
 async def test_one_answer_of_several_that_does_not_read() -> None:
     archive = Archive(feeds=250)
 

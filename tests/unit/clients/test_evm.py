@@ -83,8 +83,10 @@ def chain() -> Chain:
 async def test_the_chain(chain: Chain) -> None:
     assert await chain.client.block_number() == 16
     assert (await chain.client.block()).hash == HASH
-    assert (await chain.client.block(7)).number == 16
-    assert chain.asked("eth_getBlockByNumber") == [["latest", False], ["0x7", False]]
+    assert (await chain.client.block(16)).number == 16
+    assert chain.asked("eth_getBlockByNumber") == [["latest", False], ["0x10", False]]
+    with pytest.raises(errors.DecodeError, match="block 16 in answer to 7"):
+        await chain.client.block(7)
     chain.methods["eth_getBlockByNumber"] = lambda _: None
     with pytest.raises(errors.NotFound):
         await chain.client.block("safe")
@@ -105,7 +107,7 @@ async def test_many_blocks_are_one_request(chain: Chain) -> None:
     def block(params: list[Any]) -> Any:
         if params[0] == "0x9":
             raise errors.RpcError("pruned history unavailable", code=4444)
-        return {"0x7": BLOCK, "0x8": None, "0xa": {"number": "0x1"}}[params[0]]
+        return {"0x7": {**BLOCK, "number": "0x7"}, "0x8": None, "0xa": {"number": "0x1"}}[params[0]]
 
     chain.methods["eth_getBlockByNumber"] = block
     await chain.client.block(7)
@@ -166,6 +168,20 @@ async def test_a_call_and_its_ways_to_fail(chain: Chain) -> None:
         await chain.client.call(TO, b"")
     chain.methods["eth_getCode"] = lambda _: "0x60"
     assert await chain.client.call(TO, b"") == b""
+
+
+async def test_an_event_of_a_block_that_was_not_asked_for_is_its_own_error(chain: Chain) -> None:
+    chain.methods["eth_getLogs"] = lambda _: [{**LOG, "blockNumber": hex(number)} for number in (9, 10, 12, 13)]
+    found = await chain.client.logs(from_block=10, to_block=12)
+    assert [type(one).__name__ for one in found] == ["DecodeError", "Log", "Log", "DecodeError"]
+
+
+async def test_the_receipt_of_another_transaction_is_none(chain: Chain) -> None:
+    chain.methods["eth_getTransactionReceipt"] = lambda _: RECEIPT
+    own = str(RECEIPT["transactionHash"])
+    assert (await chain.client.receipt(own.upper().replace("0X", "0x"))) is not None
+    with pytest.raises(errors.DecodeError, match="the receipt of"):
+        await chain.client.receipt("0x" + "77" * 32)
 
 
 async def test_a_range_of_logs_is_halved_until_the_provider_takes_it(chain: Chain) -> None:

@@ -232,6 +232,23 @@ async def test_a_rebroadcast_has_the_same_cap(cluster: Cluster, options: Any) ->
     assert cluster.asked("sendTransaction") == []
 
 
+async def test_an_answer_from_before_the_floor_is_none(cluster: Cluster) -> None:
+    """Some gateways pass ``minContextSlot`` over: what they answer says as of when it is."""
+    prepare_send(cluster)
+    client, key = cluster.client, KEYS[0]
+    for read in (
+        lambda slot: client.account(key, min_slot=slot),
+        lambda slot: client.account(KEYS[77], min_slot=slot),
+        lambda slot: client.balance(key, min_slot=slot),
+        lambda slot: client.simulate(RAW, accounts=[key], min_slot=slot),
+    ):
+        await read(100)
+        with pytest.raises(errors.NotServed, match="as of slot 100, before 101"):
+            await read(101)
+    (found,) = await client.accounts([key], min_slot=101)
+    assert isinstance(found, errors.NotServed)
+
+
 async def test_floors_reach_the_node(cluster: Cluster) -> None:
     prepare_send(cluster)
     await cluster.client.balance(KEYS[0], min_slot=42)

@@ -83,9 +83,13 @@ class Rig:
     def notify(self, name: str, method: str, subscription: str, result: Any) -> None:
         self.socket(name).tell({"jsonrpc": "2.0", "method": method, "params": {"subscription": subscription, "result": result}})
 
-    def rechecking(self, every_s: int = 30) -> SolanaStreams:
-        """Streams that look again, over nodes whose slots go on by themselves."""
+    def moving(self) -> None:
+        """The nodes' slots go on by themselves."""
         self.cluster.contextual = lambda value: {"context": {"slot": self.head}, "value": value}  # type: ignore[method-assign]
+
+    def rechecking(self, every_s: int = 30) -> SolanaStreams:
+        """Streams that look again, over nodes whose slots go on."""
+        self.moving()
         every = timedelta(seconds=every_s)
         self.streams = SolanaStreams(self.client, connector=self.connector, clock=self.clock, recheck=every)
         return self.streams
@@ -257,6 +261,7 @@ async def test_an_account_that_is_told_a_little_late_keeps_its_subscription(rig:
 
 async def test_without_a_recheck_no_account_is_looked_at_again(rig: Rig) -> None:
     rig.cluster.add(account(KEY, b"one"))
+    rig.moving()
     async with rig.running(rig.streams.account(KEY)):
         await rig.live(300)
     assert len(rig.cluster.asked("getAccountInfo")) == 2

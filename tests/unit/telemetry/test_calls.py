@@ -238,3 +238,72 @@ async def test_an_endpoint_that_goes_down_reaches_the_receiver(receiver: Receive
     metrics = receiver.metrics()
     assert counts(metrics["rpc.client.call.duration"]) == {("server_error", CHAIN, "eth_blockNumber", "jsonrpc"): 4}
     assert states(metrics["probekit.rpc.endpoint.state"]) == {"node": "unreachable"}
+
+
+def beneath(receiver: Receiver) -> tuple[Any, list[Any], dict[bytes, list[Any]]]:
+    """The run's span, the spans right under it, and under each of those its own."""
+    spans = receiver.spans()
+    (root,) = [span for span in spans if not span.parent_span_id]
+    children: dict[bytes, list[Any]] = {}
+    for span in spans:
+        children.setdefault(span.parent_span_id, []).append(span)
+    assert len({span.span_id for span in spans}) == len(spans)
+    assert {span.trace_id for span in spans} == {root.trace_id}
+    return root, children.get(root.span_id, []), children
+
+
+async def test_a_call_is_one_span_with_its_attempts_beneath(receiver: Receiver) -> None:
+    run = await run_of(200)
+    record(receiver, run)
+    _, calls, children = beneath(receiver)
+    assert [span.name for span in calls] == ["eth_blockNumber"] * 4
+    assert [attributes(span) for span in calls] == [
+        {"rpc.system.name": "jsonrpc", "rpc.method": "eth_blockNumber", "probekit.chain": CHAIN, "probekit.rpc.attempts": 1}
+    ] * 4
+    first, *others = ([span.name for span in children[call.span_id]] for call in calls)
+    assert first == ["eth_chainId", "eth_blockNumber"], "the first call pays for the proof of the chain"
+    assert others == [["eth_blockNumber"]] * 3
+    for call in calls:
+        for attempt in children[call.span_id]:
+            assert call.start_time_unix_nano <= attempt.start_time_unix_nano
+            assert attempt.end_time_unix_nano <= call.end_time_unix_nano
+            assert attributes(attempt)["probekit.endpoint"] == "node"
+
+
+async def test_a_call_that_fails_is_an_error_with_every_attempt_beneath(receiver: Receiver) -> None:
+    run = await run_of(500)
+    record(receiver, run)
+    _, calls, children = beneath(receiver)
+    assert {attributes(span)["error.type"] for span in calls} == {"server_error"}
+    assert {span.status.code for span in calls} == {2}
+    told = [attributes(span)["probekit.rpc.attempts"] for span in calls]
+    assert told == [len(one.attempts) for one in run.calls]
+    assert sum(len(children.get(span.span_id, [])) for span in calls) == len(run.requests)
+
+
+async def test_requests_of_calls_that_are_not_there_stand_under_the_run(receiver: Receiver) -> None:
+    """Their calls ended in the next run, or were too many."""
+    run = msgspec.structs.replace(await run_of(200), calls=())
+    record(receiver, run)
+    _, under, children = beneath(receiver)
+    assert [span.name for span in under] == ["eth_chainId"] + ["eth_blockNumber"] * 4
+    assert len(children) == 2
+
+
+async def test_a_batch_says_how_many_it_holds_and_a_call_of_ours_that_was_given_up_is_no_error(receiver: Receiver) -> None:
+    run = msgspec.structs.replace(
+        await run_of(200),
+        requests=(),
+        calls=(
+            call(method="batch", items=9, failed_items=2, number=7),
+            call(error_type="cancelled", number=8),
+            call(error_type="reverted", rpc_code=3, number=9),
+            call(method="<script>", number=10),
+        ),
+    )
+    record(receiver, run)
+    _, (batch, given_up, reverted, odd), _ = beneath(receiver)
+    assert (attributes(batch)["probekit.rpc.items"], attributes(batch)["probekit.rpc.failed_items"]) == (9, 2)
+    assert (given_up.status.code, attributes(given_up)["error.type"]) == (0, "cancelled")
+    assert (reverted.status.code, attributes(reverted)["rpc.status_code"]) == (2, "3")
+    assert (odd.name, attributes(odd)["rpc.method"]) == ("_OTHER", "_OTHER")

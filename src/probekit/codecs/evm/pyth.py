@@ -13,7 +13,7 @@ pyth-crosschain ``target_chains/ethereum/sdk/solidity/{IPyth,AbstractPyth,PythSt
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Final, NoReturn
+from typing import Any, Final, NoReturn, TypeVar
 
 from probekit.codecs.evm.contract import ContractCall, Function
 from probekit.codecs.keccak import keccak256
@@ -34,6 +34,8 @@ from probekit.model.pyth_evm import (
 
 Feed = FeedId | str | bytes
 """A feed id, as text or as its 32 bytes; anything else is a ``ValueError``."""
+
+F = TypeVar("F", OnChainPriceFeed, OnChainTwap)
 
 MAGIC: Final = 0x97A6F304
 """What ``pythUpgradableMagic`` answers."""
@@ -137,6 +139,14 @@ def _feeds_of(raw: tuple[Any, ...]) -> tuple[OnChainPriceFeed, ...]:
     return tuple(feed_of(one) for one in raw)
 
 
+def _in_order(feeds: Sequence[Feed], found: tuple[F, ...]) -> tuple[F, ...]:
+    """What was read of ``feeds``, each of the one asked for. Raises ``ValueError``."""
+    asked, told = [FeedId(feed) for feed in feeds], [one.feed_id for one in found]
+    if asked != told:
+        raise ValueError(f"asked for {', '.join(asked)}, the answer is about {', '.join(told) or 'none'}")
+    return found
+
+
 # -- prices --------------------------------------------------------------------------------------------------------------------
 
 
@@ -174,7 +184,7 @@ def get_ema_price(feed: Feed) -> ContractCall[OnChainPrice]:
 
 def query_price_feed(feed: Feed) -> ContractCall[OnChainPriceFeed]:
     """Price and moving average in one call, of any age."""
-    return QUERY_PRICE_FEED.one(_id(feed)).then(feed_of)
+    return QUERY_PRICE_FEED.one(_id(feed)).then(lambda row: _in_order([feed], (feed_of(row),))[0])
 
 
 def price_feed_exists(feed: Feed) -> ContractCall[bool]:
@@ -236,14 +246,18 @@ def parse_price_feed_updates(
     updates: Sequence[bytes], feeds: Sequence[Feed], min_publish_time_s: int, max_publish_time_s: int
 ) -> ContractCall[tuple[OnChainPriceFeed, ...]]:
     """Verify and read, without storing: one price for each of ``feeds``, in order, published within the window."""
-    return PARSE_UPDATES.one(updates, _ids(feeds), min_publish_time_s, max_publish_time_s).then(_feeds_of)
+    return PARSE_UPDATES.one(updates, _ids(feeds), min_publish_time_s, max_publish_time_s).then(
+        lambda row: _in_order(feeds, _feeds_of(row))
+    )
 
 
 def parse_price_feed_updates_unique(
     updates: Sequence[bytes], feeds: Sequence[Feed], min_publish_time_s: int, max_publish_time_s: int
 ) -> ContractCall[tuple[OnChainPriceFeed, ...]]:
     """The same, of the first price within the window only: its previous publish time must be before it."""
-    return PARSE_UPDATES_UNIQUE.one(updates, _ids(feeds), min_publish_time_s, max_publish_time_s).then(_feeds_of)
+    return PARSE_UPDATES_UNIQUE.one(updates, _ids(feeds), min_publish_time_s, max_publish_time_s).then(
+        lambda row: _in_order(feeds, _feeds_of(row))
+    )
 
 
 def parse_price_feed_updates_with_config(
@@ -259,12 +273,12 @@ def parse_price_feed_updates_with_config(
     """The same with slots. ``minimal``: the updates must hold exactly ``feeds``; ``store``: as updating does, too."""
     return PARSE_UPDATES_WITH_CONFIG.call(
         updates, _ids(feeds), min_publish_time_s, max_publish_time_s, unique, minimal, store
-    ).then(lambda row: ParsedUpdates(_feeds_of(row[0]), row[1]))
+    ).then(lambda row: ParsedUpdates(_in_order(feeds, _feeds_of(row[0])), row[1]))
 
 
 def parse_twap_price_feed_updates(updates: Sequence[bytes], feeds: Sequence[Feed]) -> ContractCall[tuple[OnChainTwap, ...]]:
     """Averages between exactly two updates, the start and the end."""
-    return PARSE_TWAPS.one(updates, _ids(feeds)).then(lambda row: tuple(_twap_of(one) for one in row))
+    return PARSE_TWAPS.one(updates, _ids(feeds)).then(lambda row: _in_order(feeds, tuple(_twap_of(one) for one in row)))
 
 
 # -- configuration and governance ----------------------------------------------------------------------------------------------

@@ -77,7 +77,7 @@ class Exchange:
             outcomes = _outcomes(response, calls, first_id)
         finally:
             for record in records:
-                self._observer(_amended(record, endpoint, calls, outcomes))
+                self._observer(_amended(record, endpoint, calls, outcomes, traffic.call))
         return outcomes
 
     async def ask_many(self, health: Health, calls: Sequence[Call], deadline_ns: int, traffic: Traffic) -> list[Outcome]:
@@ -146,7 +146,9 @@ def _explains_nothing(outcome: Outcome) -> bool:
     return type(outcome) is RpcError and not -32602 <= outcome.code <= -32600
 
 
-def _amended(record: RequestRecord, endpoint: Endpoint, calls: Sequence[Call], outcomes: list[Outcome]) -> RequestRecord:
+def _amended(
+    record: RequestRecord, endpoint: Endpoint, calls: Sequence[Call], outcomes: list[Outcome], number: int
+) -> RequestRecord:
     """The record of an HTTP attempt with what only the caller of it knows: the method, and an error inside a 200."""
     error = next((item for item in outcomes if isinstance(item, ProbekitError)), None)
     return msgspec.structs.replace(
@@ -154,6 +156,7 @@ def _amended(record: RequestRecord, endpoint: Endpoint, calls: Sequence[Call], o
         endpoint=endpoint.label,
         rpc_method=calls[0].method if len(calls) == 1 else "batch",
         rpc_code=error.code if isinstance(error, RpcError) else None,
+        call=number or None,
         error_type=record.error_type or (error.error_type if error is not None else None),
     )
 

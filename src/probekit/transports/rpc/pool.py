@@ -217,7 +217,7 @@ class EndpointPool:
             except WrongChain as error:
                 return member.label, error
             except ProbekitError as error:
-                refused = SendRefused(f"{member.label} does not prove its chain; nothing was sent: {error.message}")
+                refused = SendRefused(f"nothing was sent to {member.label}: {error.message}")
                 refused.__cause__ = error
                 return member.label, refused
             try:

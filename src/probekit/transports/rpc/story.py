@@ -8,17 +8,16 @@ from collections.abc import Iterator
 from types import TracebackType
 from typing import Self
 
-import msgspec
-
 from probekit.clock import Clock
 from probekit.errors import ErrorType, ProbekitError, RpcError
-from probekit.transports.rpc.record import Attempt, CallObserver, CallRecord, Traffic
+from probekit.transports.rpc.record import NUMBERS, Attempt, CallObserver, CallRecord, Traffic
 
 
 class Story:
     """A context manager: when it is left, however that is, ``on_call`` gets the one record of the call."""
 
     def __init__(self, chain: str, method: str, clock: Clock, on_call: CallObserver | None) -> None:
+        self._number = next(NUMBERS)
         self._chain, self._method, self._clock, self._on_call = chain, method, clock, on_call
         self._started_at, self._started_ns = clock.now(), clock.monotonic_ns()
         self._attempts: list[Attempt] = []
@@ -47,13 +46,14 @@ class Story:
                 received_bytes=self._beside.received_bytes + sum(attempt.received_bytes for attempt in self._attempts),
                 error_type=ended,
                 rpc_code=failure.code if isinstance(failure, RpcError) else None,
+                number=self._number,
             )
         )
 
     @contextlib.contextmanager
     def attempt(self, endpoint: str, *, kept: bool = True) -> Iterator[Traffic]:
         """One endpoint asked once. Not ``kept``: only its bytes count (a look at the chain before a send)."""
-        traffic, started_ns = Traffic(), self._clock.monotonic_ns()
+        traffic, started_ns = Traffic(self._number), self._clock.monotonic_ns()
         kind: ErrorType | None = None
         try:
             yield traffic
@@ -66,8 +66,16 @@ class Story:
         finally:
             if kept:
                 elapsed_ns = self._clock.monotonic_ns() - started_ns
-                counts = msgspec.structs.asdict(traffic)
-                self._attempts.append(Attempt(endpoint, elapsed_ns, error_type=kind, **counts))
+                self._attempts.append(
+                    Attempt(
+                        endpoint,
+                        elapsed_ns,
+                        error_type=kind,
+                        requests=traffic.requests,
+                        sent_bytes=traffic.sent_bytes,
+                        received_bytes=traffic.received_bytes,
+                    )
+                )
             else:
                 self._beside.sent_bytes += traffic.sent_bytes
                 self._beside.received_bytes += traffic.received_bytes

@@ -13,7 +13,7 @@ from tenacity import AsyncRetrying, retry_if_result, stop_after_attempt
 from probekit.clock import reap
 from probekit.errors import DeadlineExceeded, NotServed, ProbekitError, RpcError, WrongChain
 from probekit.transports.rpc.faults import may_ask_another
-from probekit.transports.rpc.record import Attempt, CallRecord, Traffic
+from probekit.transports.rpc.record import NUMBERS, Attempt, CallRecord, Traffic
 from probekit.transports.rpc.wire import Call, Outcome
 from probekit.units import NS_PER_S, to_ns
 
@@ -28,6 +28,7 @@ class Walk:
     """The state of one call or batch while it is under way."""
 
     def __init__(self, members: Members, calls: Sequence[Call], deadline_ns: int, floor: int | None) -> None:
+        self._number = next(NUMBERS)
         self._members = members
         self._calls = calls
         self._floor = floor
@@ -84,6 +85,7 @@ class Walk:
             received_bytes=sum(attempt.received_bytes for attempt in self._attempts),
             error_type=("cancelled" if not self._finished else None if error is None else error.error_type),
             rpc_code=error.code if isinstance(error, RpcError) else None,
+            number=self._number,
         )
 
     # -- rounds --------------------------------------------------------------------------------------------------------------
@@ -181,7 +183,7 @@ class Walk:
         return now_ns + max(0, self._deadline_ns - now_ns) // left
 
     async def _ask(self, member: Member, calls: Sequence[Call], deadline_ns: int, *, hedge: bool) -> list[Outcome]:
-        started_ns, traffic = self._clock.monotonic_ns(), Traffic()
+        started_ns, traffic = self._clock.monotonic_ns(), Traffic(self._number)
         kind = None
         try:
             outcomes = await self._members.asked(member, calls, deadline_ns, traffic)

@@ -66,11 +66,32 @@ def test_feeds_alone_and_in_lists(many: tuple[OnChainPriceFeed, ...], slots: tup
         assert pyth.query_price_feed(one.feed_id).result(eth_abi.encode([FEED], [member])) == one
         assert (one.price, one.conf, one.ema_price) == (one.spot.price, one.spot.conf, one.ema.price)
         assert one.publish_time == one.spot.publish_time
+    ids = [one.feed_id for one in many]
     listed = eth_abi.encode([f"{FEED}[]"], [raw])
-    assert pyth.parse_price_feed_updates((b"u",), (BTC,), 0, 9).result(listed) == many
-    assert pyth.parse_price_feed_updates_unique((b"u",), (BTC,), 0, 9).result(listed) == many
+    assert pyth.parse_price_feed_updates((b"u",), ids, 0, 9).result(listed) == many
+    assert pyth.parse_price_feed_updates_unique((b"u",), ids, 0, 9).result(listed) == many
     both = eth_abi.encode([f"{FEED}[]", "uint64[]"], [raw, slots])
-    assert pyth.parse_price_feed_updates_with_config((b"u",), (BTC,), 0, 9).result(both) == ParsedUpdates(many, slots)
+    assert pyth.parse_price_feed_updates_with_config((b"u",), ids, 0, 9).result(both) == ParsedUpdates(many, slots)
+
+
+SPOT = (5, 1, -2, 9)
+
+
+def test_an_answer_about_other_feeds_than_those_asked_for_is_none() -> None:
+    btc, eth = ((bytes(one), SPOT, SPOT) for one in (BTC, ETH))
+    with pytest.raises(DecodeError, match="asked for"):
+        pyth.query_price_feed(BTC).result(eth_abi.encode([FEED], [eth]))
+    for told in ([], [eth], [btc], [eth, btc], [btc, eth, eth]):
+        listed = eth_abi.encode([f"{FEED}[]"], [told])
+        for parse in (pyth.parse_price_feed_updates, pyth.parse_price_feed_updates_unique):
+            with pytest.raises(DecodeError, match="asked for"):
+                parse((b"u",), (BTC, ETH), 0, 9).result(listed)
+        with pytest.raises(DecodeError, match="asked for"):
+            both = eth_abi.encode([f"{FEED}[]", "uint64[]"], [told, []])
+            pyth.parse_price_feed_updates_with_config((b"u",), (BTC, ETH), 0, 9).result(both)
+    assert (
+        len(pyth.parse_price_feed_updates((b"u",), (BTC, ETH), 0, 9).result(eth_abi.encode([f"{FEED}[]"], [[btc, eth]]))) == 2
+    )
 
 
 @pytest.mark.parametrize(
