@@ -27,6 +27,10 @@ if TYPE_CHECKING:
     from probekit.checks.dns import DissentMemory, DnsAgreement, DnsAssertions
     from probekit.checks.endpoint_lag import EndpointLag, LagMemory
     from probekit.checks.endpoint_quorum import EndpointQuorum
+    from probekit.checks.entropy_callbacks import EntropyCallbacks
+    from probekit.checks.entropy_pending import EntropyPending
+    from probekit.checks.entropy_provider import EntropyProvider
+    from probekit.checks.entropy_revelation import EntropyRevelation
     from probekit.checks.feed_offline import FeedOffline
     from probekit.checks.feed_pulse import PulseAge
     from probekit.checks.finality_lag import FinalityLag
@@ -101,6 +105,10 @@ _WHERE = {
     "DnsAssertions": "dns",
     "EndpointLag": "endpoint_lag",
     "EndpointQuorum": "endpoint_quorum",
+    "EntropyCallbacks": "entropy_callbacks",
+    "EntropyPending": "entropy_pending",
+    "EntropyProvider": "entropy_provider",
+    "EntropyRevelation": "entropy_revelation",
     "FeedAccuracy": "accuracy",
     "FeedOffline": "feed_offline",
     "FinalityLag": "finality_lag",
@@ -204,6 +212,10 @@ __all__ = [
     "DnsAssertions",
     "EndpointLag",
     "EndpointQuorum",
+    "EntropyCallbacks",
+    "EntropyPending",
+    "EntropyProvider",
+    "EntropyRevelation",
     "FeedAccuracy",
     "FeedOffline",
     "FinalityLag",

@@ -86,6 +86,11 @@ MeasureName = Literal[
     "canary.paid",
     "canary.spent",
     "canary.slots",
+    "entropy.pending",
+    "entropy.oldest_age",
+    "entropy.failed",
+    "entropy.remaining",
+    "entropy.fee",
 ]
 """What checks measure. ``telemetry.names`` maps each to its instrument; a test holds the two lists together."""
 
