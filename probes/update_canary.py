@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import AsyncIterator, Sequence
 from datetime import timedelta
 from typing import TYPE_CHECKING, Annotated, Any, Final
@@ -10,18 +9,16 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 import probekit as pk
 from probekit.checks import Check, LatencyBudget, LatencySample, UpdateLanded
 from probekit.clients.chain_options import endpoints_of
-from probekit.clients.evm import EvmClient
-from probekit.clients.pyth_evm import PythEvmClient
 from probekit.clients.spend_ledger import ledger_at
 from probekit.codecs.evm import registry
 from probekit.errors import ConfigError, ProbekitError, SendRefused
-from probekit.model.canary import CanaryOutcome, CanaryReport, Caps, Coin
+from probekit.model.canary import CanaryOutcome, CanaryReport, Caps, Coin, Fetched, NotFetched
 from probekit.model.evm import Address
 from probekit.transports.retry import NO_RETRY
 from probekit.units import Amount
 
 if TYPE_CHECKING:
-    from probekit.clients.update_canary import Fetched, UpdateCanary
+    from probekit.clients.update_canary import UpdateCanary
 
 Seen = pk.Observation[Any] | pk.Failure
 
@@ -154,7 +151,7 @@ async def targets(ctx: pk.Context[Options]) -> Sequence[pk.Target]:
     ]
 
 
-async def chain_of(ctx: pk.Context[Options]) -> EvmClient:
+async def chain_of(ctx: pk.Context[Options]) -> pk.EvmClient:
     options, chain_id = ctx.options, chain_id_of(ctx.options)
     assert chain_id is not None
     return await ctx.evm(options.chain, endpoints_of(options.endpoints, options.rpc_key), chain_id=chain_id)
@@ -165,6 +162,7 @@ async def canary_of(ctx: pk.Context[Options]) -> UpdateCanary:
     ``ConfigError`` for a key that is none.
     """
     # Loaded when first used: --help and explain need none of it.
+    from probekit.clients.pyth_evm import PythEvmClient
     from probekit.clients.update_canary import UpdateCanary
 
     options, chain_id = ctx.options, chain_id_of(ctx.options)
@@ -192,20 +190,38 @@ async def canary_of(ctx: pk.Context[Options]) -> UpdateCanary:
 
 
 async def observe(ctx: pk.Context[Options], watched: Sequence[pk.Target]) -> AsyncIterator[Seen]:
-    source = Source(ctx)
-    chain, began_ns = ctx.options.chain, ctx.clock.monotonic_ns()
+    options, clock = ctx.options, ctx.clock
+    hermes, chain = pk.Target.endpoint(options.endpoint).id, options.chain
+    # In every run, also in one that follows up an earlier transaction: both are targets of their own.
+    fetched = await fetch(ctx)
+    at = clock.now()
+    if isinstance(fetched, Fetched):
+        yield pk.Observation(LatencySample(fetched.elapsed_ns), hermes, at, hermes, fetched.elapsed_ns)
+    else:
+        yield pk.Failure(fetched.error, hermes, at, hermes, fetched.elapsed_ns)
+    began_ns = clock.monotonic_ns()
     try:
         await (await chain_of(ctx)).block()
-        elapsed_ns = ctx.clock.monotonic_ns() - began_ns
-        yield pk.Observation(LatencySample(elapsed_ns, "block"), chain, ctx.clock.now(), chain, elapsed_ns)
-        report = await reported(ctx, source)
-        yield pk.Observation(report, chain, ctx.clock.now(), target_of(ctx.options), ctx.clock.monotonic_ns() - began_ns)
+        elapsed_ns = clock.monotonic_ns() - began_ns
+        yield pk.Observation(LatencySample(elapsed_ns, "block"), chain, clock.now(), chain, elapsed_ns)
+        report = await reported(ctx, fetched)
+        yield pk.Observation(report, chain, clock.now(), target_of(options), clock.monotonic_ns() - began_ns)
     except ProbekitError as error:
-        yield pk.Failure(error, chain, ctx.clock.now(), chain, ctx.clock.monotonic_ns() - began_ns)
-    yield await source.seen()
+        yield pk.Failure(error, chain, clock.now(), chain, clock.monotonic_ns() - began_ns)
 
 
-async def reported(ctx: pk.Context[Options], source: Source) -> CanaryReport:
+async def fetch(ctx: pk.Context[Options]) -> Fetched | NotFetched:
+    """The newest update, or why there is none."""
+    options, began_ns = ctx.options, ctx.clock.monotonic_ns()
+    try:
+        client = await ctx.hermes(options.endpoint, api_key=options.api_key, retry=NO_RETRY)
+        batch = await client.latest([options.feed])
+        return Fetched(batch[options.feed], batch.signed_bytes(), ctx.clock.monotonic_ns() - began_ns)
+    except ProbekitError as error:
+        return NotFetched(error, ctx.clock.monotonic_ns() - began_ns)
+
+
+async def reported(ctx: pk.Context[Options], fetched: Fetched | NotFetched) -> CanaryReport:
     """How the canary ended; raises what reading the chain ended in."""
 
     def nothing(outcome: CanaryOutcome, text: str) -> CanaryReport:
@@ -213,52 +229,11 @@ async def reported(ctx: pk.Context[Options], source: Source) -> CanaryReport:
 
     try:
         canary = await canary_of(ctx)
-    except (SendRefused, ConfigError) as refused:
-        return nothing("no_ledger" if isinstance(refused, SendRefused) else "no_key", refused.message)
-    try:
-        return await canary.run(source.fetch)
-    except NotFetched as error:
-        return nothing("not_fetched", f"there is no update to push: {error.message}")
-
-
-class NotFetched(ProbekitError):
-    """Hermes gave no update; its own target says why."""
-
-
-class Source:
-    """Hermes in one run: asked once, timed, and told of whether or not its update was wanted."""
-
-    def __init__(self, ctx: pk.Context[Options]) -> None:
-        self._ctx = ctx
-        self._id = pk.Target.endpoint(ctx.options.endpoint).id
-        self._seen: Seen | None = None
-
-    async def fetch(self) -> Fetched:
-        """The newest update. Raises :class:`NotFetched`."""
-        from probekit.clients.update_canary import Fetched
-
-        ctx, feed = self._ctx, self._ctx.options.feed
-        began_ns = ctx.clock.monotonic_ns()
-        try:
-            options = ctx.options
-            hermes = await ctx.hermes(options.endpoint, api_key=options.api_key, retry=NO_RETRY)
-            batch = await hermes.latest([feed])
-            fetched = Fetched(batch[feed], batch.signed_bytes())
-        except ProbekitError as error:
-            elapsed_ns = ctx.clock.monotonic_ns() - began_ns
-            self._seen = pk.Failure(error, self._id, ctx.clock.now(), self._id, elapsed_ns)
-            raise NotFetched(error.message) from None
-        elapsed_ns = ctx.clock.monotonic_ns() - began_ns
-        self._seen = pk.Observation(LatencySample(elapsed_ns), self._id, ctx.clock.now(), self._id, elapsed_ns)
-        return fetched
-
-    async def seen(self) -> Seen:
-        """What there is to tell of it; asks where the run did not come to that."""
-        if self._seen is None:
-            with contextlib.suppress(NotFetched):
-                await self.fetch()
-        assert self._seen is not None
-        return self._seen
+    except SendRefused as refused:
+        return nothing("no_ledger", refused.message)
+    except ConfigError as refused:
+        return nothing("no_key", refused.message)
+    return await canary.run(fetched)
 
 
 def checks(options: Options, target: pk.Target) -> Sequence[Check]:

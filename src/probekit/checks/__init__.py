@@ -27,6 +27,10 @@ if TYPE_CHECKING:
     from probekit.checks.dns import DissentMemory, DnsAgreement, DnsAssertions
     from probekit.checks.endpoint_lag import EndpointLag, LagMemory
     from probekit.checks.endpoint_quorum import EndpointQuorum
+    from probekit.checks.entropy_callbacks import EntropyCallbacks
+    from probekit.checks.entropy_pending import EntropyPending
+    from probekit.checks.entropy_provider import EntropyProvider
+    from probekit.checks.entropy_revelation import EntropyRevelation
     from probekit.checks.event_absent import EventAbsent
     from probekit.checks.event_matched import EventMatched
     from probekit.checks.feed_offline import FeedOffline
@@ -111,6 +115,10 @@ _WHERE = {
     "EndpointQuorum": "endpoint_quorum",
     "EventAbsent": "event_absent",
     "EventMatched": "event_matched",
+    "EntropyCallbacks": "entropy_callbacks",
+    "EntropyPending": "entropy_pending",
+    "EntropyProvider": "entropy_provider",
+    "EntropyRevelation": "entropy_revelation",
     "FeedAccuracy": "accuracy",
     "FeedOffline": "feed_offline",
     "FinalityLag": "finality_lag",
@@ -223,6 +231,10 @@ __all__ = [
     "EmitterLag",
     "EndpointLag",
     "EndpointQuorum",
+    "EntropyCallbacks",
+    "EntropyPending",
+    "EntropyProvider",
+    "EntropyRevelation",
     "EventAbsent",
     "EventMatched",
     "FeedAccuracy",

@@ -61,8 +61,10 @@ class Stages:
             error_ns = 0 if began is None else self._error_ns
             self._add(name, began_at, elapsed_ns, since, error_ns, reason=reason, failed=failed, **facts)
 
-    def reached(self, name: StageName, *, since: StageName, began_ns: int, began_at: Instant, **facts: Any) -> None:
-        """A stage that ended now and began at ``began_ns`` (monotonic), beside the one before it."""
+    def reached(
+        self, name: StageName, *, since: StageName | None = None, began_ns: int, began_at: Instant, **facts: Any
+    ) -> None:
+        """A stage that ended now and began at ``began_ns`` (monotonic)."""
         self._add(name, began_at, self._clock.monotonic_ns() - began_ns, since, 0, **facts)
 
     def _add(
@@ -90,7 +92,7 @@ class Stages:
     def journey(self, target: str, *, publish_time: Instant | None = None, slot: int | None = None, rest: str) -> Journey:
         """All stages as a journey; ``rest`` is the reason of those that were not reached."""
         reached = {one.name for one in self._done}
-        left = [one for one in self._all_of if one not in reached]
+        left: list[StageName] = [one for one in self._all_of if one not in reached]
         missing = [Stage(name=name, clock="local", chain=self._chain, reason=rest) for name in left]
         return Journey(
             id=secrets.token_hex(16),

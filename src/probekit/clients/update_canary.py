@@ -7,7 +7,7 @@ be spent is on the disk before it can be (:mod:`~probekit.clients.spend_ledger`)
 from __future__ import annotations
 
 import re
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, Final
@@ -23,14 +23,14 @@ from probekit.codecs import evm_rpc as codec
 from probekit.codecs.evm.contract import PreparedCall
 from probekit.codecs.evm.reverts import decode_revert
 from probekit.errors import ProbekitError, Reverted, RpcError, SendRefused
-from probekit.model import FeedId, PriceUpdate
-from probekit.model.canary import CanaryReport, Caps, Coin, Spend
+from probekit.model import FeedId
+from probekit.model.canary import CanaryReport, Caps, Coin, Fetched, NotFetched, Spend
 from probekit.model.evm import Address, Block
 from probekit.model.journey import Journey, StageName
 from probekit.transports.rpc.family import result_of
 from probekit.units import Instant
 
-__all__ = ["Fetched", "UpdateCanary"]
+__all__ = ["UpdateCanary"]
 
 STAGES: Final[tuple[StageName, ...]] = ("fetched", "built", "simulated", "signed", "sent", "included", "readable")
 GAS_HEADROOM: Final = 4
@@ -44,20 +44,6 @@ _CHEAP: Final = re.compile(
 )
 _TAKEN: Final = re.compile(r"(?i)already (?:known|imported|in)|known transaction")
 _NONCE: Final = re.compile(r"(?i)nonce.{0,10}too (?:low|high)|invalid nonce|nonce .{0,40}(?:already|used)|old ?nonce")
-
-
-@dataclass(frozen=True, slots=True)
-class Fetched:
-    """What is pushed: the price as Hermes tells it, and the signed bytes that hold it."""
-
-    update: PriceUpdate
-    signed: tuple[bytes, ...]
-
-    @property
-    def note(self) -> tuple[int, int, int]:
-        """Publish time, price and confidence."""
-        point = self.update.point
-        return point.publish_time, point.price, point.conf
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,17 +83,23 @@ class UpdateCanary:
     clock_error_ns: int | None = None
     on_journey: Callable[[Journey], None] = lambda _: None
 
-    async def run(self, fetch: Callable[[], Awaitable[Fetched]]) -> CanaryReport:
+    async def run(self, fetched: Fetched | NotFetched) -> CanaryReport:
         """One run: the transaction of an earlier one followed up, or one of its own; never both."""
         under_way = None if self.ledger is None else self.ledger.open_spend
         if under_way is not None:
             return await self._follow(under_way)
         stages = Stages(self.clock, STAGES, chain=self._chain, clock_error_ns=self.clock_error_ns)
-        fetched: Fetched | None = None
+        stages.reached(
+            "fetched",
+            began_ns=self.clock.monotonic_ns() - fetched.elapsed_ns,
+            began_at=Instant(self.clock.now().ns - fetched.elapsed_ns),
+            failed=isinstance(fetched, NotFetched),
+            reason=fetched.error.error_type if isinstance(fetched, NotFetched) else "",
+        )
         rest = "not_reached"
         try:
-            with stages.stage("fetched"):
-                fetched = await fetch()
+            if isinstance(fetched, NotFetched):
+                return self._report(Stopped("not_fetched", f"there is no update to push: {fetched.error.message}"))
             report = await self._attempt(stages, fetched)
             if report.outcome == "simulated":
                 rest = "dry_run"
@@ -115,7 +107,7 @@ class UpdateCanary:
         except Stopped as stopped:
             return self._report(stopped)
         finally:
-            update = None if fetched is None else fetched.update
+            update = None if isinstance(fetched, NotFetched) else fetched.update
             self.on_journey(
                 stages.journey(
                     self.target,

@@ -10,6 +10,8 @@ from typing import Final, Literal
 
 import msgspec
 
+from probekit.errors import ProbekitError
+from probekit.model.price import PriceUpdate
 from probekit.units import NS_PER_S, Amount, Instant, format_decimal
 
 UpdateOutcome = Literal[
@@ -148,6 +150,27 @@ def spent_in(spends: tuple[Spend, ...], now: Instant, window_ns: int = DAY_NS) -
         elif one.key not in landed:
             counted[one.key] = max(counted.get(one.key, 0), one.reserved if one.paid is None else one.paid)
     return sum(counted.values())
+
+
+class Fetched(msgspec.Struct, frozen=True):
+    """What is pushed: the price as Hermes tells it, the signed bytes that hold it, and how long it took to get them."""
+
+    update: PriceUpdate
+    signed: tuple[bytes, ...]
+    elapsed_ns: int
+
+    @property
+    def note(self) -> tuple[int, int, int]:
+        """Publish time, price and confidence."""
+        point = self.update.point
+        return point.publish_time, point.price, point.conf
+
+
+class NotFetched(msgspec.Struct, frozen=True):
+    """Why there is nothing to push."""
+
+    error: ProbekitError
+    elapsed_ns: int
 
 
 class CanaryReport(msgspec.Struct, frozen=True, kw_only=True):

@@ -95,6 +95,11 @@ MeasureName = Literal[
     "vaa.slots_behind",
     "vaa.signature_margin",
     "guardians.margin",
+    "entropy.pending",
+    "entropy.oldest_age",
+    "entropy.failed",
+    "entropy.remaining",
+    "entropy.fee",
 ]
 """What checks measure. ``telemetry.names`` maps each to its instrument; a test holds the two lists together."""
 

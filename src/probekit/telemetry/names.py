@@ -283,6 +283,21 @@ MEASURES: Final[dict[MeasureName, MetricName]] = {
     "canary.slots": MetricName(
         "probekit.canary.slots", "gauge", "{slot}", "Slots from sending the last transaction to its block", _MEASURE
     ),
+    "entropy.pending": MetricName(
+        "probekit.entropy.pending", "gauge", "{request}", "Requests for random numbers that wait for their provider", _MEASURE
+    ),
+    "entropy.oldest_age": MetricName(
+        "probekit.entropy.oldest_age", "gauge", "s", "How long the oldest of them has waited", _MEASURE
+    ),
+    "entropy.failed": MetricName(
+        "probekit.entropy.failed", "gauge", "{request}", "Requests that were revealed and whose callback failed", _MEASURE
+    ),
+    "entropy.remaining": MetricName(
+        "probekit.entropy.remaining", "gauge", "{request}", "Requests that a provider's hash chain is still good for", _MEASURE
+    ),
+    "entropy.fee": MetricName(
+        "probekit.entropy.fee", "gauge", "{coin}", "A provider's part of a request's fee, in whole coins", _MEASURE
+    ),
     "landing.lag": MetricName(
         "probekit.landing.lag",
         "gauge",

@@ -221,6 +221,20 @@ async def test_what_waits_is_followed_up_and_never_doubled(chain: Chain, tmp_pat
         assert await made.sent() == 2
 
 
+async def test_a_run_that_is_cut_short_leaves_its_transaction_to_the_next(chain: Chain, tmp_path: Path) -> None:
+    async with in_place(chain, tmp_path) as made:
+        await chain.node.automine(False)
+        probe = load("update_canary")
+        settings = RunSettings(interval=30 * S, deadline=2 * S)
+        run = await run_once(probe, probe.options(**made.options(wait=20 * S)), settings=settings)
+        assert made.verdict(run).reason == "deadline"
+        assert verdict(run, made.hermes) == verdict(run, "anvil") == (OK, "within_budget")
+        assert stages(run.journeys[0])["sent"] == "ok"
+        await chain.node.mine()
+        assert (await made.said())[:2] == (WARNING, "late")
+        assert await made.sent() == 1
+
+
 async def test_what_is_dropped_is_told_once_and_its_nonce_is_used_again(chain: Chain, tmp_path: Path) -> None:
     async with in_place(chain, tmp_path) as made:
         await chain.node.automine(False)
@@ -336,7 +350,7 @@ async def test_hermes_without_an_update(chain: Chain, tmp_path: Path) -> None:
         run = await made.run()
         assert verdict(run, made.hermes) == (UNKNOWN, "not_authorized")
         assert verdict(run, made.target) == (UNKNOWN, "not_fetched")
-        assert stages(run.journeys[0])["fetched"] == "internal"
+        assert stages(run.journeys[0])["fetched"] == "not_authorized"
         assert await made.sent() == 0
 
 

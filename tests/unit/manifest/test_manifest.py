@@ -319,6 +319,7 @@ def test_the_catalogue_is_complete_and_each_probe_has_its_manifest() -> None:
         "contract_event",
         "cross_chain_lag",
         "dns_record",
+        "entropy_callback",
         "evm_head_lag",
         "feed_accuracy",
         "grpc_health",

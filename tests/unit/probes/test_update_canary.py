@@ -377,6 +377,7 @@ async def test_hermes_that_fails_is_not_the_chains_fault(lab: CanaryLab) -> None
     run = await lab.run()
     assert verdict(run, FIRST) == (UNKNOWN, "not_authorized")
     assert verdict(run, lab.target) == (UNKNOWN, "not_fetched")
+    assert (stages(run)["fetched"], stages(run)["built"]) == ("not_authorized", "not_reached")
     assert verdict(run, "mine") == (OK, "within_budget")
 
 

@@ -9,7 +9,7 @@ import msgspec
 import pytest
 
 from probekit.model import TrustRoot
-from probekit.model.journey import Arrival, Journey, Landing, Look
+from probekit.model.journey import Arrival, Journey, Landing, Look, Stage
 from probekit.model.journey_book import JourneyBook
 from probekit.runner.encode import decode_run, encode_run
 from probekit.telemetry.identity import span_id
@@ -137,3 +137,54 @@ def test_the_series_of_a_feed_that_is_gone_expire(receiver: Receiver) -> None:
 def test_a_run_with_journeys_goes_through_json() -> None:
     run = make.run(journeys=(journey(chains=()),))
     assert decode_run(encode_run(run)) == msgspec.structs.replace(run)
+
+
+def test_a_canarys_failed_stage_is_an_error_and_no_duration(receiver: Receiver) -> None:
+    timed = {"clock": "local", "chain": "base", "error_ns": 0, "elapsed_error_ns": 0}
+    sent = Stage(name="sent", at=at(1), elapsed_ns=NS_PER_S, transaction="0xabc", **timed)  # type: ignore[arg-type]
+    included = Stage(
+        name="included", at=at(4), since="sent", elapsed_ns=3 * NS_PER_S, reason="reverted", failed=True, block=7,
+        gas_used=21_000, gas_price=2**70, paid=2**80, **timed,  # type: ignore[arg-type]
+    )  # fmt: skip
+    readable = Stage(name="readable", clock="local", chain="base", reason="not_reached")
+    followed = Journey(
+        id="ab" * 16, feed_id=make.BTC.id, publish_time=None, slot=None, root=None, stages=(sent, included, readable),
+        told_at=at(4), overdue=True,
+    )  # fmt: skip
+    assert [one.name for one in followed.missing] == ["included", "readable"]
+    run = make.run(journeys=(followed,))
+    assert decode_run(encode_run(run)) == run
+    record(receiver, run)
+    spans = {span.name: span for span in receiver.spans() if span.trace_id.hex() == followed.id}
+    assert {name: span.status.code for name, span in spans.items()} == {
+        "probekit.journey hermes_freshness": 0, "sent": 0, "included": 2, "readable": 0,
+    }  # fmt: skip
+    assert spans["included"].status.message == "reverted"
+    told = attributes(spans["included"])
+    # What an integer of the protocol cannot hold is text.
+    assert (told["probekit.journey.gas_used"], told["probekit.journey.paid"]) == (21_000, str(2**80))
+    assert "probekit.journey.publish_time" not in attributes(spans["probekit.journey hermes_freshness"])
+    metrics = receiver.metrics()
+    durations = points(metrics["probekit.journey.stage.duration"])
+    assert [attributes(point)["probekit.journey.stage"] for point in durations] == ["sent"]
+    missing = {attributes(one)["probekit.journey.stage"]: one for one in points(metrics["probekit.journey.missing"])}
+    assert {name: attributes(one)["probekit.journey.reason"] for name, one in missing.items()} == {
+        "included": "reverted", "readable": "not_reached",
+    }  # fmt: skip
+
+
+def test_a_journey_of_which_nothing_came_about(receiver: Receiver) -> None:
+    nothing = Stage(name="built", clock="local", reason="not_reached")
+    told = Journey(
+        id="cd" * 16,
+        feed_id=make.BTC.id,
+        publish_time=None,
+        slot=None,
+        root=None,
+        stages=(nothing,),
+        told_at=at(4),
+        overdue=True,
+    )
+    record(receiver, make.run(journeys=(told,)))
+    (root, _) = [span for span in receiver.spans() if span.trace_id.hex() == told.id]
+    assert root.start_time_unix_nano == root.end_time_unix_nano == at(4).ns
