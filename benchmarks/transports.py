@@ -6,10 +6,12 @@ Servers run in processes of their own, so that their work is not counted.
 from __future__ import annotations
 
 import asyncio
+import atexit
 import contextlib
 import gzip
 import json
 import multiprocessing
+import shutil
 import socket
 import ssl
 import statistics
@@ -170,6 +172,7 @@ def stream_rows() -> list[Row]:
 def _certificates() -> tuple[str, str, str]:
     """A server's certificate, its CA alone, and its CA within the whole system bundle."""
     folder = Path(tempfile.mkdtemp(prefix="probekit-bench-"))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
     authority = trustme.CA(key_type=trustme.KeyType.ECDSA)
     issued = authority.issue_cert("127.0.0.1", key_type=trustme.KeyType.ECDSA)
     issued.private_key_and_cert_chain_pem.write_to_path(folder / "server.pem")

@@ -6,7 +6,7 @@ keccak256(0x02)[:20]. A proof is the siblings from the leaf up, 20 bytes each. S
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Final
 
 from sha3 import keccak_256
@@ -72,9 +72,20 @@ class ProofChecker:
         self._root = root
         self._known: dict[bytes, bytes] = {root: b""}
 
-    def check(self, proven: Iterable[tuple[bytes, bytes]]) -> None:
+    def _leads(self, message: bytes, proof: bytes) -> bool:
+        """Whether one proof leads to the root, with nothing remembered: for one message that costs as much as the hashes."""
+        node: bytes = keccak_256(b"\x00" + message).digest()[:20]
+        for at in range(0, len(proof), 20):
+            sibling = proof[at : at + 20]
+            pair = b"\x01" + node + sibling if node <= sibling else b"\x01" + sibling + node
+            node = keccak_256(pair).digest()[:20]
+        return node == self._root
+
+    def check(self, proven: Sequence[tuple[bytes, bytes]]) -> None:
         """Check that every (message, proof) leads to the root. Raises ``BadProof`` naming the first that does not."""
         known = self._known
+        if len(known) == 1 and len(proven) == 1 and self._leads(*proven[0]):
+            return
         rest_of = known.get
         for number, (message, proof) in enumerate(proven):
             node = keccak_256(b"\x00" + message).digest()[:20]
@@ -93,6 +104,6 @@ class ProofChecker:
                 node = keccak_256(pair).digest()[:20]
 
 
-def check_proofs(root: bytes, proven: Iterable[tuple[bytes, bytes]]) -> None:
+def check_proofs(root: bytes, proven: Sequence[tuple[bytes, bytes]]) -> None:
     """Check that every (message, proof) leads to ``root``. Raises ``BadProof`` naming the first that does not."""
     ProofChecker(root).check(proven)

@@ -14,6 +14,9 @@ from probekit.errors import BadSignature, NoQuorum, SignatureOrder
 
 _MAX_RECOVERY_ID: Final = 3
 _UNCOMPRESSED: Final = 2  # SECP256K1_EC_UNCOMPRESSED
+_parse: Final[Any] = lib.secp256k1_ecdsa_recoverable_signature_parse_compact
+_recover: Final[Any] = lib.secp256k1_ecdsa_recover
+_serialize: Final[Any] = lib.secp256k1_ec_pubkey_serialize
 
 
 class Recovery:
@@ -47,13 +50,10 @@ class Recovery:
                 f"it takes 64 and 0 to {_MAX_RECOVERY_ID}"
             )
         context, key = GLOBAL_CONTEXT.ctx, self._key
-        if not (
-            lib.secp256k1_ecdsa_recoverable_signature_parse_compact(context, self._parsed, rs, recovery_id)
-            and lib.secp256k1_ecdsa_recover(context, key, self._parsed, self._digest)
-        ):
+        if not (_parse(context, self._parsed, rs, recovery_id) and _recover(context, key, self._parsed, self._digest)):
             raise BadSignature(f"the signature of signer {signature.index} recovers to no key")
         self._length[0] = 65
-        lib.secp256k1_ec_pubkey_serialize(context, self._serialized, self._length, key, _UNCOMPRESSED)
+        _serialize(context, self._serialized, self._length, key, _UNCOMPRESSED)
         address: bytes = keccak_256(self._point).digest()[12:]
         return address
 

@@ -6,7 +6,7 @@ has its own outcome, so that one bad item never loses its neighbours. Numbers ab
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, Final
 
 import msgspec
@@ -69,7 +69,8 @@ def _plain(value: Any) -> Any:
 
 _encoder: Final = msgspec.json.Encoder(enc_hook=_plain)
 _answer: Final = msgspec.json.Decoder(Answer)
-_answers: Final = msgspec.json.Decoder(list[msgspec.Raw])
+_answers: Final = msgspec.json.Decoder(list[Answer])
+_items: Final = msgspec.json.Decoder(list[msgspec.Raw])
 
 Outcome = msgspec.Raw | ProbekitError
 """A call's result as JSON text, or why there is none."""
@@ -97,10 +98,14 @@ def decode(body: bytes, calls: Sequence[Call], *, first_id: int = 1) -> list[Out
     text = body.lstrip(b" \t\r\n")
     if text[:1] == b"[":
         try:
-            items = _answers.decode(text)
+            return _placed([(answer, body) for answer in _answers.decode(text)], calls, first_id)
+        except (msgspec.DecodeError, ValueError, RecursionError):
+            pass  # One that does not decode takes no other with it: one by one.
+        try:
+            items = _items.decode(text)
         except (msgspec.DecodeError, ValueError, RecursionError) as error:
             raise DecodeError(f"not a JSON-RPC batch answer: {error}", raw=body) from None
-        return _placed(items, calls, first_id)
+        return _placed(_apart(items, len(calls), first_id), calls, first_id)
     answer = _read(text, body)
     refusal = answer.fault() is not None
     # A server that could not read the id answers its error with null; some proxies lose an id's type.
@@ -123,18 +128,31 @@ def _same_id(found: int | str | None, wanted: int) -> bool:
     return found == wanted or found == str(wanted)
 
 
-def _placed(items: list[msgspec.Raw], calls: Sequence[Call], first_id: int) -> list[Outcome]:
-    outcomes: list[Outcome | None] = [None] * len(calls)
-    refused: Answer | None = None
+def _apart(items: list[msgspec.Raw], count: int, first_id: int) -> Iterator[tuple[Answer | _Unread, bytes]]:
+    """Each item of a batch as an answer, or as the error that it is none, with its text."""
     for item in items:
         raw = bytes(item)
         try:
-            answer = _read(raw, raw)
+            yield _read(raw, raw), raw
         except DecodeError as error:
             # Whose answer it was shows in its id, where that much of it is readable.
             index = _index_of(raw, first_id)
-            if index is not None and 0 <= index < len(calls) and outcomes[index] is None:
-                outcomes[index] = error
+            if index is not None and 0 <= index < count:
+                yield _Unread(index, error), raw
+
+
+class _Unread(msgspec.Struct):
+    index: int
+    error: DecodeError
+
+
+def _placed(items: Iterable[tuple[Answer | _Unread, bytes]], calls: Sequence[Call], first_id: int) -> list[Outcome]:
+    outcomes: list[Outcome | None] = [None] * len(calls)
+    refused: Answer | None = None
+    for answer, raw in items:
+        if isinstance(answer, _Unread):
+            if outcomes[answer.index] is None:
+                outcomes[answer.index] = answer.error
             continue
         try:
             index = int(answer.id) - first_id if answer.id is not None else -1

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import binascii
 import json
 from typing import Any
 
@@ -25,6 +26,7 @@ from solders.transaction_status import (
 )
 
 from probekit.codecs.solana import rpc
+from probekit.codecs.solana.values import binary
 from probekit.errors import DecodeError, RpcError
 from probekit.model.pubkey import Pubkey, base58
 from probekit.model.solana import Account, Commitment, ReturnData, SignatureStatus, custom_error
@@ -414,3 +416,14 @@ def test_large_data_is_kept_exactly() -> None:
     account = rpc.decode_account(contextual({**FIELDS, "data": [base64.b64encode(data).decode(), "base64"]}), KEYS[0])
     assert account is not None
     assert account.data == data
+
+
+@given(st.text(alphabet="ABCw0/+== \n-é", max_size=12) | st.binary(max_size=9).map(lambda raw: base64.b64encode(raw).decode()))
+def test_base64_is_read_as_strictly_as_the_standard_library_reads_it(text: str) -> None:
+    try:
+        wanted = binascii.a2b_base64(text.encode("ascii"), strict_mode=True)
+    except ValueError:
+        with pytest.raises(DecodeError, match="not base64"):
+            binary([text, "base64"], "account")
+    else:
+        assert binary([text, "base64"], "account") == wanted
