@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import ClassVar, Final, Literal
 
 from probekit.model import Measure, Observation, Status, Verdict
-from probekit.model.contract_events import EventSighting
+from probekit.model.contract_events import EventMatch, EventSighting
 from probekit.units import Instant, format_ns, to_ns
 
 _TOLD: Final = 3
@@ -16,7 +17,8 @@ _TOLD: Final = 3
 @dataclass(frozen=True, slots=True)
 class EventMatched:
     """Rule over what a rule of events has found: ``matched``, of the given ``severity``, while one that was seen within
-    ``hold`` stands. WARNING ``withdrawn`` where all that was seen within it has left the chain again.
+    ``hold`` stands. WARNING ``withdrawn`` where all that was seen within it has left the chain again. Each of them is a part of
+    the verdict, its place in the chain the scope.
 
     A log that bears the event's topic and does not decode (on Solana, a transaction without logs) is UNKNOWN ``unreadable``
     while nothing matched: the event may be declared wrongly. What could not be looked at is UNKNOWN ``gap``.
@@ -37,18 +39,19 @@ class EventMatched:
         measures = (Measure("event.matches", seen.standing, "count"),)
         where = f"in blocks {seen.first} to {seen.last}"
 
-        def verdict(status: Status, reason: str, message: str) -> Verdict:
-            return Verdict(self.name, status, reason, message, len(recent), 0, "count", measures=measures)
+        def verdict(status: Status, reason: str, message: str, of: Sequence[EventMatch] = ()) -> Verdict:
+            parts = tuple(Verdict(self.name, status, reason, f"{one}; of {one.source}", scope=one.place) for one in of)
+            return Verdict(self.name, status, reason, message, len(recent), 0, "count", measures=measures, parts=parts)
 
         taken_back = f"; {len(gone)} more left the chain again" if gone else ""
         if recent:
             shown = "; ".join(str(one) for one in reversed(recent[-_TOLD:]))
             words = f"{len(recent)} lately, {seen.standing} {where}: {shown}{taken_back}"
             status = Status.CRITICAL if self.severity == "critical" else Status.WARNING
-            return verdict(status, "matched", words)
+            return verdict(status, "matched", words, recent)
         if gone:
             shown = "; ".join(str(one) for one in reversed(gone[-_TOLD:]))
-            return verdict(Status.WARNING, "withdrawn", f"{len(gone)} left the chain again: {shown}")
+            return verdict(Status.WARNING, "withdrawn", f"{len(gone)} left the chain again: {shown}", gone)
         if seen.gap_at is not None and now.since(seen.gap_at) <= hold_ns:
             return verdict(Status.UNKNOWN, "gap", seen.gap)
         if seen.unreadable:

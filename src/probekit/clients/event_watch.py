@@ -29,8 +29,12 @@ REREAD_BLOCKS: Final = 16
 """Blocks that are read again at each look."""
 SETTLED_BLOCKS: Final = 1_024
 """How deep a reorganisation is looked for; matches below are taken for good."""
-_ANCHORS: Final = 128
-"""Blocks whose hashes are compared at each look."""
+_FIRST_COMPARED: Final = 2
+"""Blocks whose hashes are compared at each look, the newest: where one stands, so does all below it. Else four times more."""
+_FRESH_BLOCKS: Final = 64
+"""Blocks with a match that are compared at each look as well, below the newest."""
+_AT_ONCE: Final = 128
+"""Blocks that are asked for in one request at most."""
 _REMEMBERED: Final = 1_000
 """Matches of a rule that are kept whole; all are counted."""
 _EXCERPT: Final = 200
@@ -154,8 +158,14 @@ class EvmEventWatch:
         if self._begin is None:
             return
         numbers, gone, kept = sorted(self._anchors, reverse=True), set[int](), None
-        for start in range(0, len(numbers), _ANCHORS):
-            part = numbers[start : start + _ANCHORS]
+        # Of several endpoints one may have told a match from a fork that the newest block is not on.
+        matched = {number for number, counted in self._seen.values() if counted and number >= self._next - _FRESH_BLOCKS}
+        first = [*numbers[:_FIRST_COMPARED], *[one for one in numbers[_FIRST_COMPARED:] if one in matched][:_AT_ONCE]]
+        numbers, at_once = [one for one in numbers if one not in first], _FIRST_COMPARED
+        while numbers or first:
+            part, first = first or numbers[:at_once], []
+            numbers = [one for one in numbers if one not in part]
+            at_once = min(4 * at_once, _AT_ONCE)
             blocks = await self._client.blocks(part)
             # A block that nobody has may be one that this endpoint does not have yet: that says nothing.
             known = {number: one.hash for number, one in zip(part, blocks, strict=True) if isinstance(one, Block)}
@@ -256,8 +266,8 @@ class EvmEventWatch:
     async def _blocks(self, numbers: Sequence[int], *, last: Block) -> dict[int, Block]:
         found: dict[int, Block | ProbekitError] = {last.number: last}
         wanted = [number for number in numbers if number != last.number]
-        for start in range(0, len(wanted), _ANCHORS):
-            part = wanted[start : start + _ANCHORS]
+        for start in range(0, len(wanted), _AT_ONCE):
+            part = wanted[start : start + _AT_ONCE]
             found |= dict(zip(part, await self._client.blocks(part), strict=True))
         return {number: one for number, one in found.items() if isinstance(one, Block)}
 

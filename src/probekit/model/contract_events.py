@@ -26,6 +26,13 @@ class EventMatch(msgspec.Struct, frozen=True, kw_only=True):
     seen_at: Instant
     withdrawn_at: Instant | None = None
 
+    @property
+    def place(self) -> str:
+        """Where in which block of which chain: no two matches of a rule have the same."""
+        return " ".join(map(str, (self.chain, self.block, self.block_hash, self.transaction, self.log_index))).replace(
+            " None", ""
+        )
+
     def __str__(self) -> str:
         place = f"block {self.block}" if self.log_index is not None else f"slot {self.block}"
         index = "" if self.log_index is None else f" log {self.log_index}"

@@ -80,8 +80,12 @@ def test_a_match_says_where_it_is_and_a_warning_is_one() -> None:
     assert (verdict.status, verdict.reason) == (WARNING, "matched")
     assert "Paid on base in block 7, 0x02 log 0: value 5" in verdict.message
     assert "in slot 7, 0x02: value" in judged(EventMatched(), sighting(match(log=None))).message
+    (part,) = verdict.parts
+    assert (part.status, part.reason, part.scope) == (WARNING, "matched", "base 7 0x01 0x02 0")
+    assert part.message == "Paid on base in block 7, 0x02 log 0: value 5; of 0x03"
     many = judged(EventMatched(), sighting(*[match()] * 20))
     assert many.message.count("Paid on base") == 3
+    assert len(many.parts) == 20
     both = judged(EventMatched(), sighting(match(), withdrawn=(match(withdrawn=S),)))
     assert "1 more left the chain again" in both.message
 

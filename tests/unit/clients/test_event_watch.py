@@ -35,6 +35,7 @@ class Chain:
         """Blocks at the end that a lagging endpoint answers without, for logs."""
         self.failing = False
         self.asked: list[tuple[int, int]] = []
+        self.compared: list[int] = []
         self.address = TOKEN
         self.mine([])
 
@@ -70,6 +71,7 @@ class Chain:
         return found
 
     async def blocks(self, numbers: Sequence[int]) -> list[Block | ProbekitError]:
+        self.compared.append(len(numbers))
         return [self.made_block(number) for number in numbers]
 
     async def logs(self, *, from_block: int, to_block: int, address: Any, topics: Any) -> list[Log | DecodeError]:
@@ -154,6 +156,27 @@ async def test_what_a_fork_takes_is_withdrawn_and_told() -> None:
     assert sighting.standing == 1
 
 
+async def test_a_match_told_from_a_fork_by_one_endpoint_of_several_is_taken_back() -> None:
+    chain = Chain()
+    one = watch(chain)
+    for _ in range(5):
+        chain.mine([])
+    chain.mine([50])
+    for _ in range(5):
+        chain.mine([])
+    await one.look(AT)
+    # The newest block stays what it was; what was told of an older one came from elsewhere.
+    chain.blocks_[6] = ("0x" + "ee" * 32, [])
+    chain.mine([])
+    await one.look(AT)
+    assert (one.sighting("big").standing, len(one.sighting("big").withdrawn)) == (0, 1)
+    quiet = len(chain.compared)
+    for _ in range(30):
+        chain.mine([])
+        await one.look(AT)
+    assert max(chain.compared[quiet:]) == 2
+
+
 async def test_a_chain_that_became_shorter_says_nothing_yet() -> None:
     chain = Chain()
     one = watch(chain)
@@ -220,7 +243,7 @@ async def test_a_log_that_does_not_decode_counts_where_the_contract_is_named() -
 
 @pytest.mark.parametrize("depth", [3, 10, 29])
 async def test_a_fork_below_all_that_is_compared_at_once(monkeypatch: pytest.MonkeyPatch, depth: int) -> None:
-    monkeypatch.setattr("probekit.clients.event_watch._ANCHORS", 4)
+    monkeypatch.setattr("probekit.clients.event_watch._AT_ONCE", 4)
     chain = Chain()
     one = watch(chain)
     for value in range(11, 41):
@@ -228,6 +251,9 @@ async def test_a_fork_below_all_that_is_compared_at_once(monkeypatch: pytest.Mon
         await one.look(AT)
     assert one.sighting("big").standing == 30
     chain.asked.clear()
+    chain.compared.clear()
+    await one.look(AT)
+    assert sum(chain.compared) <= 2 + 4, "the newest two, and blocks with a match"
     chain.fork(depth, *([99] for _ in range(depth + 1)))
     state = await one.look(AT)
     assert state.depth == depth

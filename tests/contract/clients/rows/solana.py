@@ -9,7 +9,7 @@ from probekit.clients.solana import GENESIS, SolanaClient
 from probekit.codecs.solana.addresses import TOKEN_2022_PROGRAM, TOKEN_PROGRAM
 from probekit.codecs.solana.rpc import encode_account
 from probekit.codecs.solana.token import encode_mint, encode_token_account
-from probekit.errors import DeadlineExceeded, NotFound, SendRefused
+from probekit.errors import DeadlineExceeded, DecodeError, NotFound, SendRefused
 from probekit.model.pubkey import Pubkey, base58
 from probekit.model.solana import Account, NodeHealth, TokenAccount, TokenExtension, TokenMint
 from probekit.transports.rpc import Endpoint, EndpointState
@@ -56,6 +56,7 @@ class TokenCluster(Cluster):
             "simulateTransaction": self.simulated,
             "sendTransaction": lambda _: SIGNATURE,
             "getSignatureStatuses": lambda params: self.contextual([STATUS] * len(params[0])),
+            "getTransaction": lambda _: {"slot": 90, "meta": {"err": None, "logMessages": ["Program log: fine"]}},
             "getSignaturesForAddress": lambda params: [ROW, ROW] if "before" not in params[1] else [OLDER],
         }
 
@@ -244,6 +245,14 @@ TABLE = Table(
             lambda found: [one.slot for one in found] == [90] * 3,
             empty=Case({"getSignatureStatuses": lambda right, _: right | {"value": [None] * 3}}, [None] * 3),
             malformed=Case(with_a_bad_item("getSignatureStatuses"), one_bad),
+            tells=errors_in,
+        ),
+        Row(
+            "transaction_logs",
+            lambda sol: sol.transaction_logs([SIGNATURE] * 2),
+            lambda found: [one.logs for one in found] == [("Program log: fine",)] * 2,
+            empty=Case({"getTransaction": None}, [None] * 2),
+            malformed=Case({"getTransaction": {"slot": 9, "meta": {"err": None, "logMessages": None}}}, DecodeError),
             tells=errors_in,
         ),
         Row(
