@@ -109,6 +109,7 @@ async def read(ctx: pk.Context[Options], name: str, chain: ChainOption) -> Seque
         clock_error_ns=lambda: ctx.clock_error_ns,
         timeout=options.timeout,
         max_lag=options.limit(chain, "max_lag"),
+        max_blocks=options.limit(chain, "max_blocks"),
     )
     for label in wrong_chains(seen):
         if label in clients:

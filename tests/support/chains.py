@@ -7,7 +7,9 @@ from email.utils import format_datetime
 from typing import Any
 from urllib.parse import urlsplit
 
+from probekit.codecs.solana.sysvar import CLOCK, ClusterClock, encode_clock
 from probekit.model import ProbeRun
+from probekit.model.pubkey import Pubkey
 from probekit.model.solana import Account
 from probekit.testing import FakeClock, ReplyTransport
 from probekit.transports.base import Request, Response
@@ -75,10 +77,34 @@ class LivingCluster(Cluster):
         self.clock = clock
         self.standing: int | None = None
         """The slot at which it stands still."""
+        self.behind = 0
+        """Slots that it lags."""
+        self.settled = {"processed": 0, "confirmed": 2, "finalized": 32}
+        """Slots that each commitment is below the newest."""
+        self.skipping = False
+        """No slot brings a block from now on."""
+        self._height: int | None = None
+        self.methods["getSlot"] = lambda params: self.slot - self.settled[params[0]["commitment"]]
+        self.methods["getBlockHeight"] = lambda _: self.height
 
     @property
     def slot(self) -> int:
-        return self.standing or (self.clock.now().ns // (400 * 10**6)) % 10**8
+        return self.standing or (self.clock.now().ns // (400 * 10**6)) % 10**8 - self.behind
+
+    @property
+    def height(self) -> int:
+        if not self.skipping:
+            self._height = None
+            return self.slot - 1_000
+        self._height = self._height or self.slot - 1_000
+        return self._height
+
+    def shown(self, key: str) -> Any:
+        if key == str(CLOCK):
+            slots_ago = (self.clock.now().ns // (400 * 10**6)) % 10**8 - self.slot
+            time_s = (self.clock.now().ns - slots_ago * 400 * 10**6) // 10**9
+            self.put(Account(CLOCK, Pubkey(bytes(32)), 1, encode_clock(ClusterClock(self.slot, 1, time_s)), False, self.slot))
+        return super().shown(key)
 
     def contextual(self, value: Any) -> Any:
         return {"context": {"slot": self.slot}, "value": value}

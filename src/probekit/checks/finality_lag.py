@@ -105,8 +105,8 @@ class FinalityLag:
         )
         limits = [
             *([] if max_lag is None else [format_ns(to_ns(max_lag))]),
-            *([] if max_blocks is None else [f"{max_blocks} blocks"]),
+            *([] if max_blocks is None else [f"{max_blocks} {seen.counted}"]),
         ]
-        behind = f"{blocks} blocks" if ns is None else f"{blocks} blocks and {format_ns(ns)}"
+        behind = f"{blocks} {seen.counted}" if ns is None else f"{blocks} {seen.counted} and {format_ns(ns)}"
         words = f"{point.level} {point.number}, {behind} behind, limit {' or '.join(limits) or 'none'}"
         return _Lag(words, tuple(measures), over, not (max_lag is not None and ns is None), ns, blocks)

@@ -38,11 +38,11 @@ class HeadLag:
         limit_ns = None if self.max_lag is None else to_ns(self.max_lag)
         limits = [
             *([] if limit_ns is None else [format_ns(limit_ns)]),
-            *([] if self.max_blocks is None else [f"{self.max_blocks} blocks"]),
+            *([] if self.max_blocks is None else [f"{self.max_blocks} {seen.counted}"]),
         ]
         shown = (
-            f"head {seen.head.number}, best {seen.best.number} at {seen.best_label}: {blocks} blocks and {format_ns(lag_ns)} "
-            f"behind, limit {' or '.join(limits) or 'none'}"
+            f"head {seen.head.number}, best {seen.best.number} at {seen.best_label}: "
+            f"{blocks} {seen.counted} and {format_ns(lag_ns)} behind, limit {' or '.join(limits) or 'none'}"
         )
         measures = (Measure("chain.head_lag", lag_ns, "ns"), Measure("chain.head_lag.blocks", blocks, "count"))
 

@@ -124,13 +124,14 @@ async def heads_of(
     clock: Clock,
     clock_error_ns: Callable[[], int | None],
     timeout: timedelta,
-    max_lag: timedelta,
+    max_lag: timedelta | None = None,
+    max_blocks: int | None = None,
     max_ahead: timedelta = timedelta(seconds=30),
 ) -> list[Seen]:
     """What every endpoint (by label) shows beside the best, and the chain as all of them show it.
 
-    All are asked at once and have ``timeout`` together. An endpoint that is further than ``max_lag`` behind the best does not
-    count as alive for the chain. Where none answers, the chain's own verdict is the first one's error.
+    All are asked at once and have ``timeout`` together. An endpoint that is further than ``max_lag`` or ``max_blocks`` behind
+    the best does not count as alive for the chain. Where none answers, the chain's own verdict is the first one's error.
     """
 
     async def one(ask: Awaitable[EndpointHead]) -> tuple[EndpointHead | ProbekitError, int]:
@@ -161,9 +162,10 @@ async def heads_of(
             continue
         if best is not None and len(heads) > 1:
             found = msgspec.structs.replace(found, best=heads[best], best_label=best)
-        late_ns = 0 if best is None else heads[best].time.since(found.head.time)
-        late = late_ns > to_ns(max_lag)
-        reason = f"head {found.head.number} is {format_ns(late_ns)} behind {best}" if late else ""
+        top = found.head if best is None else heads[best]
+        late_ns, blocks = top.time.since(found.head.time), top.number - found.head.number
+        late = (max_lag is not None and late_ns > to_ns(max_lag)) or (max_blocks is not None and blocks > max_blocks)
+        reason = f"head {found.head.number} is {blocks} {found.counted} and {format_ns(late_ns)} behind {best}" if late else ""
         standings.append(EndpointStanding(label, "lagging" if late else "alive", reason))
         seen.append(Observation(found, label, now, target, elapsed_ns, error_ns))
     if not heads:

@@ -37,6 +37,11 @@ class EndpointHead(ChainState, frozen=True, kw_only=True):
     final: FinalPoint | None = None
     sync: str | None = None
 
+    @property
+    def counted(self) -> str:
+        """What heads are counted in: blocks, or slots where some of them bring none."""
+        return "blocks" if self.height is None else "slots"
+
 
 def best_head(heads: dict[str, ChainHead], *, now: Instant, ahead_ns: int) -> str | None:
     """Whose head is the newest of those that are not from the future by more than ``ahead_ns``: its label, or ``None``."""

@@ -8,6 +8,7 @@ import socket
 from collections.abc import AsyncIterator, Awaitable, Callable, MutableMapping
 from dataclasses import dataclass
 from datetime import timedelta
+from email.utils import formatdate
 from typing import Any, Final
 
 from probekit.clock import SYSTEM_CLOCK, Clock, reap
@@ -47,6 +48,8 @@ class NodeApp:
                 (b"access-control-allow-origin", b"*"),
                 (b"access-control-allow-methods", b"OPTIONS, POST"),
                 (b"access-control-allow-headers", b"*"),
+                # As hyper does, on which agave's server stands.
+                (b"date", formatdate(usegmt=True).encode()),
             ]
             await send({"type": "http.response.start", "status": status, "headers": headers})
             await send({"type": "http.response.body", "body": body})
