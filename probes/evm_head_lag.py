@@ -12,7 +12,8 @@ import msgspec
 import probekit as pk
 from probekit.checks import Check, EndpointQuorum, FinalityLag, HeadAge, HeadLag, HeadStall, NodeSync
 from probekit.clients import chain_options
-from probekit.clients.endpoint_heads import Seen, endpoint_target, evm_head, heads_of, wrong_chains
+from probekit.clients.each_endpoint import endpoint_target, wrong_chains
+from probekit.clients.endpoint_heads import Seen, evm_head, heads_of
 from probekit.clock import reap
 from probekit.model.options import require_positive
 
@@ -111,7 +112,7 @@ async def read(ctx: pk.Context[Options], name: str, chain: ChainOption) -> Seque
         max_lag=options.limit(chain, "max_lag"),
         max_blocks=options.limit(chain, "max_blocks"),
     )
-    for label in wrong_chains(seen):
+    for label in wrong_chains((one.source, one.error) for one in seen if isinstance(one, pk.Failure)):
         if label in clients:
             await ctx.release(clients[label])
     return seen

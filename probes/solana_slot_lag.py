@@ -12,7 +12,8 @@ import msgspec
 import probekit as pk
 from probekit.checks import Check, EndpointQuorum, FinalityLag, HeadAge, HeadLag, HeadStall, NodeSync
 from probekit.clients import chain_options
-from probekit.clients.endpoint_heads import Seen, endpoint_target, heads_of, svm_head, wrong_chains
+from probekit.clients.each_endpoint import endpoint_target, wrong_chains
+from probekit.clients.endpoint_heads import Seen, heads_of, svm_head
 from probekit.clock import reap
 from probekit.model.options import require_positive
 
@@ -109,7 +110,7 @@ async def read(ctx: pk.Context[Options], name: str, cluster: ClusterOption) -> S
         timeout=options.timeout,
         max_blocks=options.limit(cluster, "max_slots"),
     )
-    for label in wrong_chains(seen):
+    for label in wrong_chains((one.source, one.error) for one in seen if isinstance(one, pk.Failure)):
         if label in clients:
             await ctx.release(clients[label])
     return seen

@@ -60,6 +60,9 @@ class LivingNode(EvmNode):
     def eth_getBalance(self, address: str, at: str) -> str:
         return hex(self.balances.get(address.lower(), 0))
 
+    def eth_getTransactionCount(self, address: str, at: str) -> str:
+        return "0x0"
+
     def holds(self, token: str, symbol: str, decimals: int, balances: dict[str, int]) -> None:
         """Put an ERC-20 on the chain."""
         made = Contract()

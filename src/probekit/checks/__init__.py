@@ -59,6 +59,7 @@ if TYPE_CHECKING:
     from probekit.checks.publisher_within_confidence import PublisherWithinConfidence
     from probekit.checks.push_stage import PushMemory, PushStage
     from probekit.checks.required_objects import RequiredObjects
+    from probekit.checks.rpc_agreement import RpcAgreement
     from probekit.checks.runway import Runway, RunwayMemory
     from probekit.checks.sampled_signatures import SampledSignatures, SignatureMemory
     from probekit.checks.signer_set_expiry import SignerSetExpiry
@@ -151,6 +152,7 @@ _WHERE = {
     "ReplicasMemory": "workload_replicas",
     "RequiredObjects": "required_objects",
     "RestartMemory": "container_restarts",
+    "RpcAgreement": "rpc_agreement",
     "Runway": "runway",
     "RunwayMemory": "runway",
     "SampledSignatures": "sampled_signatures",
@@ -259,6 +261,7 @@ __all__ = [
     "ReplicasMemory",
     "RequiredObjects",
     "RestartMemory",
+    "RpcAgreement",
     "Rule",
     "Runway",
     "RunwayMemory",

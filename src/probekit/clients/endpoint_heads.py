@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from datetime import timedelta
 from typing import Any
 
 import msgspec
 
+from probekit.clients.each_endpoint import at_once, endpoint_target, same_chain
 from probekit.clients.evm import EvmClient
 from probekit.clients.solana import SolanaClient
-from probekit.clock import Clock, reap, within
+from probekit.clock import Clock
 from probekit.codecs import evm_rpc
 from probekit.codecs.solana import rpc as svm_rpc
 from probekit.codecs.solana.sysvar import CLOCK, decode_clock
-from probekit.errors import DeadlineExceeded, NotFound, ProbekitError, RpcError, WrongChain
+from probekit.errors import NotFound, ProbekitError, RpcError
 from probekit.model import Failure, Observation
 from probekit.model.chain_feed import ChainHead, ChainState, EndpointStanding
 from probekit.model.endpoint_head import EndpointHead, FinalPoint, best_head
@@ -25,14 +25,9 @@ from probekit.transports.rpc.family import result_of
 from probekit.transports.rpc.wire import raised
 from probekit.units import format_ns, to_ns
 
-__all__ = ["Seen", "endpoint_target", "evm_head", "heads_of", "svm_head", "wrong_chains"]
+__all__ = ["Seen", "evm_head", "heads_of", "svm_head"]
 
 Seen = Observation[Any] | Failure
-
-
-def endpoint_target(chain: str, label: str) -> str:
-    """Id of the target that is one endpoint of a chain."""
-    return f"{chain}/{label}"
 
 
 async def evm_head(client: EvmClient) -> EndpointHead:
@@ -43,7 +38,7 @@ async def evm_head(client: EvmClient) -> EndpointHead:
     tags = ("latest", "safe", "finalized")
     calls = [EVM.identity_call, *(Call("eth_getBlockByNumber", [tag, False]) for tag in tags), EVM.sync_call]
     identity, *blocks, syncing = await client.pool.batch(calls)
-    _same_chain(client.pool.endpoints[0].label, EVM.identity(result_of(raised(identity))), str(client.chain_id))
+    same_chain(client.pool.endpoints[0].label, EVM.identity(result_of(raised(identity))), str(client.chain_id))
     found = result_of(raised(blocks[0]))
     if found is None:
         raise NotFound(f"no newest block on {client.pool.chain}", subject="latest")
@@ -79,7 +74,7 @@ async def svm_head(client: SolanaClient) -> EndpointHead:
     ]
     identity, sysvar, height, confirmed, finalized, health = await client.pool.batch(calls)
     if client.pool.identity is not None:
-        _same_chain(client.pool.endpoints[0].label, SVM.identity(result_of(raised(identity))), client.pool.identity)
+        same_chain(client.pool.endpoints[0].label, SVM.identity(result_of(raised(identity))), client.pool.identity)
     account = svm_rpc.decode_account(result_of(raised(sysvar)), CLOCK)
     if account is None:
         raise NotFound(f"no clock on {client.pool.chain}", subject=str(CLOCK))
@@ -112,11 +107,6 @@ def _health(outcome: Outcome) -> str | None:
     return told.message or f"behind by {told.slots_behind} slots"
 
 
-def _same_chain(label: str, found: str, expected: str) -> None:
-    if found != expected:
-        raise WrongChain(f"{label} serves chain {found}, not {expected}", expected=expected, found=found)
-
-
 async def heads_of(
     chain: str,
     asked: Mapping[str, Awaitable[EndpointHead]],
@@ -134,21 +124,7 @@ async def heads_of(
     the best does not count as alive for the chain. Where none answers, the chain's own verdict is the first one's error.
     """
 
-    async def one(ask: Awaitable[EndpointHead]) -> tuple[EndpointHead | ProbekitError, int]:
-        began_ns = clock.monotonic_ns()
-        try:
-            found: EndpointHead | ProbekitError = await within(clock, began_ns + to_ns(timeout), ask)
-        except TimeoutError:
-            found = DeadlineExceeded(f"no answer within {format_ns(to_ns(timeout))}")
-        except ProbekitError as error:
-            found = error
-        return found, clock.monotonic_ns() - began_ns
-
-    tasks = [asyncio.ensure_future(one(ask)) for ask in asked.values()]
-    try:
-        answers = dict(zip(asked, await asyncio.gather(*tasks), strict=True))
-    finally:
-        await reap(*tasks)
+    answers = await at_once(asked, clock=clock, timeout=timeout)
     now, error_ns = clock.now(), clock_error_ns()
     heads = {label: found.head for label, (found, _) in answers.items() if isinstance(found, EndpointHead)}
     best = best_head(heads, now=now, ahead_ns=to_ns(max_ahead) + (error_ns or 0))
@@ -173,10 +149,3 @@ async def heads_of(
         return [*seen, Failure(first, chain, now, chain)]
     shown = heads[best] if best is not None else max(heads.values(), key=lambda head: head.number)
     return [*seen, Observation(ChainState(shown, tuple(standings)), chain, now, chain, 0, error_ns)]
-
-
-def wrong_chains(seen: Iterable[Seen]) -> list[str]:
-    """Labels of the endpoints that serve another chain. A pool never asks such a one again, so that the client of it has to be
-    released for one that was mended to be seen.
-    """
-    return [one.source for one in seen if isinstance(one, Failure) and isinstance(one.error, WrongChain)]

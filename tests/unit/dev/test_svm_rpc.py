@@ -235,6 +235,15 @@ def test_the_cluster(bench: Bench) -> None:
 
 def test_block_times(bench: Bench) -> None:
     tip = bench.ledger.advance_slot(skipped=2)
+    parent = bench.ledger.block(tip.parent)
+    assert parent is not None
+    bare = {"transactionDetails": "none", "commitment": "processed"}
+    assert bench.ask("getBlock", tip.slot, bare) == {
+        "blockhash": str(tip.blockhash), "previousBlockhash": str(parent.blockhash),
+        "parentSlot": tip.parent, "blockTime": tip.unix_timestamp, "blockHeight": tip.height,
+    }  # fmt: skip
+    assert bench.refusal("getBlock", tip.slot + 1, bare)[0] == -32004
+    assert bench.refusal("getBlock", tip.slot)[0] == -32602
     assert bench.ask("getBlockTime", tip.slot) == tip.unix_timestamp
     assert bench.refusal("getBlockTime", tip.slot + 1) == (-32004, f"Block not available for slot {tip.slot + 1}")
     assert bench.refusal("getBlockTime", tip.slot - 1)[0] == -32004

@@ -335,6 +335,7 @@ def test_the_catalogue_is_complete_and_each_probe_has_its_manifest() -> None:
         "pythnet_feeds",
         "pythnet_publishers",
         "receiver_staleness",
+        "rpc_agreement",
         "solana_slot_lag",
         "tls_certificate",
         "transfer_canary",

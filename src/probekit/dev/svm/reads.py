@@ -12,7 +12,7 @@ from solders.account import Account
 from solders.pubkey import Pubkey
 
 from probekit.dev.svm import params, tokens
-from probekit.dev.svm.chain import Block
+from probekit.dev.svm.chain import Block, Commitment
 from probekit.dev.svm.encoding import ENCODINGS, GetAccount, data_slice, filters, keyed, ui_account
 from probekit.dev.svm.ledger import SLOTS_PER_EPOCH
 from probekit.dev.svm.node import Node
@@ -108,10 +108,30 @@ def get_first_available_block(node: Node) -> Any:
 
 
 def get_block_time(node: Node, slot: Any) -> Any:
+    return _block_of(node, slot, "processed").unix_timestamp
+
+
+def get_block(node: Node, slot: Any, config: Any) -> Any:
+    """Without its transactions, as asked by ``transactionDetails: none``: those of a block are not kept together here."""
+    given = Config(config, "RpcBlockConfig")
+    if given.get("transactionDetails") != "none":
+        raise invalid_params("this node has blocks without their transactions only: ask with transactionDetails none")
+    block = _block_of(node, slot, given.commitment())
+    parent = node.ledger.block(block.parent)
+    return {
+        "blockhash": str(block.blockhash),
+        "previousBlockhash": str(block.blockhash if parent is None else parent.blockhash),
+        "parentSlot": block.parent,
+        "blockTime": block.unix_timestamp,
+        "blockHeight": block.height,
+    }
+
+
+def _block_of(node: Node, slot: Any, commitment: Commitment) -> Block:
     wanted = params.unsigned(slot)
     block = node.ledger.block(wanted)
-    if block is not None and wanted <= node.block("processed").slot:
-        return block.unix_timestamp
+    if block is not None and wanted <= node.block(commitment).slot:
+        return block
     oldest = node.ledger.oldest_block.slot
     if wanted < oldest:
         message = f"Block {wanted} cleaned up, does not exist on node. First available block: {oldest}"

@@ -99,6 +99,7 @@ def _invoke(name: str, arguments: Any, methods: dict[str, Method], context: Any)
 METHODS: Final[dict[str, Method]] = {
     "getAccountInfo": Method(reads.get_account_info, 1, 2),
     "getBalance": Method(reads.get_balance, 1, 2),
+    "getBlock": Method(reads.get_block, 1, 2),
     "getBlockHeight": Method(reads.get_block_height, 0, 1),
     "getBlockTime": Method(reads.get_block_time, 1, 1),
     "getClusterNodes": Method(reads.get_cluster_nodes, 0, 0),
