@@ -95,6 +95,10 @@ class Options(PushOptions[Route], frozen=True, kw_only=True):
     def routes(self) -> tuple[PushRoute, ...]:
         return (*self.chains, *self.clusters)
 
+    def min_balance_wei(self, route_id: str) -> int:
+        """Below which a pusher's wallet counts as empty; nothing on a cluster, where no wallet is looked at."""
+        return next((int(one.min_balance * _WEI) for one in self.chains if one.id == route_id), 0)
+
 
 async def watch(ctx: pk.Context[Options]) -> PushWatch:
     options = ctx.options
@@ -234,7 +238,7 @@ def checks(options: Options, target: pk.Target) -> Sequence[Check]:
             options.lands_within,
             options.max_source_age,
             route.max_head_age or options.max_head_age,
-            int(route.min_balance * _WEI) if isinstance(route, Route) else 0,
+            options.min_balance_wei(route.id),
             options.open_grace,
         ),
         CrossChainLag(heartbeat + options.lands_within, options.open_grace),
