@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from probekit.checks.endpoint_quorum import EndpointQuorum
     from probekit.checks.feed_offline import FeedOffline
     from probekit.checks.feed_pulse import PulseAge
+    from probekit.checks.finality_holds import FinalityHolds, FinalMemory
     from probekit.checks.finality_lag import FinalityLag
     from probekit.checks.freshness import Freshness
     from probekit.checks.grpc_health import GrpcHealth
@@ -107,6 +108,8 @@ _WHERE = {
     "EndpointQuorum": "endpoint_quorum",
     "FeedAccuracy": "accuracy",
     "FeedOffline": "feed_offline",
+    "FinalMemory": "finality_holds",
+    "FinalityHolds": "finality_holds",
     "FinalityLag": "finality_lag",
     "FloorMemory": "balance_floor",
     "Freshness": "freshness",
@@ -215,6 +218,8 @@ __all__ = [
     "EndpointQuorum",
     "FeedAccuracy",
     "FeedOffline",
+    "FinalMemory",
+    "FinalityHolds",
     "FinalityLag",
     "FloorMemory",
     "Fold",
