@@ -10,7 +10,7 @@ from typing import Annotated, Any
 import msgspec
 
 import probekit as pk
-from probekit.checks import Check, EndpointQuorum, FinalityLag, HeadAge, HeadLag, HeadStall, NodeSync
+from probekit.checks import Check, EndpointQuorum, FinalityHolds, FinalityLag, HeadAge, HeadLag, HeadStall, NodeSync
 from probekit.clients import chain_options
 from probekit.clients.each_endpoint import endpoint_target, wrong_chains
 from probekit.clients.endpoint_heads import Seen, evm_head, heads_of
@@ -128,6 +128,7 @@ def checks(options: Options, target: pk.Target) -> Sequence[Check]:
         HeadLag(options.limit(chain, "max_lag"), options.limit(chain, "max_blocks")),
         HeadStall(options.limit(chain, "max_stall")),
         FinalityLag(options.limit(chain, "max_finality_lag"), max_soft_lag=options.limit(chain, "max_safe_lag")),
+        FinalityHolds(),
         NodeSync(),
     ]
 

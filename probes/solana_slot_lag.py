@@ -10,7 +10,7 @@ from typing import Annotated, Any
 import msgspec
 
 import probekit as pk
-from probekit.checks import Check, EndpointQuorum, FinalityLag, HeadAge, HeadLag, HeadStall, NodeSync
+from probekit.checks import Check, EndpointQuorum, FinalityHolds, FinalityLag, HeadAge, HeadLag, HeadStall, NodeSync
 from probekit.clients import chain_options
 from probekit.clients.each_endpoint import endpoint_target, wrong_chains
 from probekit.clients.endpoint_heads import Seen, heads_of, svm_head
@@ -130,6 +130,7 @@ def checks(options: Options, target: pk.Target) -> Sequence[Check]:
         HeadLag(None, options.limit(cluster, "max_slots")),
         HeadStall(options.limit(cluster, "max_stall")),
         finality,
+        FinalityHolds(),
         NodeSync(),
     ]
 

@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from probekit.checks.event_matched import EventMatched
     from probekit.checks.feed_offline import FeedOffline
     from probekit.checks.feed_pulse import PulseAge
+    from probekit.checks.finality_holds import FinalityHolds, FinalMemory
     from probekit.checks.finality_lag import FinalityLag
     from probekit.checks.freshness import Freshness
     from probekit.checks.grpc_health import GrpcHealth
@@ -121,6 +122,8 @@ _WHERE = {
     "EventMatched": "event_matched",
     "FeedAccuracy": "accuracy",
     "FeedOffline": "feed_offline",
+    "FinalMemory": "finality_holds",
+    "FinalityHolds": "finality_holds",
     "FinalityLag": "finality_lag",
     "FloorMemory": "balance_floor",
     "Freshness": "freshness",
@@ -239,6 +242,8 @@ __all__ = [
     "EventMatched",
     "FeedAccuracy",
     "FeedOffline",
+    "FinalMemory",
+    "FinalityHolds",
     "FinalityLag",
     "FloorMemory",
     "Fold",

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from probekit.checks import FinalityLag, HeadAge, HeadLag, HeadStall, NodeSync
+from probekit.checks import FinalityHolds, FinalityLag, HeadAge, HeadLag, HeadStall, NodeSync
 from probekit.model import Observation, Status, Verdict
 from probekit.model.chain_feed import ChainHead
 from probekit.model.endpoint_head import EndpointHead, FinalPoint, best_head
@@ -153,6 +153,36 @@ def test_stalled_exactly_when_no_higher_head_was_seen_for_so_long(looks: list[tu
     assert [one == (CRITICAL, "stalled") for one in stall(*given_looks)] == rows
 
 
+def finals(*looks: tuple[int, int | None, int | None], **limits: Any) -> list[tuple[Status, str]]:
+    """Verdicts of (second, finalized, safe) in turn."""
+    check, found = FinalityHolds(**limits), []
+    state = check.init()
+    for second, final, soft in looks:
+        now = NOW.plus(second * S)
+        view = EndpointHead(head=head(1_000), final=point("finalized", final, None), soft=point("safe", soft, None))
+        state, verdict = check.step(state, seen(view, now), now=now)
+        found.append(told(verdict))
+    return found
+
+
+def test_what_was_final_stays_so() -> None:
+    held, back = (OK, "holding"), (CRITICAL, "went_back")
+    assert finals((0, 500, 510), (1, 500, 510), (2, 436, 510), (3, 435, 510), (4, 501, 510)) == [held, held, held, back, held]
+    # Nothing said changes nothing, and the new beginning comes after the hold.
+    assert finals((0, 500, None), (1, None, None), (2, 100, None), (602, 101, None), (603, 102, None)) == [
+        held, (SKIPPED, "no_finality"), back, back, held,
+    ]  # fmt: skip
+    assert finals((0, 500, None), (1, 499, None), tolerance=0) == [held, back]
+    assert finals((0, 500, 499)) == [(WARNING, "out_of_order")]
+
+
+@given(st.lists(st.integers(0, 200), min_size=1, max_size=30))
+def test_final_numbers_are_held_against_the_highest_before(numbers: list[int]) -> None:
+    rows = [(place, number, None) for place, number in enumerate(numbers)]
+    expected = [max(numbers[: place + 1]) - number > 64 for place, number in enumerate(numbers)]
+    assert [one == (CRITICAL, "went_back") for one in finals(*rows)] == expected
+
+
 def test_the_nodes_own_word() -> None:
     words = {"": (OK, "in_sync"), None: (SKIPPED, "not_told"), "behind by 9 slots": (WARNING, "not_in_sync")}
     for sync, expected in words.items():
@@ -178,6 +208,8 @@ def test_the_best_is_the_newest_that_is_not_from_the_future() -> None:
         (lambda: HeadLag(None, 0), "max_blocks must be at least 1"),
         (lambda: HeadStall(0 * S), "max_stall must be positive"),
         (lambda: FinalityLag(max_soft_lag=-S), "max_soft_lag must be positive"),
+        (lambda: FinalityHolds(-1), "tolerance must not be negative"),
+        (lambda: FinalityHolds(hold=0 * S), "hold must be positive"),
         (lambda: FinalityLag(max_soft_blocks=0), "max_soft_blocks must be at least 1"),
     ],
 )

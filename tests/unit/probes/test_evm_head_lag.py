@@ -57,6 +57,7 @@ async def test_all_endpoints_are_level_and_one_alone_is_compared_with_nobody() -
     assert len(run.results) == 2 + 4
     assert reasons(run, at(A)) == {
         "head_age": "moving", "head_lag": "level", "head_stall": "rising", "finality_lag": "settling", "node_sync": "in_sync",
+        "finality_holds": "holding",
     }  # fmt: skip
     assert reasons(run, f"{ALONE}/http://d.test")["head_lag"] == "alone"
     assert reasons(run, ONE) == {"head_age": "moving", "endpoint_quorum": "enough"}
@@ -107,7 +108,7 @@ async def test_finality_behind_and_not_told() -> None:
     lab = Lab()
     lab.a.settled["finalized"] = 100
     lab.b.settled["finalized"] = None
-    lab.c.settled["safe"] = 50
+    lab.c.settled = {"safe": 50, "finalized": 55}
     run = await lab.look(max_finality_lag=120 * S, max_safe_lag=60 * S)
     assert verdict(run, at(A)) == (CRITICAL, "not_finalizing")
     assert verdict(run, at(B)) == (UNKNOWN, "not_told")
@@ -119,6 +120,19 @@ async def test_finality_behind_and_not_told() -> None:
     run = await lab.look()
     assert reasons(run, f"{ALONE}/http://d.test")["finality_lag"] == "no_finality"
     assert run.status is OK
+
+
+async def test_finality_that_goes_back_is_told() -> None:
+    lab = Lab()
+    async with lab.watching(PROBE, **lab.options()):
+        await lab.pass_seconds(20)
+        assert lab.runs[-1].status is OK
+        lab.a.settled |= {"safe": 200, "finalized": 200}
+        lab.b.settled |= {"safe": 17}
+        await lab.pass_seconds(20)
+    assert verdict(lab.runs[-1], at(A)) == (CRITICAL, "went_back")
+    assert verdict(lab.runs[-1], at(B)) == (WARNING, "out_of_order")
+    assert others_ok(lab.runs[-1], at(A), at(B))
 
 
 async def test_an_endpoint_of_another_chain_is_named_and_seen_again_once_it_is_mended() -> None:

@@ -57,6 +57,7 @@ async def test_all_nodes_are_level() -> None:
     assert len(run.results) == 1 + 3
     assert reasons(run, at(A)) == {
         "head_age": "moving", "head_lag": "level", "head_stall": "rising", "finality_lag": "settling", "node_sync": "in_sync",
+        "finality_holds": "holding",
     }  # fmt: skip
     assert "finalized " in told(run, at(A), "finality_lag")
     assert "32 slots behind" in told(run, at(A), "finality_lag")

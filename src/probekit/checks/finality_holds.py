@@ -1,0 +1,69 @@
+"""Does what an endpoint called final stay so?"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import ClassVar
+
+import msgspec
+
+from probekit.model import Observation, Status, Verdict
+from probekit.model.endpoint_head import EndpointHead
+from probekit.units import Instant, format_ns, to_ns
+
+
+class FinalMemory(msgspec.Struct, frozen=True):
+    """The highest finalized number that the endpoint told, and since when it tells a lower one; ``None`` while it does not."""
+
+    highest: int | None = None
+    fell_at: Instant | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class FinalityHolds:
+    """Fold over an endpoint: its finalized block (slot) never goes back, and is never above its safe (confirmed) one.
+
+    Back by more than ``tolerance`` is CRITICAL ``went_back`` for ``hold``, after which the lower number is taken for the new
+    beginning: less than that is what two nodes behind one address differ by. Finalized above safe is WARNING ``out_of_order``.
+    Where no finalized one is told, SKIPPED ``no_finality``. One number and one time are remembered.
+    """
+
+    tolerance: int = 64
+    hold: timedelta = timedelta(minutes=10)
+    name: ClassVar[str] = "finality_holds"
+
+    def __post_init__(self) -> None:
+        if self.tolerance < 0:
+            raise ValueError(f"tolerance must not be negative, but is {self.tolerance}")
+        if self.hold <= timedelta(0):
+            raise ValueError(f"hold must be positive, not {self.hold}")
+
+    def init(self) -> FinalMemory:
+        return FinalMemory()
+
+    def step(
+        self, state: FinalMemory, observation: Observation[EndpointHead] | None, *, now: Instant
+    ) -> tuple[FinalMemory, Verdict]:
+        if observation is None:
+            return state, Verdict(self.name, Status.SKIPPED, "pending", "nothing new was seen")
+        seen, at = observation.value, observation.observed_at
+        if seen.final is None or seen.final.number is None:
+            return state, Verdict(self.name, Status.SKIPPED, "no_finality", "the endpoint tells nothing that is final")
+        number, highest = seen.final.number, state.highest
+        if highest is None or number >= highest or (state.fell_at is not None and at.since(state.fell_at) > to_ns(self.hold)):
+            state = FinalMemory(number)
+        else:
+            back = highest - number
+            fell_at = at if state.fell_at is None else state.fell_at
+            state = FinalMemory(highest, fell_at if back > self.tolerance else None)
+            if back > self.tolerance:
+                words = (
+                    f"{seen.final.level} {number}, {back} {seen.counted} below {highest} that was final before, tolerance "
+                    f"{self.tolerance}; for {format_ns(at.since(fell_at))}"
+                )
+                return state, Verdict(self.name, Status.CRITICAL, "went_back", words, back, self.tolerance, "count")
+        if seen.soft is not None and seen.soft.number is not None and seen.soft.number < number:
+            words = f"{seen.final.level} {number} is above {seen.soft.level} {seen.soft.number}"
+            return state, Verdict(self.name, Status.WARNING, "out_of_order", words)
+        return state, Verdict(self.name, Status.OK, "holding", f"{seen.final.level} {number}, none higher was final before")
