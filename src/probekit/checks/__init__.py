@@ -81,6 +81,7 @@ if TYPE_CHECKING:
     from probekit.checks.update_landed import UpdateLanded
     from probekit.checks.vaa import EmitterLag, SignatureMargin, VaaDelay
     from probekit.checks.verification_depth import VerificationDepth
+    from probekit.checks.websocket import WebSocketAnswer, WebSocketMessage, WebSocketPing
     from probekit.checks.workload_replicas import ReplicasMemory, WorkloadReplicas
 
 # A probe uses a few of them, and each loads what it judges: names are imported when first used.
@@ -200,6 +201,9 @@ _WHERE = {
     "VaaDelay": "vaa",
     "VerificationDepth": "verification_depth",
     "Wanted": "http",
+    "WebSocketAnswer": "websocket",
+    "WebSocketMessage": "websocket",
+    "WebSocketPing": "websocket",
     "WorkloadReplicas": "workload_replicas",
 }
 
@@ -322,6 +326,9 @@ __all__ = [
     "VaaDelay",
     "VerificationDepth",
     "Wanted",
+    "WebSocketAnswer",
+    "WebSocketMessage",
+    "WebSocketPing",
     "WorkloadReplicas",
 ]
 

@@ -86,6 +86,7 @@ MeasureName = Literal[
     "scan.behind",
     "certificate.expiry.leaf",
     "certificate.expiry.chain",
+    "websocket.ping",
     "canary.paid",
     "canary.spent",
     "canary.slots",

@@ -298,6 +298,9 @@ MEASURES: Final[dict[MeasureName, MetricName]] = {
     "entropy.fee": MetricName(
         "probekit.entropy.fee", "gauge", "{coin}", "A provider's part of a request's fee, in whole coins", _MEASURE
     ),
+    "websocket.ping": MetricName(
+        "probekit.websocket.ping", "histogram", "s", "From a ping to its pong, on an open WebSocket", _MEASURE, SHORT_SECONDS
+    ),
     "landing.lag": MetricName(
         "probekit.landing.lag",
         "gauge",

@@ -13,10 +13,10 @@ import socket
 import ssl
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from ipaddress import ip_address
-from typing import Any, Final, Protocol
+from typing import Any, Final, NamedTuple, Protocol
 
 from probekit.clock import SYSTEM_CLOCK, Clock
 from probekit.errors import (
@@ -103,6 +103,15 @@ class Wire(Protocol):
         ...
 
 
+class Connected(NamedTuple):
+    """A socket that is connected and does not block, with what connecting it took; it is its taker's to close."""
+
+    socket: socket.socket
+    peer_address: str
+    phases: Phases
+    elapsed_ns: int
+
+
 class Dialer(Protocol):
     """Opens connections. Raises :class:`~probekit.errors.TransportError` leaves and nothing else."""
 
@@ -159,6 +168,12 @@ class SocketDialer:
                     target=call.target,
                 )
             )
+
+    async def connect(self, call: Call) -> Connected:
+        """A connection without TLS for another library to speak over, which tells the observer of it, too."""
+        wire = await _Attempt(self._clock, self._gate, self._lookups, replace(call, tls=None)).open()
+        assert isinstance(wire, _Plain)
+        return Connected(wire.socket, wire.peer_address, wire.phases, wire.elapsed_ns)
 
 
 class _Attempt:
@@ -254,25 +269,25 @@ class _Plain:
     """A connection without TLS."""
 
     def __init__(self, plain: socket.socket, peer_address: str, phases: Phases, elapsed_ns: int) -> None:
-        self._socket = plain
+        self.socket = plain
         self.peer_address = peer_address
         self.phases, self.elapsed_ns = phases, elapsed_ns
         self.agreed: Agreed | None = None
 
     async def send(self, data: bytes) -> None:
         try:
-            await asyncio.get_running_loop().sock_sendall(self._socket, data)
+            await asyncio.get_running_loop().sock_sendall(self.socket, data)
         except OSError as error:
             raise _broken(error) from None
 
     async def receive(self) -> bytes:
         try:
-            return await asyncio.get_running_loop().sock_recv(self._socket, _CHUNK)
+            return await asyncio.get_running_loop().sock_recv(self.socket, _CHUNK)
         except OSError as error:
             raise _broken(error) from None
 
     def close(self) -> None:
-        self._socket.close()
+        self.socket.close()
 
 
 class _Secured:

@@ -7,13 +7,20 @@ import logging
 import socket
 import ssl
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Final
+from urllib.parse import urlsplit
 
+from msgspec import structs
+
+from probekit.clock import SYSTEM_CLOCK, Clock
 from probekit.errors import (
     BodyTooLarge,
     ConnectError,
     DeadlineExceeded,
+    ErrorType,
     NotEntitled,
+    Phase,
     ProtocolError,
     RateLimited,
     ResolveError,
@@ -25,9 +32,12 @@ from probekit.errors import (
     Unauthorized,
 )
 from probekit.errors.extras import missing_extra
-from probekit.secret import cut, excerpt, redact_url
+from probekit.model import Phases, RequestRecord
+from probekit.model.observation import AddressFamily
+from probekit.secret import cut, excerpt, redact, redact_url
 from probekit.transports.authorities import authorities, ssl_context
-from probekit.transports.base import HeaderValue
+from probekit.transports.base import HeaderValue, Observer
+from probekit.transports.dial import Call, SocketDialer
 from probekit.transports.sendable import refuse_headers, revealed
 from probekit.transports.status import retry_after_ns
 from probekit.units import NS_PER_S, Instant
@@ -35,6 +45,7 @@ from probekit.units import NS_PER_S, Instant
 try:
     from websockets.asyncio.client import ClientConnection, connect
     from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidStatus, InvalidURI
+    from websockets.typing import Subprotocol
 except ModuleNotFoundError as error:  # pragma: no cover - the extras' own test installs without it
     raise missing_extra("subscriptions need websockets", "ws") from error
 
@@ -97,6 +108,153 @@ class WebsocketsConnector:
         raise error
 
 
+@dataclass(frozen=True, slots=True, repr=False)
+class SocketRequest:
+    """A WebSocket that is wanted, over one address family. ``deadline_ns`` is absolute on the connector's monotonic clock, up
+    to the answer of the upgrade; ``target`` goes into the record of the attempt.
+    """
+
+    url: str
+    headers: tuple[tuple[str, HeaderValue], ...] = ()
+    subprotocols: tuple[str, ...] = ()
+    family: AddressFamily = "ipv4"
+    deadline_ns: int | None = None
+    max_message_bytes: int = 1024 * 1024
+    ca_file: str | None = None
+    target: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """A WebSocket that is open, and what that took: ``first_byte_ns`` of the phases is the upgrade's answer."""
+
+    socket: WebsocketsSocket
+    subprotocol: str | None
+    peer_address: str
+    phases: Phases
+    elapsed_ns: int
+
+
+class TimedConnector:
+    """Connections whose opening is the product: each one attempt, on one address family, timed in its phases and told of once.
+
+    A proxy or a redirect is followed as little as by :class:`WebsocketsConnector`, and nothing is pinged by itself.
+    """
+
+    def __init__(self, *, clock: Clock = SYSTEM_CLOCK, observer: Observer = lambda record: None) -> None:
+        self._clock = clock
+        self._observer = observer
+        self._dialer = SocketDialer(clock=clock)
+
+    async def open(self, request: SocketRequest) -> Opened:
+        """Raises leaves of ``TransportError``; ``StatusError`` ones where the answer is no upgrade."""
+        clock, shown = self._clock, redact_url(request.url)
+        refuse_headers(request.headers, shown)
+        started_at, began_ns = clock.now(), clock.monotonic_ns()
+        attempt = _Timed(clock, request, shown)
+        error_type: ErrorType | None = "cancelled"
+        failed: TransportError | None = None
+        try:
+            opened = await attempt.open(self._dialer)
+            error_type = None
+            return opened
+        except TransportError as error:
+            failed, error_type = error, error.error_type
+            error.elapsed_ns = clock.monotonic_ns() - began_ns - (attempt.phases.queue_ns or 0)
+            raise
+        finally:
+            self._observer(
+                RequestRecord(
+                    method="GET",
+                    url=shown,
+                    engine="websockets",
+                    started_at=started_at,
+                    elapsed_ns=clock.monotonic_ns() - began_ns - (attempt.phases.queue_ns or 0),
+                    phases=attempt.phases,
+                    status=failed.status if isinstance(failed, StatusError) else 101 if error_type is None else None,
+                    error_type=error_type,
+                    error_phase=failed.phase if isinstance(failed, DeadlineExceeded) else None,
+                    peer_address=attempt.peer_address,
+                    family=request.family,
+                    new_connection=True,
+                    excerpt=failed.body if isinstance(failed, StatusError) else "",
+                    target=request.target,
+                )
+            )
+
+
+class _Timed:
+    """One attempt at opening."""
+
+    def __init__(self, clock: Clock, request: SocketRequest, shown: str) -> None:
+        self._clock, self._request, self._shown = clock, request, shown
+        self.phases = Phases()
+        self.peer_address: str | None = None
+
+    async def open(self, dialer: SocketDialer) -> Opened:
+        request, clock, shown = self._request, self._clock, self._shown
+        parts = urlsplit(request.url)
+        secure = parts.scheme == "wss"
+        # Reading authorities takes longer than a handshake: before anything is timed.
+        context = ssl_context(request.ca_file) if secure else None
+        call = Call(parts.hostname or "", parts.port or (443 if secure else 80), request.family, None, request.deadline_ns)
+        try:
+            connected = await dialer.connect(call)
+        except TransportError as error:
+            error.url = shown
+            raise
+        self.phases, self.peer_address = connected.phases, connected.peer_address
+        connected_ns = clock.monotonic_ns()
+        made: list[int] = []
+
+        class Noted(ClientConnection):
+            def connection_made(self, transport: asyncio.BaseTransport) -> None:
+                made.append(clock.monotonic_ns())
+                super().connection_made(transport)
+
+        left_ns = None if request.deadline_ns is None else max(request.deadline_ns - connected_ns, 0)
+        failure: Exception
+        try:
+            connection = await _NoRedirect(
+                request.url,
+                sock=connected.socket,
+                additional_headers=revealed(request.headers),
+                subprotocols=[Subprotocol(one) for one in request.subprotocols] or None,
+                open_timeout=None if left_ns is None else left_ns / NS_PER_S,
+                ping_interval=None,
+                close_timeout=_CLOSE_S,
+                max_size=request.max_message_bytes,
+                max_queue=_QUEUED,
+                proxy=None,
+                ssl=context,
+                create_connection=Noted,
+                logger=_LOGGER,
+            )
+        except (OSError, InvalidHandshake, InvalidURI, ValueError, EOFError) as error:
+            failure = error
+        except BaseException:
+            connected.socket.close()
+            raise
+        else:
+            self._note(secure, connected_ns, made)
+            socket = WebsocketsSocket(connection, shown, request.max_message_bytes)
+            elapsed_ns = connected.elapsed_ns + clock.monotonic_ns() - connected_ns
+            return Opened(socket, connection.subprotocol, connected.peer_address, self.phases, elapsed_ns)
+        connected.socket.close()
+        self._note(secure, connected_ns, made)
+        if isinstance(failure, TimeoutError):
+            phase: Phase = "first_byte" if made or not secure else "tls"
+            raise DeadlineExceeded(f"{shown}: not open in time", phase=phase, url=shown)
+        # Outside of the handler: the foreign error leads to frames that hold the keys of the request.
+        raise _error_of(failure, shown)
+
+    def _note(self, secure: bool, connected_ns: int, made: list[int]) -> None:
+        """The phases after the connection, as far as they came."""
+        now_ns = self._clock.monotonic_ns()
+        tls_ns = (made[0] if made else now_ns) - connected_ns if secure else None
+        self.phases = structs.replace(self.phases, tls_ns=tls_ns, first_byte_ns=now_ns - made[0] if made else None)
+
+
 class WebsocketsSocket:
     """An open connection of the ``websockets`` library."""
 
@@ -116,6 +274,19 @@ class WebsocketsSocket:
             return await self._connection.recv(decode=False)
         except (ConnectionClosed, OSError) as error:
             raise self._closed(error) from None
+
+    async def ping(self) -> None:
+        """Return once a ping of ours has been answered. Raises as :meth:`receive`."""
+        try:
+            await (await self._connection.ping())
+        except (ConnectionClosed, OSError) as error:
+            raise self._closed(error) from None
+
+    @property
+    def ended(self) -> tuple[int, str] | None:
+        """Code and reason of the peer's close frame, without secrets; ``None`` before it has come, or where none did."""
+        frame = self._connection.protocol.close_rcvd
+        return None if frame is None else (int(frame.code), redact(frame.reason)[:200])
 
     async def aclose(self) -> None:
         try:

@@ -10,7 +10,7 @@ from typing import get_args
 
 import pytest
 
-from probekit.checks import LatencyBudget, ProofValidity, StreamLatency, VaaDelay
+from probekit.checks import LatencyBudget, ProofValidity, StreamLatency, VaaDelay, WebSocketPing
 from probekit.model import ProbeRun
 from probekit.model.verdict import MeasureName
 from probekit.telemetry import names, reference
@@ -72,11 +72,12 @@ def test_histograms_are_in_seconds_with_rising_edges_around_the_default_threshol
 
 def test_checks_say_beforehand_what_they_count_and_time() -> None:
     """So that those series begin at zero: read from each check's source, and held against its ``records``."""
-    made: dict[str, LatencyBudget | ProofValidity | StreamLatency | VaaDelay] = {
+    made: dict[str, LatencyBudget | ProofValidity | StreamLatency | VaaDelay | WebSocketPing] = {
         "latency_budget": LatencyBudget(timedelta(seconds=1)),
         "proof_validity": ProofValidity(),
         "stream_latency": StreamLatency(timedelta(seconds=1)),
         "vaa_delay": VaaDelay(timedelta(seconds=1)),
+        "websocket_ping": WebSocketPing(timedelta(seconds=1)),
     }
     found = set()
     for path in sorted((ROOT / "src" / "probekit" / "checks").glob("*.py")):
@@ -89,6 +90,7 @@ def test_checks_say_beforehand_what_they_count_and_time() -> None:
     assert found == {
         ("latency_budget", "latency"), ("proof_validity", "proof.updates"), ("stream_latency", "stream.latency"),
         ("vaa_delay", "vaa.delay"),
+        ("websocket_ping", "websocket.ping"),
     }  # fmt: skip
 
 

@@ -344,6 +344,7 @@ def test_the_catalogue_is_complete_and_each_probe_has_its_manifest() -> None:
         "transfer_canary",
         "update_canary",
         "wallet_balance",
+        "websocket_service",
         "wormhole_latency",
     ]
     for one in listed:

@@ -1,0 +1,163 @@
+"""Does a WebSocket bring the message it should, and answer a ping?"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from datetime import timedelta
+from functools import lru_cache
+from typing import Any, ClassVar, Final, Literal
+
+import msgspec
+
+from probekit.model import Measure, Observation, Phases, Status, Verdict
+from probekit.model.json_path import JsonPath
+from probekit.model.observation import AddressFamily
+from probekit.model.verdict import MeasureName
+from probekit.secret import redact
+from probekit.units import Instant, format_ns, to_ns
+
+_SHOWN: Final = 200
+
+
+class WebSocketAnswer(msgspec.Struct, frozen=True):
+    """What came over one WebSocket. ``elapsed_ns`` is from name look-up to the message that was awaited, else to the open
+    connection, without the wait for a slot.
+
+    ``end`` says why no more was read: what was awaited came, or nothing was; the peer closed; as many messages came as may; or
+    there was no time left.
+    """
+
+    messages: tuple[bytes, ...]
+    end: Literal["awaited", "closed", "limit", "late"]
+    closed: tuple[int, str] | None
+    """Code and reason of the peer's close frame, to ours or by itself; ``None`` where none came."""
+    ping_ns: int | None
+    """``None`` where no pong came, or where nothing was pinged."""
+    pinged: bool
+    subprotocol: str | None
+    peer_address: str
+    family: AddressFamily
+    phases: Phases
+    elapsed_ns: int
+
+    def shown(self) -> dict[str, Any]:
+        """As evidence has it: the beginning of each message."""
+        return {**msgspec.structs.asdict(self), "messages": [_shown(one) for one in self.messages]}
+
+
+@dataclass(frozen=True, slots=True)
+class WebSocketPing:
+    """Rule over a :class:`WebSocketAnswer`: CRITICAL ``no_pong`` where a ping was not answered, WARNING ``slow_pong`` above
+    ``max_ping``. SKIPPED ``not_pinged`` where it was closed before. Raises ``ValueError`` where ``max_ping`` is not positive.
+    """
+
+    max_ping: timedelta
+    name: ClassVar[str] = "websocket_ping"
+
+    def __post_init__(self) -> None:
+        if self.max_ping <= timedelta(0):
+            raise ValueError(f"max_ping must be positive, not {self.max_ping}")
+
+    @property
+    def records(self) -> tuple[tuple[MeasureName, int | None], ...]:
+        """The histogram of round trips, with the limit among its edges."""
+        return (("websocket.ping", to_ns(self.max_ping)),)
+
+    def __call__(self, observation: Observation[WebSocketAnswer], *, now: Instant) -> Verdict:
+        answer, limit_ns = observation.value, to_ns(self.max_ping)
+        if not answer.pinged:
+            return Verdict(self.name, Status.SKIPPED, "not_pinged", "it was closed before it could be pinged")
+        ping_ns = answer.ping_ns
+        if ping_ns is None:
+            return Verdict(self.name, Status.CRITICAL, "no_pong", "a ping was not answered", None, limit_ns, "ns")
+        measures = (Measure("websocket.ping", ping_ns, "ns"),)
+        words = f"the pong took {format_ns(ping_ns)}, limit {format_ns(limit_ns)}"
+        if ping_ns > limit_ns:
+            return Verdict(self.name, Status.WARNING, "slow_pong", words, ping_ns, limit_ns, "ns", measures=measures)
+        return Verdict(self.name, Status.OK, "pong", words, ping_ns, limit_ns, "ns", measures=measures)
+
+
+@dataclass(frozen=True, slots=True)
+class WebSocketMessage:
+    """Rule over a :class:`WebSocketAnswer`: one of its messages matches ``expect`` and has what ``json`` wants, (path, regular
+    expression) pairs; a value that is no text is compared as JSON writes it. With neither, it is enough that it opened.
+
+    CRITICAL ``unexpected_message`` where others came instead, ``closed_by_peer`` where it was closed before. Raises
+    ``ValueError`` for what is no expression, or no path.
+    """
+
+    expect: str | None = None
+    json: tuple[tuple[str, str], ...] = ()
+    name: ClassVar[str] = "websocket_message"
+
+    def __post_init__(self) -> None:
+        for pattern in (*filter(None, (self.expect,)), *(one for _, one in self.json)):
+            try:
+                re.compile(pattern)
+            except (re.error, OverflowError, RecursionError) as error:
+                raise ValueError(f"{pattern!r} is no regular expression: {error}") from None
+        for path, _ in self.json:
+            JsonPath.parse(path)
+
+    @property
+    def awaits(self) -> bool:
+        """Whether any message is wanted at all."""
+        return self.expect is not None or bool(self.json)
+
+    def problem(self, message: bytes) -> str | None:
+        """What a message lacks of what is wanted; ``None`` when nothing."""
+        text = message.decode("utf-8", "replace")
+        if self.expect is not None and _compiled(self.expect).search(text) is None:
+            return f"does not match {self.expect!r}"
+        if not self.json:
+            return None
+        try:
+            document = msgspec.json.decode(message)
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+            return "is no JSON"
+        for path, pattern in self.json:
+            try:
+                value = _path(path).find(document)
+            except LookupError as error:
+                return f"lacks something: {error.args[0]}"
+            found = value if isinstance(value, str) else msgspec.json.encode(value).decode()
+            if _compiled(pattern).search(found) is None:
+                return f"has {_shown(found.encode())!r} at {path}, which does not match {pattern!r}"
+        return None
+
+    def __call__(self, observation: Observation[WebSocketAnswer], *, now: Instant) -> Verdict:
+        answer = observation.value
+        closing = "" if answer.closed is None else f"; closed with {answer.closed[0]} {answer.closed[1]}".rstrip()
+        spoken = "" if answer.subprotocol is None else f", speaking {answer.subprotocol}"
+        if not self.awaits:
+            return Verdict(self.name, Status.OK, "open", f"it opened{spoken}{closing}")
+        problem = "nothing came"
+        for message in answer.messages:
+            found = self.problem(message)
+            if found is None:
+                return Verdict(self.name, Status.OK, "as_expected", f"{_shown(message)!r} came{spoken}{closing}")
+            problem = f"the last message {found}: {_shown(message)!r}"
+        if answer.end == "closed":
+            how = "without a close frame" if answer.closed is None else f"with {answer.closed[0]} {answer.closed[1]}".rstrip()
+            return Verdict(self.name, Status.CRITICAL, "closed_by_peer", f"the peer closed {how}, and {problem}")
+        count = len(answer.messages)
+        late = " until there was no time left" if answer.end == "late" else ""
+        words = f"{count} messages came{late}, and none as expected; {problem}"
+        return Verdict(self.name, Status.CRITICAL, "unexpected_message", words)
+
+
+def _shown(message: bytes) -> str:
+    text = redact(message[: _SHOWN + 4_096].decode("utf-8", "replace"))
+    clean = " ".join("".join(letter if letter.isprintable() else " " for letter in text).split())
+    return clean if len(clean) <= _SHOWN else f"{clean[:_SHOWN]}..."
+
+
+@lru_cache(maxsize=512)
+def _compiled(pattern: str) -> re.Pattern[str]:
+    return re.compile(pattern)
+
+
+@lru_cache(maxsize=512)
+def _path(text: str) -> JsonPath:
+    return JsonPath.parse(text)
