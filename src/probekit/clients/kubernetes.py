@@ -94,7 +94,7 @@ class KubernetesClient(OverHttp):
                 except ProbekitError as error:
                     return error
 
-        asked = [(kind, place) for kind in dict.fromkeys(kinds) for place in places]
+        asked: list[tuple[ObjectKind, str | None]] = [(kind, place) for kind in dict.fromkeys(kinds) for place in places]
         found: dict[ObjectKind, list[tuple[str | None, Listing | ProbekitError]]] = {}
         for (kind, place), outcome in zip(asked, await asyncio.gather(*(one(*each) for each in asked)), strict=True):
             found.setdefault(kind, []).append((place, outcome))

@@ -250,6 +250,7 @@ def test_two_forks_of_one_height_are_no_spending() -> None:
     assert state.last.amount == ETH
 
 
+@pytest.mark.no_cover  # others cover its lines, and to count them again takes longer than the test
 def test_fast_reads_are_added_up() -> None:
     check = Outflow(window=timedelta(hours=1))
     state: OutflowMemory = check.init()

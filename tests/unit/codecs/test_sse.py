@@ -100,6 +100,7 @@ def test_an_event_is_bounded() -> None:
     assert len(SseSplitter(max_event_bytes=100).feed(b"data:x\n\n" * 1000)) == 1000
 
 
+@pytest.mark.no_cover  # others cover its lines, and to count them again takes longer than the test
 def test_a_server_that_drips_costs_what_it_sends() -> None:
     """An object for each of its bytes would be forty times as much."""
     splitter = SseSplitter()

@@ -91,6 +91,7 @@ def open_by_definition(hours: MarketHours, at: Instant) -> bool:
     return any(start <= minute < end for start, end in ranges)
 
 
+@pytest.mark.no_cover  # others cover its lines, and to count them again takes longer than the test
 @given(ZONES, WEEKS, HOLIDAYS, MOMENTS)
 def test_open_means_what_the_grammar_says(
     zone: str, week: list[str], holidays: list[tuple[int, int, str]], at: datetime

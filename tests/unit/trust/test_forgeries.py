@@ -86,6 +86,7 @@ proven_lists = st.lists(
 ).map(tuple)
 
 
+@pytest.mark.no_cover  # others cover its lines, and to count them again takes longer than the test
 @settings(max_examples=400)
 @given(
     st.sampled_from(SLOTS),

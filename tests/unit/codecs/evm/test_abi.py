@@ -27,6 +27,7 @@ def lower(value: Any) -> Any:
     return tuple(lower(one) for one in value) if isinstance(value, tuple) else value
 
 
+@pytest.mark.no_cover  # others cover its lines, and to count them again takes longer than the test
 @given(typed_values())
 def test_there_and_back_as_eth_abi_does(chosen: tuple[tuple[str, ...], tuple[Any, ...]]) -> None:
     names, values = chosen
