@@ -86,6 +86,8 @@ class PayingChain(PushedChain):
         self.refuses = ""
         self.estimate = 80_000
         self.base_fee: int | None = BASE_FEE
+        self.tip = 10**9
+        self.suggested: int | None = None
         self.late_s = 0
         """How far its clock is behind this host's."""
         self.on_send: Callable[[str], None] = lambda _: None
@@ -143,11 +145,16 @@ class PayingChain(PushedChain):
     def eth_gasPrice(self) -> str:
         return hex(GAS_PRICE)
 
+    def eth_maxPriorityFeePerGas(self) -> str:
+        if self.suggested is None:
+            raise Refused(-32601, "the method eth_maxPriorityFeePerGas does not exist")
+        return hex(self.suggested)
+
     def eth_feeHistory(self, blocks: str, _: str, percentiles: list[int]) -> Any:
         count = int(blocks, 16)
         return {
             "oldestBlock": hex(self.head - count + 1), "baseFeePerGas": [hex(self.base_fee or 0)] * (count + 1),
-            "gasUsedRatio": [0.5] * count, "reward": [[hex(10**9)] * len(percentiles)] * count,
+            "gasUsedRatio": [0.5] * count, "reward": [[hex(self.tip)] * len(percentiles)] * count,
         }  # fmt: skip
 
     def eth_estimateGas(self, tx: dict[str, Any]) -> str:

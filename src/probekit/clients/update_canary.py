@@ -129,7 +129,8 @@ class UpdateCanary:
         with stages.stage("simulated"):
             gas = await self._simulated(plan)
         if self.signer is None or self.ledger is None or self.caps is None or plan.nonce is None:
-            return self._report(Stopped("simulated", f"the contract would take it, for {gas} gas; nothing was sent"))
+            cost = f", for {gas} gas" if gas else ""
+            return self._report(Stopped("simulated", f"the contract would take it{cost}; nothing was sent"))
         with stages.stage("signed"):
             raw, told, spend = self._signed(self.signer, self.caps, plan, gas)
         with stages.stage("sent") as facts:
@@ -185,9 +186,16 @@ class UpdateCanary:
         if block.base_fee_per_gas is None:
             return {"gasPrice": codec.quantity(result_of(await evm.pool.call("eth_gasPrice")))}
         known = await evm.gas_fees()
-        tip = known.tip(50) or 1
+        tip = known.tip(50) or await self._suggested_tip()
         # Twice the base fee is six full blocks in a row.
         return {"maxFeePerGas": 2 * known.next_base_fee + tip, "maxPriorityFeePerGas": tip}
+
+    async def _suggested_tip(self) -> int:
+        """Where recent blocks were empty, or took nothing beside the base fee: what the node thinks is enough."""
+        try:
+            return codec.quantity(result_of(await self.contract.evm.pool.call("eth_maxPriorityFeePerGas"))) or 1
+        except RpcError:  # Not every node has the method.
+            return 1
 
     async def _nonce(self, wallet: Address, block: Block) -> int:
         """The wallet's next nonce, when all its transactions are those of the ledger."""

@@ -15,7 +15,7 @@ from probekit.codecs.evm.pyth_events import PRICE_FEED_UPDATE, decode_price_upda
 from probekit.codecs.evm.reverts import decode_revert
 from probekit.errors import DeadlineExceeded, DecodeError, NotServed, ProbekitError, Reverted
 from probekit.model import FeedId
-from probekit.model.canary import Coin, Spend
+from probekit.model.canary import Coin, Ended, Spend
 from probekit.model.evm import Address, Receipt
 from probekit.model.journey import StageName
 from probekit.model.pyth_evm import OnChainPrice
@@ -85,13 +85,12 @@ class UpdateLanding:
         except DeadlineExceeded as late:
             block = await evm.block()
             nonce = await evm.nonce(self.wallet, "latest", min_block=block.number)
-            receipt = await evm.receipt(spend.transaction)
+            # Of a node that has reached the block by which the nonce was read, or it would look as if another had used it.
+            receipt = await self._receipt(spend, block.number)
             if receipt is not None:
                 return receipt
             if spend.nonce is not None and nonce > spend.nonce:
-                settle(self.ledger, spend.transaction, "replaced", paid=0)
-                why = f"another transaction of {self.wallet} has its nonce, {spend.nonce}"
-                raise Stopped("replaced", f"{spend.transaction}: {why}: the key is used elsewhere") from None
+                raise await self._replaced(spend, block.number) from None
             known = await self._known(spend)
             if not known:
                 settle(self.ledger, spend.transaction, "dropped")
@@ -103,6 +102,29 @@ class UpdateLanding:
             if not known:
                 raise Stopped("dropped", f"{spend.transaction} is known no more, and is in no block") from None
             raise Stopped("not_included", f"{spend.transaction} waits and is in no block: {late.message}") from None
+
+    async def _receipt(self, spend: Spend, floor: int) -> Receipt | None:
+        asked = await self.contract.evm.pool.call("eth_getTransactionReceipt", [spend.transaction], floor=floor)
+        return codec.decode_receipt(result_of(asked))
+
+    async def _replaced(self, spend: Spend, floor: int) -> Stopped:
+        """Whose transaction has the nonce: one of ours that seemed dropped and came back, or nobody's whom the ledger knows.
+
+        Either way what was reserved for this one counts on: a node that is wrong about it frees nothing.
+        """
+        for other in self.ledger.spends:
+            if other.nonce != spend.nonce or other.transaction == spend.transaction:
+                continue
+            receipt = await self._receipt(other, floor)
+            if receipt is not None:
+                ended: Ended = "landed" if receipt.succeeded else "failed"
+                settle(self.ledger, other.transaction, ended, paid=self._paid(receipt, other))
+                settle(self.ledger, spend.transaction, "replaced")
+                text = f"{spend.transaction} can land no more: {other.transaction}, which had seemed dropped, has its nonce"
+                return Stopped("dropped", text)
+        settle(self.ledger, spend.transaction, "replaced")
+        why = f"another transaction of {self.wallet} has its nonce, {spend.nonce}"
+        return Stopped("replaced", f"{spend.transaction}: {why}: the key is used elsewhere")
 
     async def _known(self, spend: Spend) -> bool:
         """Whether the node still has it."""

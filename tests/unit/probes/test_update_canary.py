@@ -155,6 +155,37 @@ async def test_what_was_dropped_comes_back(lab: CanaryLab) -> None:
     assert lab.sends == 1
 
 
+async def test_what_was_dropped_lands_in_the_place_of_the_next(lab: CanaryLab) -> None:
+    lab.chain.lands_after_s = None
+    await lab.run()
+    (first,) = lab.chain.sent
+    lab.chain.drop()
+    assert await lab.said() == (CRITICAL, "dropped")
+    run = await lab.run()
+    assert verdict(run, lab.target) == (CRITICAL, "not_included")
+    lab.chain.drop()
+    lab.chain.sent.append(first)
+    lab.chain.lands_after_s = 0
+    run = await lab.run()
+    assert verdict(run, lab.target) == (CRITICAL, "dropped")
+    assert "which had seemed dropped, has its nonce" in lab.verdict(run).message
+    rows = json.loads(lab.ledger.read_text())["spends"]
+    assert [(one["nonce"], one["ended"], one["paid"]) for one in rows] == [(0, "landed", PAID), (0, "replaced", None)]
+    # Of one nonce one is paid.
+    spent = {one.name: one.value * 10**18 for one in lab.verdict(run).measures}
+    assert spent == {"canary.spent": PAID}
+    await lab.clock.advance(MINUTE)
+    assert await lab.said() == (OK, "landed")
+    assert len(lab.chain.landed) == 2
+
+
+@pytest.mark.parametrize("suggested", [2 * 10**9, None])
+async def test_where_blocks_are_empty_the_node_suggests_a_tip(lab: CanaryLab, suggested: int | None) -> None:
+    lab.chain.tip, lab.chain.suggested = 0, suggested
+    assert await lab.said() == (OK, "landed")
+    assert lab.chain.sent[0].fields["maxPriorityFeePerGas"] == (suggested or 1)
+
+
 async def test_it_would_revert_and_is_not_sent(lab: CanaryLab) -> None:
     lab.chain.served.refuses = "InvalidWormholeVaa"
     run = await lab.run()
@@ -199,7 +230,8 @@ async def test_somebody_else_used_the_nonce(lab: CanaryLab) -> None:
     lab.chain.drop()
     lab.chain.foreign = 1
     assert await lab.said() == (UNKNOWN, "replaced")
-    assert json.loads(lab.ledger.read_text())["spends"][0]["paid"] == 0
+    # A node that is wrong about it frees nothing: all that was reserved counts on.
+    assert [(one["ended"], one["paid"]) for one in json.loads(lab.ledger.read_text())["spends"]] == [("replaced", None)]
 
 
 async def test_a_key_that_is_used_elsewhere(lab: CanaryLab) -> None:
