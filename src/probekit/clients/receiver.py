@@ -62,18 +62,28 @@ class ReceiverClient:
         *,
         generation: ProgramGeneration = ProgramGeneration.PRO,
         shard_id: int = SPONSORED_SHARD,
+        min_slot: int | None = None,
     ) -> dict[FeedId, PushFeedAccount | ProbekitError | None]:
-        """The push feed accounts of some feeds. Raises ``ValueError`` for an id or shard that is none."""
+        """The push feed accounts of some feeds. ``min_slot`` refuses answers from before that slot: read what was posted.
+        Raises ``ValueError`` for an id or shard that is none.
+        """
         wanted = list(dict.fromkeys(FeedId(feed_id) for feed_id in feed_ids))
         programs = GENERATIONS[generation]
-        found = await self.solana.accounts([programs.push_feed(feed_id, shard_id) for feed_id in wanted])
+        addresses = [programs.push_feed(feed_id, shard_id) for feed_id in wanted]
+        found = await self.solana.accounts(addresses, min_slot=min_slot)
         return {feed_id: _read(item, feed_id, shard_id) for feed_id, item in zip(wanted, found, strict=True)}
 
     async def push_feed(
-        self, feed_id: str, *, generation: ProgramGeneration = ProgramGeneration.PRO, shard_id: int = SPONSORED_SHARD
+        self,
+        feed_id: str,
+        *,
+        generation: ProgramGeneration = ProgramGeneration.PRO,
+        shard_id: int = SPONSORED_SHARD,
+        min_slot: int | None = None,
     ) -> PushFeedAccount:
         """One push feed account. Raises its error, ``NotFound`` where nobody has posted."""
-        (found,) = (await self.push_feeds([feed_id], generation=generation, shard_id=shard_id)).values()
+        read = await self.push_feeds([feed_id], generation=generation, shard_id=shard_id, min_slot=min_slot)
+        (found,) = read.values()
         if found is None:
             text = f"no {generation} price of {feed_id} in shard {shard_id} on this cluster"
             raise NotFound(text, subject=str(feed_id))

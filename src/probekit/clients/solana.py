@@ -200,11 +200,12 @@ class SolanaClient(SolanaTransactions):
         memcmp: Sequence[tuple[int, bytes]] = (),
         data_slice: tuple[int, int] | None = None,
         commitment: Commitment | None = None,
+        min_slot: int | None = None,
     ) -> codec.Accounts:
         """Every account of a program that passes the filters: whole ``data_size``, bytes at offsets. ``data_slice`` is (offset,
         length) of what comes back. Many public endpoints switch this method off: then ``NotServed``.
         """
-        config = self._config(commitment) | {"withContext": True}
+        config = self._config(commitment, min_slot=min_slot) | {"withContext": True}
         filters: list[dict[str, Any]] = [{"memcmp": {"offset": at, "bytes": base58(raw)}} for at, raw in memcmp]
         if data_size is not None:
             filters.append({"dataSize": data_size})
@@ -212,7 +213,8 @@ class SolanaClient(SolanaTransactions):
             config["filters"] = filters
         if data_slice is not None:
             config["dataSlice"] = {"offset": data_slice[0], "length": data_slice[1]}
-        return await self._read(codec.decode_program_accounts, "getProgramAccounts", [str(Pubkey(program)), config])
+        params = [str(Pubkey(program)), config]
+        return await self._read(codec.decode_program_accounts, "getProgramAccounts", params, floor=min_slot)
 
     # -- balances ------------------------------------------------------------------------------------------------------------
 
@@ -225,32 +227,43 @@ class SolanaClient(SolanaTransactions):
         params = [str(Pubkey(address)), *self._at(commitment, min_slot=min_slot)]
         return await self._read(codec.decode_balance, "getBalance", params, floor=min_slot)
 
-    async def token_account(self, address: Pubkey | str, *, commitment: Commitment | None = None) -> TokenAccount:
+    async def token_account(
+        self, address: Pubkey | str, *, commitment: Commitment | None = None, min_slot: int | None = None
+    ) -> TokenAccount:
         """A token account of SPL Token or Token-2022. Raises ``NotFound`` where there is none, ``DecodeError``, also where no
         token program owns it.
         """
-        return token.held_in(await self._there(address, commitment))
+        return token.held_in(await self._there(address, commitment, min_slot))
 
-    async def token_balance(self, address: Pubkey | str, *, commitment: Commitment | None = None) -> TokenAmount:
+    async def token_balance(
+        self, address: Pubkey | str, *, commitment: Commitment | None = None, min_slot: int | None = None
+    ) -> TokenAmount:
         """What a token account holds, with its mint's decimals: the account and its mint are read from the chain, by two calls,
         not from the node's own rendering. Raises ``NotFound``, ``DecodeError``, also for two of different programs.
         """
         with self.pool.one_deadline():
-            account = await self._there(address, commitment)
+            account = await self._there(address, commitment, min_slot)
             held = token.held_in(account)
             mint = await self.account(held.mint, commitment=commitment)
+            if mint is None:  # It may be young, and the endpoint behind the one that was asked before.
+                mint = await self.account(held.mint, commitment=commitment, min_slot=account.slot)
         if mint is None:
             raise NotFound(f"{address} names the mint {held.mint}, which does not exist", subject=str(held.mint))
         return TokenAmount(held.amount, token.mint_of(mint, account.owner).decimals)
 
-    async def _there(self, address: Pubkey | str, commitment: Commitment | None) -> Account:
-        found = await self.account(address, commitment=commitment)
+    async def _there(self, address: Pubkey | str, commitment: Commitment | None, min_slot: int | None) -> Account:
+        found = await self.account(address, commitment=commitment, min_slot=min_slot)
         if found is None:
             raise NotFound(f"no account {address}", subject=str(address))
         return found
 
     async def token_holdings(
-        self, owner: Pubkey | str, *, mint: Pubkey | str | None = None, commitment: Commitment | None = None
+        self,
+        owner: Pubkey | str,
+        *,
+        mint: Pubkey | str | None = None,
+        commitment: Commitment | None = None,
+        min_slot: int | None = None,
     ) -> list[TokenHolding | ProbekitError]:
         """Every token account of a wallet, of SPL Token and of Token-2022, with its mint's decimals; only those of ``mint``,
         where given. Accounts and mints are read from the chain, in two requests, not from the node's own rendering.
@@ -258,17 +271,23 @@ class SolanaClient(SolanaTransactions):
         An account that does not decode is its own error; so is one whose mint cannot be read. Raises when a list is not
         answered at all: a part of it would look like the whole.
         """
-        key, config = Pubkey(owner), self._config(commitment)
+        key, config = Pubkey(owner), self._config(commitment, min_slot=min_slot)
         wanted = [{"mint": str(Pubkey(mint))}] if mint is not None else [{"programId": str(one)} for one in token.PROGRAMS]
         calls = [Call("getTokenAccountsByOwner", [str(key), one, config]) for one in wanted]
         with self.pool.one_deadline():
             found: list[Account | DecodeError | None] = []
-            for outcome in await self.pool.batch(calls):
+            slot = 0
+            for outcome in await self.pool.batch(calls, floor=min_slot):
                 if isinstance(outcome, ProbekitError):
                     raise outcome
-                found += codec.decode_token_accounts(result_of(outcome)).items
+                page = codec.decode_token_accounts(not_before(min_slot, result_of(outcome), "getTokenAccountsByOwner"))
+                found += page.items
+                slot = max(slot, page.slot)
             mints = token.mints_of(found)
             answers = dict(zip(mints, await self.accounts(mints, commitment=commitment), strict=True))
+            if young := [one for one, answer in answers.items() if answer is None]:
+                # The endpoint may be behind the one that was asked before.
+                answers |= zip(young, await self.accounts(young, commitment=commitment, min_slot=slot), strict=True)
         return [token.holding_of(item, answers) for item in found]
 
     # -- the wire ------------------------------------------------------------------------------------------------------------

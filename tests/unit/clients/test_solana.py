@@ -232,6 +232,36 @@ async def test_a_rebroadcast_has_the_same_cap(cluster: Cluster, options: Any) ->
     assert cluster.asked("sendTransaction") == []
 
 
+async def test_a_young_mint_is_looked_for_again_where_the_account_was_read(cluster: Cluster) -> None:
+    """Of several endpoints the one that is asked for the mint may be behind the one that told of the account."""
+    mint, held, owner = KEYS[1], KEYS[2], KEYS[3]
+    cluster.add(
+        Account(mint, TOKEN_PROGRAM, 1, encode_mint(TokenMint(1_000, 2)), False, 100),
+        Account(held, TOKEN_PROGRAM, 1, encode_token_account(TokenAccount(mint, owner, 150)), False, 100),
+    )
+    answer, many = cluster.methods["getAccountInfo"], cluster.methods["getMultipleAccounts"]
+
+    def behind(params: list[Any]) -> Any:
+        young = params[0] == str(mint) and "minContextSlot" not in params[1]
+        return cluster.contextual(None) if young else answer(params)
+
+    cluster.methods["getAccountInfo"] = behind
+    assert str(await cluster.client.token_balance(held)) == "1.50"
+    listed = [{"pubkey": str(held), "account": encode_account(cluster.accounts[str(held)])}]
+    cluster.methods["getTokenAccountsByOwner"] = lambda params: cluster.contextual(
+        listed if params[1].get("programId") == str(TOKEN_PROGRAM) else []
+    )
+    cluster.methods["getMultipleAccounts"] = lambda params: (
+        many(params) if "minContextSlot" in params[1] else cluster.contextual([None] * len(params[0]))
+    )
+    (found,) = await cluster.client.token_holdings(owner, min_slot=99)
+    assert isinstance(found, TokenHolding)
+    assert str(found.amount) == "1.50"
+    assert {params[2]["minContextSlot"] for params in cluster.asked("getTokenAccountsByOwner")} == {99}
+    with pytest.raises(errors.NotServed):
+        await cluster.client.token_balance(held, min_slot=101)
+
+
 async def test_an_answer_from_before_the_floor_is_none(cluster: Cluster) -> None:
     """Some gateways pass ``minContextSlot`` over: what they answer says as of when it is."""
     prepare_send(cluster)
@@ -426,7 +456,8 @@ async def test_holdings_each_for_itself(cluster: Cluster) -> None:
     ]
     assert isinstance(found[0], TokenHolding)
     assert (str(found[0].amount), found[0].program, found[0].slot) == ("0.05", TOKEN_PROGRAM, 100)
-    assert len(cluster.requests) == 3  # the chain's identity, both lists, the mints
+    # The chain's identity, both lists, the mints, and once more the one that is not there.
+    assert len(cluster.requests) == 4
     assert [params[1] for params in cluster.asked("getTokenAccountsByOwner")] == [
         {"programId": str(TOKEN_PROGRAM)},
         {"programId": str(TOKEN_2022_PROGRAM)},
