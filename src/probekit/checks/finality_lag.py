@@ -10,15 +10,13 @@ import msgspec
 
 from probekit.model import Measure, Observation, Status, Verdict
 from probekit.model.endpoint_head import EndpointHead, FinalPoint
-from probekit.model.verdict import MeasureName
 from probekit.units import Instant, format_ns, to_ns
 
 
 class _Lag(msgspec.Struct, frozen=True):
-    """One level's distance from the head against its limits."""
+    """One level's distance from the head against its limits; ``None`` where it, or its time, is not told."""
 
     words: str
-    measures: tuple[Measure, ...] = ()
     over: bool = False
     told: bool = True
     ns: int | None = None
@@ -53,15 +51,16 @@ class FinalityLag:
 
     def __call__(self, observation: Observation[EndpointHead], *, now: Instant) -> Verdict:
         seen = observation.value
-        final = self._lag(
-            seen, seen.final, "chain.finality_lag", "chain.finality_lag.blocks", self.max_lag, self.max_blocks, "finalized"
-        )
-        soft = self._lag(
-            seen, seen.soft, "chain.soft_lag", "chain.soft_lag.blocks", self.max_soft_lag, self.max_soft_blocks, "safe"
+        final = self._lag(seen, seen.final, self.max_lag, self.max_blocks, "finalized")
+        soft = self._lag(seen, seen.soft, self.max_soft_lag, self.max_soft_blocks, "safe")
+        measures = (
+            *(() if final.blocks is None else (Measure("chain.finality_lag.blocks", final.blocks, "count"),)),
+            *(() if final.ns is None else (Measure("chain.finality_lag", final.ns, "ns"),)),
+            *(() if soft.blocks is None else (Measure("chain.soft_lag.blocks", soft.blocks, "count"),)),
+            *(() if soft.ns is None else (Measure("chain.soft_lag", soft.ns, "ns"),)),
         )
         limited = any(one is not None for one in (self.max_lag, self.max_blocks, self.max_soft_lag, self.max_soft_blocks))
         limit_ns = None if self.max_lag is None else to_ns(self.max_lag)
-        measures = (*final.measures, *soft.measures)
         words = f"head {seen.head.number}; {final.words}; {soft.words}"
 
         def verdict(status: Status, reason: str) -> Verdict:
@@ -85,8 +84,6 @@ class FinalityLag:
     def _lag(
         seen: EndpointHead,
         point: FinalPoint | None,
-        time_name: MeasureName,
-        blocks_name: MeasureName,
         max_lag: timedelta | None,
         max_blocks: int | None,
         level: str,
@@ -96,10 +93,7 @@ class FinalityLag:
             why = "" if point is None or not point.problem else f": {point.problem}"
             return _Lag(f"{level if point is None else point.level} is not told{why}", told=not limited)
         blocks = max(seen.head.number - point.number, 0)
-        measures = [Measure(blocks_name, blocks, "count")]
         ns = None if point.time is None else max(seen.head.time.since(point.time), 0)
-        if ns is not None:
-            measures.append(Measure(time_name, ns, "ns"))
         over = (max_blocks is not None and blocks > max_blocks) or (
             max_lag is not None and ns is not None and ns > to_ns(max_lag)
         )
@@ -109,4 +103,4 @@ class FinalityLag:
         ]
         behind = f"{blocks} {seen.counted}" if ns is None else f"{blocks} {seen.counted} and {format_ns(ns)}"
         words = f"{point.level} {point.number}, {behind} behind, limit {' or '.join(limits) or 'none'}"
-        return _Lag(words, tuple(measures), over, not (max_lag is not None and ns is None), ns, blocks)
+        return _Lag(words, over, not (max_lag is not None and ns is None), ns, blocks)
