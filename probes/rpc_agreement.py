@@ -13,7 +13,7 @@ import probekit as pk
 from probekit.checks import Check, EndpointQuorum, RpcAgreement
 from probekit.clients import chain_options
 from probekit.clients.each_endpoint import at_once, wrong_chains
-from probekit.clients.rpc_answers import BLOCK, EvmQuestions, SvmQuestions
+from probekit.clients.rpc_answers import BLOCK, EvmQuestions, Questions, SvmQuestions
 from probekit.clock import reap
 from probekit.codecs.evm_rpc import data as hex_data
 from probekit.errors import DecodeError, ProbekitError
@@ -47,7 +47,7 @@ class ChainOption(chain_options.ChainOption, frozen=True, kw_only=True, forbid_u
     max_lag: Annotated[int | None, pk.doc("in place of the common one"), msgspec.Meta(ge=1)] = None
     agree: Annotated[int | None, pk.doc("in place of the common one"), msgspec.Meta(ge=2)] = None
 
-    def questions(self, name: str) -> EvmQuestions | SvmQuestions:
+    def questions(self, name: str) -> Questions:
         """Raises ``ValueError`` for what cannot be asked on that chain."""
         family = self.family(name)
         if family is None:
@@ -119,8 +119,7 @@ async def read(ctx: pk.Context[Options], name: str, chain: ChainOption) -> Seque
     """The heads of all endpoints, then every question to all that are near the best of them, at one height."""
     options, questions, clock = ctx.options, chain.questions(name), ctx.clock
     clients = await clients_of(ctx, name, chain)
-    asked: Any = questions
-    told = await at_once({label: asked.head(one) for label, one in clients.items()}, clock=clock, timeout=options.timeout)
+    told = await at_once({label: questions.head(one) for label, one in clients.items()}, clock=clock, timeout=options.timeout)
     heads = {label: found for label, (found, _) in told.items() if isinstance(found, int)}
     lost = {label: found for label, (found, _) in told.items() if isinstance(found, ProbekitError)}
     for label in wrong_chains(lost.items()):
@@ -132,7 +131,9 @@ async def read(ctx: pk.Context[Options], name: str, chain: ChainOption) -> Seque
     top = sorted(heads.values(), reverse=True)[:agree][-1]
     near = {label: head for label, head in heads.items() if top - head <= (chain.max_lag or options.max_lag)}
     height = max(min(near.values()) - (options.depth if isinstance(questions, EvmQuestions) else 0), 0)
-    answers = await at_once({label: asked.ask(clients[label], height) for label in near}, clock=clock, timeout=options.timeout)
+    answers = await at_once(
+        {label: questions.ask(clients[label], height) for label in near}, clock=clock, timeout=options.timeout
+    )
     now = clock.now()
     standings = [standing(label, heads.get(label), lost.get(label), top, near) for label in clients]
     state = ChainState(ChainHead(top, now), tuple(standings))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol
 
 from probekit.clients.each_endpoint import same_chain
 from probekit.clients.evm import EvmClient
@@ -21,7 +21,7 @@ from probekit.transports.rpc import EVM, SVM, Call, Outcome
 from probekit.transports.rpc.family import quantity, result_of
 from probekit.transports.rpc.wire import raised
 
-__all__ = ["BLOCK", "EvmQuestions", "SvmQuestions"]
+__all__ = ["BLOCK", "EvmQuestions", "Questions", "SvmQuestions"]
 
 BLOCK = "block"
 """The question that every chain is asked: which block stands at the height."""
@@ -30,6 +30,15 @@ Answers = dict[str, RpcAnswer | ProbekitError]
 """By question: the answer, or why there is none."""
 
 _SKIPPED = frozenset((-32007, -32009))
+
+
+class Questions(Protocol):
+    """What is asked of a client of one endpoint, whatever its family."""
+
+    @property
+    def names(self) -> list[str]: ...
+    async def head(self, client: Any) -> int: ...
+    async def ask(self, client: Any, height: int) -> Answers: ...
 
 
 @dataclass(frozen=True)
