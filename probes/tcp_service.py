@@ -18,7 +18,8 @@ from probekit.errors import DeadlineExceeded, ProbekitError, TransportError
 from probekit.model.place import host_and_port, is_host, reachable_over
 from probekit.secret import redact
 from probekit.transports.authorities import authorities
-from probekit.transports.dial import Call, Dialer, SocketDialer, TlsOffer, Wire
+from probekit.transports.dial import Call, Dialer, SocketDialer, Wire
+from probekit.transports.tls import TlsOffer
 from probekit.units import to_ns
 
 PLACEHOLDER = "{secret}"

@@ -16,7 +16,8 @@ from probekit.errors import ProbekitError, TransportError
 from probekit.model.certificate import TlsSighting
 from probekit.model.place import host_and_port, is_host, reachable_over
 from probekit.transports.authorities import authorities
-from probekit.transports.dial import Call, Dialer, SocketDialer, TlsOffer
+from probekit.transports.dial import Call, Dialer, SocketDialer
+from probekit.transports.tls import TlsOffer
 from probekit.units import to_ns
 
 if TYPE_CHECKING:

@@ -62,7 +62,7 @@ import importlib
 from probekit.errors import ConfigError
 for module, package in {
     "probekit.transports.curl": "pycurl", "probekit.transports.websocket": "websockets",
-    "probekit.clients.web3_pool": "web3", "probekit.dev.svm": "solders",
+    "probekit.clients.web3_pool": "web3", "probekit.trust.certificates": "cryptography", "probekit.dev.svm": "solders",
 }.items():
     try:
         importlib.import_module(module)

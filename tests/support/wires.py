@@ -10,7 +10,8 @@ from probekit.clock import Clock
 from probekit.errors import DeadlineExceeded, TransportError
 from probekit.model import Phases, RequestRecord
 from probekit.transports.base import Observer
-from probekit.transports.dial import Agreed, Call
+from probekit.transports.dial import Call
+from probekit.transports.tls import Agreed
 
 MS = 1_000_000
 PHASES = Phases(queue_ns=3 * MS, resolve_ns=2 * MS, connect_ns=5 * MS, tls_ns=13 * MS)

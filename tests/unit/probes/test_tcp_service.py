@@ -16,7 +16,8 @@ from probekit.manifest import read_manifest
 from probekit.model import ProbeRun, Status
 from probekit.runner import run_once
 from probekit.testing import FakeClock
-from probekit.transports.dial import Agreed, Call
+from probekit.transports.dial import Call
+from probekit.transports.tls import Agreed
 from tests.support.sandbox import S, load, module_of, others_ok, result, verdict
 from tests.support.wires import MS, Answers, FakeDialer, FakeWire
 

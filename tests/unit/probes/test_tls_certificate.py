@@ -20,7 +20,8 @@ from probekit.telemetry import names
 from probekit.telemetry.measure import RunMeter
 from probekit.telemetry.slots import Slots
 from probekit.testing import FakeClock
-from probekit.transports.dial import Agreed, Call
+from probekit.transports.dial import Call
+from probekit.transports.tls import Agreed
 from probekit.units import Instant
 from tests.support.pki import Issued, issue, leaf
 from tests.support.sandbox import S, load, module_of, others_ok, result, verdict
