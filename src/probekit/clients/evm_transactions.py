@@ -40,7 +40,8 @@ class EvmTransactions:
         return codec.decode_sent(result_of(await self.pool.send(_SEND, [f"0x{raw.hex()}"])), raw)
 
     async def rebroadcast(self, raw: bytes, *, cap_wei: int) -> Rebroadcast:
-        """Send a signed transaction to every endpoint of the pool at the same time, once each: what became of it at each.
+        """Send a signed transaction to every endpoint of the pool at the same time, once each: what became of it at each,
+        when all have answered or the pool's time is over.
 
         For one that a single node may have lost; a chain takes the same bytes once only. The chain and the cap are proven as in
         :meth:`send`, the chain for each endpoint by itself. An endpoint that has the transaction already counts as one that

@@ -83,7 +83,8 @@ class SolanaTransactions:
         return decode_sent(result_of(answer), sent)
 
     async def rebroadcast(self, raw: bytes, *, payer: Pubkey | str, cap_lamports: int, preflight: bool = True) -> Rebroadcast:
-        """Send a signed transaction to every endpoint of the pool at the same time, once each: what became of it at each.
+        """Send a signed transaction to every endpoint of the pool at the same time, once each: what became of it at each,
+        when all have answered or the pool's time is over.
 
         For one that a single node may have dropped, as often as the caller wants to while its blockhash is valid; the cluster
         takes the same bytes once only. The chain and the cap are proven as in :meth:`send`, the chain for each endpoint by

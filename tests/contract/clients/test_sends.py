@@ -234,6 +234,7 @@ async def test_an_endpoint_that_does_not_tell_its_chain_is_sent_nothing(table: T
         RpcFault(-32010, "Transaction with the same hash was already imported."),
         RpcFault(-32603, "submit transaction to pool failed: Pool(AlreadyImported(Any { .. }))"),
         RpcFault(-32000, "already in mempool"),
+        RpcFault(-32000, "tx already exists in cache"),
         RpcFault(-32000, "known transaction. transaction with hash 0x12 is already in the system"),
         RpcFault(
             -32002, "Transaction simulation failed: This transaction has already been processed", {"err": "AlreadyProcessed"}
@@ -263,6 +264,7 @@ async def test_an_endpoint_that_has_it_already_counts_as_one_that_took_it(
         RpcFault(-32000, "replacement transaction underpriced"),
         RpcFault(-32002, "Transaction simulation failed: Blockhash not found", {"err": "BlockhashNotFound"}),
         RpcFault(-32000, "an account that already has code"),
+        RpcFault(-32000, "a transaction with this nonce already exists"),
     ],
     ids=lambda fault: fault.error["message"][:40],
 )

@@ -64,10 +64,10 @@ _FAILED: Final = re.compile(
     r"backend|connection (?:refused|reset|closed)|internal (?:server )?error|try again"
 )
 # A node that has the same signed bytes already: geth, reth, Erigon and anvil; OpenEthereum's kin; Nethermind; Besu; zkSync;
-# Substrate's Frontier; agave (AlreadyProcessed). "Nonce too low" is no such word: another transaction may have used it.
+# Substrate's Frontier; CometBFT; agave (AlreadyProcessed). Words about a nonce are none: another transaction may have used it.
 _KNOWN: Final = re.compile(
-    r"(?i)already[ _]?(?:known|imported|processed|been processed|exists|in (?:the )?(?:mem)?(?:pool|system))|"
-    r"(?:^|[^n])\bknown transaction|same hash was already imported"
+    r"(?i)already[ _]?(?:known|imported|been processed|processed|in (?:the )?(?:mem)?(?:pool|system))|"
+    r"tx already exists in cache|\bknown transaction|same hash was already imported"
 )
 _RETRY_IN: Final = re.compile(r"(?i)(?:retry|try again|try_again_in|wait)\D{0,20}?((?:\d{1,6}(?:\.\d+)? ?[a-zµ]+\s?)+)")
 _DURATION: Final = re.compile(r"(?i)(\d{1,6}(?:\.\d+)?) ?(ms|milliseconds?|s|seconds?|secs?|m|min(?:ute)?s?|h|hours?)(?![a-z])")
