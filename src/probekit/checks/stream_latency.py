@@ -15,14 +15,11 @@ from probekit.units import Instant, format_ns, to_ns
 
 
 class PaceMemory(msgspec.Struct, frozen=True):
-    """The last ages at arrival, oldest first, when the newest of them came, and how far this clock could be off then.
-    ``untold`` are those that no verdict has measured yet.
-    """
+    """The last ages at arrival, oldest first, when the newest of them came, and how far this clock could be off then."""
 
     samples: tuple[int, ...] = ()
     last_at: Instant | None = None
     error_ns: int | None = None
-    untold: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,8 +30,7 @@ class StreamLatency:
     CRITICAL ``over_budget`` above it; SKIPPED ``pending`` below ``min_samples``, and ``quiet`` once nothing new came for
     ``max_silence``: what is silent is told by other checks. An age is a difference of two clocks: where nothing bounds this
     one's error, or it is above a third of ``budget``, or half of the updates lie ahead of it by more than that error, UNKNOWN
-    ``clock``. State: at most ``samples`` integers twice. A watch closes each run with a tick that brings nothing: that one
-    measures every age since the last.
+    ``clock``. State: at most ``samples`` integers.
     """
 
     budget: timedelta
@@ -67,11 +63,8 @@ class StreamLatency:
         measures: tuple[Measure, ...] = ()
         if observation is not None and observation.value.arrival_ns:
             new = observation.value.arrival_ns
-            samples, untold = (*state.samples, *new)[-self.samples :], (*state.untold, *new)[-self.samples :]
-            state = PaceMemory(samples, now, observation.clock_error_ns, untold)
-        if observation is None:
-            measures = tuple(Measure("stream.latency", max(age_ns, 0), "ns") for age_ns in state.untold)
-            state = msgspec.structs.replace(state, untold=())
+            state = PaceMemory((*state.samples, *new)[-self.samples :], now, observation.clock_error_ns)
+            measures = tuple(Measure("stream.latency", max(age_ns, 0), "ns") for age_ns in new)
         error_ns = state.error_ns
 
         def verdict(status: Status, reason: str, message: str, value_ns: int | None = None) -> tuple[PaceMemory, Verdict]:

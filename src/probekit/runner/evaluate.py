@@ -7,12 +7,14 @@ from __future__ import annotations
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any, Generic, cast
+from typing import Any, Final, Generic, cast
+
+from msgspec.structs import replace
 
 from probekit.checks import Check, Rule
 from probekit.checks.base import is_fold
 from probekit.errors import Missing, ProbekitError
-from probekit.model import Failure, Observation, RequestRecord, Status, Target, TargetResult, Verdict, worst
+from probekit.model import Failure, Measure, Observation, RequestRecord, Status, Target, TargetResult, Verdict, worst
 from probekit.probe import AnyObservation, Checks, O
 from probekit.runner.evidence import evidence_of
 from probekit.runner.failures import behind, vantage_verdict, verdict_of
@@ -20,6 +22,9 @@ from probekit.runner.recorder import Planned
 from probekit.units import Instant
 
 _log = logging.getLogger("probekit.runner")
+
+_MOST_UNTOLD: Final = 4096
+"""Measures of one check that wait for a run to close. The oldest go first."""
 
 
 @dataclass(slots=True)
@@ -35,6 +40,10 @@ class TargetState:
     """Status when last asked; ``None`` before anything was known."""
     since: Instant | None = None
     """When it became a target, where that was said."""
+    untold: dict[str, list[Measure]] = field(default_factory=dict)
+    """By check that counts or times: what it measured since the last run was closed. Between two runs a watch judges often, and
+    each verdict takes the place of the one before; what they counted must not go with them.
+    """
 
 
 class Evaluator(Generic[O]):
@@ -58,7 +67,9 @@ class Evaluator(Generic[O]):
             if old is not None and old.target == target:
                 states[target.id] = old
                 continue
-            state = TargetState(target, tuple(self._make_checks(self._options, target)), since=now)
+            checks = tuple(self._make_checks(self._options, target))
+            state = TargetState(target, checks, since=now)
+            state.untold = {check.name: [] for check in checks if getattr(check, "records", ())}
             if old is not None:
                 # Its description changed (a schedule, a label): history of checks that stayed equal goes on.
                 kept = set(old.checks)
@@ -163,12 +174,14 @@ class Evaluator(Generic[O]):
                 self._fail(state, Missing(f"{state.target.name}: {why}", subject=state.target.id), now)
 
     def results(self, latest: dict[str, RequestRecord], problem: str | None) -> tuple[TargetResult, ...]:
-        """All targets' results. ``latest`` gives the newest exchange per source; ``problem`` is the vantage's, if it
-        has one.
+        """All targets' results, of the run that closes now. ``latest`` gives the newest exchange per source; ``problem`` is
+        the vantage's, if it has one.
         """
         made = []
         for state in self._states.values():
             verdicts = self._verdicts(state)
+            if state.untold:
+                verdicts = _told(verdicts, state.untold)
             status = worst(verdicts)
             evidence = None
             if status is not Status.OK and status is not Status.SKIPPED:
@@ -208,6 +221,11 @@ class Evaluator(Generic[O]):
                 self.defects += 1
                 _log.exception("the check %s failed on %s", check.name, state.target.id)
                 verdict = verdict_of(error)
+            untold = state.untold.get(check.name)
+            if untold is not None and verdict.measures:
+                untold += verdict.measures
+                del untold[:-_MOST_UNTOLD]
+                verdict = replace(verdict, measures=())
             state.judged[check.name] = verdict
 
     def _fail(self, state: TargetState, error: BaseException, now: Instant) -> None:
@@ -220,3 +238,14 @@ class Evaluator(Generic[O]):
         status = worst(self._verdicts(state))
         before, state.status = state.status, status
         return before is not None and before is not status
+
+
+def _told(verdicts: tuple[Verdict, ...], untold: dict[str, list[Measure]]) -> tuple[Verdict, ...]:
+    """``verdicts`` with what their checks measured since the last run; from here on it is told."""
+    made = tuple(
+        replace(verdict, measures=tuple(untold[verdict.check])) if untold.get(verdict.check) else verdict
+        for verdict in verdicts
+    )
+    for measures in untold.values():
+        measures.clear()
+    return made

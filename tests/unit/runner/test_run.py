@@ -518,6 +518,40 @@ def test_requests_of_a_run_are_bounded_and_counted() -> None:
     assert set(log.latest) == {"https://one", ""}
 
 
+def test_what_was_counted_between_two_runs_is_told_once() -> None:
+    # A watch judges at every message, and closes a run at a tick that brings none.
+    evaluator: Evaluator[Opts] = Evaluator(lambda options, target: [LatencyBudget(1 * S)], Opts())
+    clock = FakeClock()
+    evaluator.set_targets([Target("a", "service"), Target("b", "service")])
+
+    def told() -> dict[str, list[int]]:
+        return {
+            result.target.id: [int(one.value) for verdict in result.verdicts for one in verdict.measures]
+            for result in evaluator.results({}, None)
+        }
+
+    for ns in (10, 20, 30):
+        evaluator.feed(Observation(LatencySample(ns), "s", clock.now(), "a"), clock.now())
+    evaluator.feed(Observation(LatencySample(7), "s", clock.now(), "b"), clock.now())
+    evaluator.tick(clock.now())
+    assert told() == {"a": [10, 20, 30], "b": [7]}
+    # Another target closes the next run, by its change: nothing of this one is told again.
+    assert told() == {"a": [], "b": []}
+    evaluator.feed(Observation(LatencySample(40), "s", clock.now(), "a"), clock.now())
+    assert told() == {"a": [40], "b": []}
+
+
+def test_what_waits_to_be_told_is_bounded() -> None:
+    evaluator: Evaluator[Opts] = Evaluator(lambda options, target: [LatencyBudget(1 * S)], Opts())
+    clock = FakeClock()
+    evaluator.set_targets([Target("a", "service")])
+    for ns in range(5000):
+        evaluator.feed(Observation(LatencySample(ns), "s", clock.now(), "a"), clock.now())
+    (result,) = evaluator.results({}, None)
+    measured = [one.value for verdict in result.verdicts for one in verdict.measures]
+    assert measured == list(range(5000 - 4096, 5000))
+
+
 def test_changed_descriptions_keep_history() -> None:
     evaluator: Evaluator[Opts] = Evaluator(checks, Opts())
     clock = FakeClock()
