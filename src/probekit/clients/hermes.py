@@ -98,7 +98,7 @@ class HermesClient(OverHttp):
         self._refused: dict[FeedId, tuple[int, NotEntitled]] = {}
         self._table: tuple[int, tuple[Feed, ...]] | None = None
         self._symbols: dict[str, Feed] = {}
-        self._reading = asyncio.Lock()
+        self._reading: tuple[asyncio.AbstractEventLoop, asyncio.Lock] | None = None
 
     # -- prices --------------------------------------------------------------------------------------------------------------
 
@@ -156,7 +156,7 @@ class HermesClient(OverHttp):
         """All feeds, cached; read once, however many want them at the same time. With a deadline that is for more than this, a
         table that is to be refreshed takes half of what is left: the last good one will do.
         """
-        async with self._reading:
+        async with self._read_once():
             cached, now_ns = self._table, self._clock.monotonic_ns()
             if cached is not None and now_ns - cached[0] < to_ns(_SYMBOLS_FOR):
                 return cached[1]
@@ -173,6 +173,13 @@ class HermesClient(OverHttp):
                 self._symbols = {feed.symbol: feed for feed in reversed(feeds) if feed.symbol}
             self._table = (now_ns, feeds)
             return feeds
+
+    def _read_once(self) -> asyncio.Lock:
+        """A lock that was waited for belongs to its loop: one for each that this is used under."""
+        loop = asyncio.get_running_loop()
+        if self._reading is None or self._reading[0] is not loop:
+            self._reading = (loop, asyncio.Lock())
+        return self._reading[1]
 
     # -- state ---------------------------------------------------------------------------------------------------------------
 

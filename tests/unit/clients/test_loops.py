@@ -54,6 +54,16 @@ def test_a_loop_that_ended_with_its_connections_open_does_not_spoil_the_next(her
     gc.collect()
 
 
+def test_what_many_waited_for_under_one_loop_is_waited_for_under_the_next(hermes: HermesClient) -> None:
+    async def all_at_once() -> int:
+        hermes._table = None
+        async with hermes:
+            tables = await asyncio.gather(*(hermes.symbols() for _ in range(5)))
+        return len({id(table) for table in tables})
+
+    assert [asyncio.run(all_at_once()) for _ in range(3)] == [1, 1, 1]
+
+
 def test_two_loops_at_once_in_two_threads(hermes: HermesClient) -> None:
     found: list[int] = []
     threads = [
