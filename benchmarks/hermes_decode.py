@@ -37,11 +37,11 @@ def ours() -> Content:
     """Decoded into the public value, wrapped as the client does."""
     body, ids = answer()
     batch = Batch(ids, (decode_prices(body),), {}, received_at=Instant(0))
-    content: Content = {}
-    for one, update in batch.updates.items():
-        point = update.point
-        content[one] = (point.price, point.expo, point.conf, point.publish_time * NS_PER_S, update.slot)
-    return content
+    # Read in the same form as the peers are.
+    return {
+        one: ((point := update.point).price, point.expo, point.conf, point.publish_time * NS_PER_S, update.slot)
+        for one, update in batch.updates.items()
+    }
 
 
 class PydanticPoint(BaseModel):

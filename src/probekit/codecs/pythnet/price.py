@@ -53,7 +53,7 @@ def decode_price(data: bytes) -> PriceAccount:
     """
     if len(data) >= PYTHNET_PRICE_SIZE and data.startswith(_BEGINNING):
         # Of thousands of accounts nearly all take this way, here and in `decode_columns`: whole, and the last key not padding.
-        fields: tuple[Any, ...] = _head(data)
+        fields: Any = _head(data)
         end = HEAD_SIZE + QUOTE_SIZE * fields[4]
         if end <= SUMS_AT and end <= fields[1] <= len(data) and data[end - QUOTE_SIZE]:
             whole = tuple(starmap(Quote, _QUOTE.iter_unpack(data[HEAD_SIZE:end])))
@@ -68,7 +68,7 @@ def decode_price(data: bytes) -> PriceAccount:
 def decode_columns(data: bytes) -> PriceColumns:
     """A whole price account with its quotes as columns; raises as :func:`decode_price` does, and holds the same quotes."""
     if len(data) >= PYTHNET_PRICE_SIZE and data.startswith(_BEGINNING):
-        fields: tuple[Any, ...] = _head(data)
+        fields: Any = _head(data)
         end = HEAD_SIZE + QUOTE_SIZE * fields[4]
         if end <= SUMS_AT and end <= fields[1] <= len(data) and data[end - QUOTE_SIZE]:
             return PriceColumns(*(fields + (data[SUMS_AT:PYTHNET_PRICE_SIZE], data[HEAD_SIZE:end])))  # noqa: RUF005 - as above
