@@ -1,6 +1,6 @@
 """What a wallet of ours has spent, on disk: the cap per day holds across restarts because nothing is sent before it is written.
 
-See ``docs/adr/0005-spend-ledger.md`` for why it is a file. The file is made by a person and never by a program: one that is
+See ``docs/adr/0006-spend-ledger.md`` for why it is a file. The file is made by a person and never by a program: one that is
 missing, unreadable or of another wallet refuses to send, since nobody knows then what was spent. It is replaced as a whole and
 flushed to the disk each time, which blocks the event loop for as long as the disk takes.
 """
