@@ -33,7 +33,9 @@ def release() -> Path:
     out = folder / "release"
     build(ROOT, out, PROFILES[:1], say=lambda what: None)
     environment = {**os.environ, "PEX_ROOT": str(out / UNPACKED)}
-    subprocess.run([out / CORE, "unpack"], check=True, env=environment, stdout=subprocess.DEVNULL)
+    subprocess.run(
+        [out / CORE, "unpack", "--link", out / UNPACKED / CORE], check=True, env=environment, stdout=subprocess.DEVNULL
+    )
     return out
 
 

@@ -7,6 +7,8 @@ import os
 import shutil
 import subprocess
 import sys
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -89,24 +91,53 @@ def test_a_launcher_names_its_probe_version_and_source_and_writes_nothing_below_
     assert (release / "unpacked").is_dir()
 
 
-def test_an_unpacked_release_is_only_read(release: Path, tmp_path: Path) -> None:
-    unpacked = start(release / CORE, "unpack", home=tmp_path / "nowhere", PEX_ROOT=str(release / "unpacked"))
-    assert unpacked.returncode == 0, unpacked.stderr
-    before = sorted(str(path) for path in release.rglob("*"))
+@pytest.fixture
+def readable(built: tuple[Path, Manifest]) -> Iterator[Path]:
+    """An unpacked release that whoever runs the tests may read and not write."""
+    folder = Path(tempfile.mkdtemp(prefix="probekit-release-"))
+    release = Path(shutil.copytree(built[0], folder / "release"))
+    link = release / "unpacked" / CORE
+    done = start(release / CORE, "unpack", "--link", str(link), home=folder / "nowhere", PEX_ROOT=str(release / "unpacked"))
+    assert done.returncode == 0, done.stderr
+    for path in (release, *release.rglob("*")):
+        if not path.is_symlink():
+            path.chmod(path.stat().st_mode & ~0o222)
+        if os.geteuid() == 0:
+            os.chown(path, 65534, 65534, follow_symlinks=False)
+    yield release
+    for path in (release, *(one for one in release.rglob("*") if one.is_dir() and not one.is_symlink())):
+        path.chmod(0o755)
+    shutil.rmtree(folder)
+
+
+def test_an_unpacked_release_is_only_read_by_who_may_not_write_it(readable: Path, tmp_path: Path) -> None:
+    before = sorted(str(path) for path in readable.rglob("*"))
     network = SandboxNetwork(feeds=3)
     feeds = json.dumps([str(market.feed.id) for market in network.markets])
+    # Root without its capabilities is somebody like any other, to files of somebody else.
+    plain = ["setpriv", "--bounding-set=-all"] if os.geteuid() == 0 else []
     with serve_in_thread(Sandbox(network)) as url:
-        done = start(
-            *(release / "hermes_latency", "--once", "--json"),
-            *("--set", f"endpoint={url}", "--set", f"feeds={feeds}"),
-            home=tmp_path / "nowhere",
-            CACHE_DIRECTORY=str(tmp_path / "unused"),
+        done = subprocess.run(
+            [
+                *plain,
+                str(readable / "hermes_latency"),
+                "--once",
+                "--json",
+                "--set",
+                f"endpoint={url}",
+                "--set",
+                f"feeds={feeds}",
+            ],
+            env={"PATH": "/usr/bin:/bin", "HOME": "/nonexistent", "CACHE_DIRECTORY": str(tmp_path / "unused")},
+            cwd="/",
+            capture_output=True,
+            text=True,
+            check=False,
         )
     run = json.loads(done.stdout.splitlines()[-1])
     assert run["probe"] == "hermes_latency", done.stderr
-    assert sorted(str(path) for path in release.rglob("*")) == before
+    assert sorted(str(path) for path in readable.rglob("*")) == before
     assert not (tmp_path / "unused").exists()
-    assert not (tmp_path / "nowhere").exists()
 
 
 def test_without_an_unpacked_release_it_unpacks_into_the_cache_of_its_unit(release: Path, tmp_path: Path) -> None:

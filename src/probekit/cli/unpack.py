@@ -11,7 +11,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from probekit.entry.command import Parser
+from probekit.entry.command import Parser, filled
 from probekit.entry.streams import emit
 from probekit.errors import ConfigError
 
@@ -25,13 +25,30 @@ def main(argv: Sequence[str]) -> int:
         prog="probekit unpack",
         description="Compile every module of this installation, so that later starts only read it.",
     )
-    parser.parse_args(argv)
+    parser.add_argument(
+        "--link",
+        metavar="FILE",
+        type=filled,
+        help="make FILE a link to this installation; launchers beside the executable look for unpacked/<executable>",
+    )
+    arguments = parser.parse_args(argv)
     folders = [Path(one) for one in site.getsitepackages() if Path(one).is_dir()]
     # An executable's own start is a module at the root of what it unpacked.
     compiled = sum(compile_all(entry) for folder in folders for entry in sorted(folder.iterdir()))
     compiled += sum(compile_all(source) for source in sorted(Path(sys.prefix).glob("*.py")))
+    if arguments.link:
+        _link(Path(arguments.link))
     emit(f"{sys.prefix}: {compiled} files compiled\n")
     return 0
+
+
+def _link(link: Path) -> None:
+    """Last of all: what the link leads to is complete."""
+    try:
+        link.unlink(missing_ok=True)
+        link.symlink_to(sys.prefix)
+    except OSError as error:
+        raise ConfigError(f"{link}: cannot be made a link: {error.strerror}") from None
 
 
 def compile_all(entry: Path) -> int:

@@ -66,3 +66,16 @@ def test_a_folder_that_cannot_be_written_is_one_sentence(
     monkeypatch.setattr(py_compile, "compile", refused)
     assert main(["unpack"]) == 3
     assert f"{tmp_path}: bytecode cannot be written: Permission denied" in capsys.readouterr().err
+
+
+def test_the_link_leads_to_the_installation_and_is_made_anew(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(site, "getsitepackages", list)
+    for name in ("one", "two"):
+        (tmp_path / name).mkdir()
+        monkeypatch.setattr(sys, "prefix", str(tmp_path / name))
+        assert main(["unpack", "--link", str(tmp_path / "link")]) == 0
+        assert (tmp_path / "link").resolve() == tmp_path / name
+    assert main(["unpack", "--link", str(tmp_path / "absent" / "link")]) == 3
+    assert "cannot be made a link: No such file or directory" in capsys.readouterr().err

@@ -103,8 +103,11 @@ def test_a_launcher_unpacks_into_the_cache_of_its_unit_unless_its_release_was_un
 ) -> None:
     caches = f"{tmp_path / 'cache'}:/var/cache/other"
     assert release.start(CACHE_DIRECTORY=caches).stdout.splitlines()[0] == str(tmp_path / "cache")
-    (release.folder / UNPACKED).mkdir()
-    assert release.start(CACHE_DIRECTORY=caches).stdout.splitlines()[0] == str(release.folder / UNPACKED)
+    ready = release.folder / UNPACKED / "exe" / "bin"
+    ready.mkdir(parents=True)
+    (ready / "probekit").write_text('#!/bin/sh\nprintf "%s\\n" "unpacked" "$@"\n')
+    (ready / "probekit").chmod(0o755)
+    assert release.start("--once", CACHE_DIRECTORY=caches).stdout.splitlines() == ["unpacked", "run", "some_probe", "--once"]
 
 
 def test_a_launcher_that_can_unpack_nowhere_says_what_to_change(release: Release, tmp_path: Path) -> None:

@@ -12,14 +12,17 @@ _TEMPLATE: Final = """\
 # The probe {probe}: runs in {executable}, which stands beside this file.
 set -eu
 here=$(dirname -- "$(readlink -f -- "$0")")
+# Unpacked by who installed this release: nothing is written, not even by the executable's own start.
+ready=$here/{unpacked}/{executable}/bin/probekit
+if [ -x "$ready" ]; then
+  exec "$ready" run {probe} "$@"
+fi
+# Else unpacked now: into what systemd gives as CacheDirectory=, or beside this file, and never below $HOME.
 cache=${{CACHE_DIRECTORY:-}}
 cache=${{cache%%:*}}
-# Unpacked beside it by who installed this release, else into what systemd gives as CacheDirectory=, and never below $HOME.
-if [ -d "$here/{unpacked}" ] || [ -z "$cache" ]; then
-  cache=$here/{unpacked}
-fi
-if [ ! -d "$cache" ] && ! mkdir -p -- "$cache" 2>/dev/null; then
-  echo "{probe}: cannot unpack into $cache; run it once as the owner of that folder, or set CACHE_DIRECTORY" >&2
+cache=${{cache:-$here/{unpacked}}}
+if [ ! -w "$cache" ] && ! mkdir -p -- "$cache" 2>/dev/null || [ ! -w "$cache" ]; then
+  echo "{probe}: cannot unpack into $cache; unpack the release as its owner, or set CACHE_DIRECTORY" >&2
   exit 3
 fi
 PEX_ROOT=$cache exec "$here/{executable}" run {probe} "$@"
