@@ -12,7 +12,8 @@ VENV_STAMP := $(VENV)/venv-$(shell $(PYTHON) -VV | sha256sum | cut -c1-16)
 DEV_STAMP := $(VENV)/dev-$(call key,dev)
 DEMO_STAMP := $(VENV)/demo-$(call key,demo)
 
-COV := --cov --cov-report=term:skip-covered
+# Tracing takes nearly twice the time: the suite is run with it once in the gate, and without it by people.
+COV :=
 
 # The JavaScript clients that the local Solana node must satisfy.
 NODE_SVM := build/node-svm
@@ -39,17 +40,21 @@ test: export PYTHONDONTWRITEBYTECODE :=
 test: $(DEV_STAMP) ## Run the test suite (no network beyond loopback, no root, under 5 minutes)
 	$(BIN)/python -m pytest -n auto --dist worksteal -m "not system" $(COV) $(ARGS)
 
+.PHONY: coverage
+coverage: ## The same, and 90 % of all branches must have been taken
+	@$(MAKE) --no-print-directory test COV="--cov --cov-report=term:skip-covered"
+
 .PHONY: test-pythons
 test-pythons: ## The same on the other supported Pythons found here (3.12, 3.13), each in a venv of its own
 	@for version in 3.12 3.13; do \
 	  if python=$$(tests/packaging/find-python $$version); then \
-	    $(MAKE) --no-print-directory test COV= PYTHON=$$python VENV=.venv-$$version || exit 1; \
+	    $(MAKE) --no-print-directory test PYTHON=$$python VENV=.venv-$$version || exit 1; \
 	  else echo "skipped: no Python $$version on this machine"; fi; \
 	done
 
 .PHONY: test-system
 test-system: $(DEV_STAMP) $(if $(shell command -v npm),$(NODE_SVM_STAMP) $(NODE_EVM_STAMP)) ## Run the system tier: real components, real time
-	$(BIN)/python -m pytest -m system $(ARGS) tests/system
+	$(BIN)/python -m pytest -m system $(ARGS) tests/system tests/fleet
 
 .PHONY: node-svm
 node-svm: $(NODE_SVM_STAMP) ## Install the JavaScript clients of the system tier (needs npm)
@@ -66,6 +71,13 @@ lint: $(DEV_STAMP) ## Ruff: lint and format check
 types: $(DEV_STAMP) ## mypy strict on src, probes and tests; pyright on the public surface
 	$(BIN)/mypy
 	$(BIN)/pyright --warnings
+
+.PHONY: lint-ansible
+lint-ansible: $(DEV_STAMP) ## ansible-lint, profile production, on the collection
+	mkdir -p build/collections/ansible_collections/probekit
+	ln -sfn ../../../../ansible build/collections/ansible_collections/probekit/fleet
+	cd ansible && PATH="$(CURDIR)/$(BIN):$$PATH" ANSIBLE_COLLECTIONS_PATH=$(CURDIR)/build/collections ANSIBLE_HOME=$(CURDIR)/build/ansible \
+	  $(CURDIR)/$(BIN)/ansible-lint --offline --profile production --nocolor -q
 
 .PHONY: contracts
 contracts: $(DEV_STAMP) ## Import contracts: floors, pure core, independent checks
