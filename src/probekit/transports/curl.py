@@ -36,7 +36,7 @@ from probekit.transports.libcurl import (
 )
 from probekit.transports.redirects import follow
 from probekit.transports.sendable import late_already, late_in, refuse_unsendable
-from probekit.units import NS_PER_S, NS_PER_US, Instant
+from probekit.units import NS_PER_MS, NS_PER_S, NS_PER_US, Instant
 
 try:
     import pycurl
@@ -230,7 +230,7 @@ class CurlTransport:
             if not left:
                 return
 
-    def handle(self, request: Request) -> Any:
+    def handle(self, request: Request, remaining_ns: int | None) -> Any:
         """A handle with one attempt's options."""
         if self._template is None:
             self._template = self._made()
@@ -242,6 +242,10 @@ class CurlTransport:
             curl.setopt(pycurl.IPRESOLVE, _FAMILIES[request.family])
             # The next address only once the one before has failed: a race would hide which of them is slow.
             curl.setopt(HAPPY_EYEBALLS_TIMEOUT_MS, 86_400_000)
+        if remaining_ns is not None and request.url[:5].lower() == "https":
+            # libcurl tells that it was connected, and not yet secured, only of an attempt that it gave up itself: a moment
+            # before our own timer, because its count of whole milliseconds begins a moment after.
+            curl.setopt(pycurl.CONNECTTIMEOUT_MS, max(remaining_ns // NS_PER_MS - 2, 1))
         curl.setopt(pycurl.HTTPHEADER, header_lines(request))
         if request.method == "HEAD":
             curl.setopt(pycurl.NOBODY, 1)
@@ -301,7 +305,8 @@ class _Attempt:
         self._result: tuple[int, str] | None = None
         self.started_at: Instant = clock.now()
         self._started_ns = clock.monotonic_ns()
-        self.curl: Any = engine.handle(request)
+        remaining_ns = None if request.deadline_ns is None else request.deadline_ns - self._started_ns
+        self.curl: Any = engine.handle(request, remaining_ns)
         self.curl.setopt(pycurl.HEADERFUNCTION, self._on_header)
         self.curl.setopt(pycurl.WRITEFUNCTION, self._on_body)
 
@@ -393,6 +398,8 @@ class _Attempt:
     def _pass_deadline(self) -> None:
         if not self._done.done():
             self._passed_deadline = True
+            # Whatever libcurl's own timer has not yet been told.
+            self._engine.act(pycurl.SOCKET_TIMEOUT, 0)
             self._settle()
 
     def _settle(self) -> None:

@@ -164,3 +164,25 @@ async def test_a_look_up_that_hangs_has_the_same_deadline(server: Server, monkey
     finally:
         held.set()
         await engine.aclose()
+
+
+@pytest.mark.parametrize("stream", [False, True])
+async def test_a_handshake_that_hangs_is_given_up_in_its_phase(stream: bool) -> None:
+    """libcurl tells that it was connected only of an attempt that it gave up itself."""
+
+    async def silent(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read()
+        writer.close()
+
+    listening = await asyncio.start_server(silent, "127.0.0.1", 0)
+    port = listening.sockets[0].getsockname()[1]
+    engine = CurlTransport()
+    try:
+        deadline_ns = time.monotonic_ns() + 150_000_000
+        with pytest.raises(DeadlineExceeded) as caught:
+            await engine.send(Request("GET", f"https://127.0.0.1:{port}/", deadline_ns=deadline_ns, stream=stream))
+        assert caught.value.phase == "tls"
+    finally:
+        await engine.aclose()
+        listening.close()
+        await listening.wait_closed()
