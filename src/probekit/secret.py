@@ -27,17 +27,19 @@ class Secret:
     """A value that only a transport may reveal.
 
     Make one with :meth:`env`, :meth:`file` or :meth:`credential`; the constructor is for values a program already
-    holds. Raises ``ValueError`` when the value is empty.
+    holds. ``made_of`` is a secret that this one's value contains, as a header contains a key: it lives as long, so that
+    either is redacted wherever a server repeats it. Raises ``ValueError`` when the value is empty.
     """
 
-    __slots__ = ("__weakref__", "_forms", "_origin", "_value")
+    __slots__ = ("__weakref__", "_forms", "_made_of", "_origin", "_value")
 
-    def __init__(self, value: str, *, origin: str = "value") -> None:
+    def __init__(self, value: str, *, origin: str = "value", made_of: Secret | None = None) -> None:
         stripped = value.strip()
         if not stripped:
             raise ValueError(f"the secret from {origin} is empty")
         self._value = stripped
         self._origin = origin
+        self._made_of = made_of
         self._forms = _spellings(stripped)
         _remember(self)
 

@@ -85,6 +85,12 @@ def issue(
         builder = builder.add_extension(x509.BasicConstraints(ca=True, path_length=path_length), critical=True)
     if names:
         builder = builder.add_extension(x509.SubjectAlternativeName(list(map(_general, names))), critical=False)
+    # As RFC 5280 asks of what an authority issues, and Python 3.13 of what it trusts.
+    if by is not None and x509.AuthorityKeyIdentifier not in kinds:
+        authority = x509.AuthorityKeyIdentifier.from_issuer_public_key(by.key.public_key())
+        builder = builder.add_extension(authority, critical=False)
+    if ca and x509.SubjectKeyIdentifier not in kinds:
+        builder = builder.add_extension(x509.SubjectKeyIdentifier.from_public_key(own.public_key()), critical=False)
     for value, critical in extensions:
         builder = builder.add_extension(value, critical)
     signer = own if by is None else by.key

@@ -58,4 +58,4 @@ def bearer(api_key: Secret | None) -> tuple[tuple[str, HeaderValue], ...]:
     """The Authorization header of a key; none without one."""
     if api_key is None:
         return ()
-    return (("authorization", Secret(f"Bearer {api_key.reveal()}", origin=api_key.origin)),)
+    return (("authorization", Secret(f"Bearer {api_key.reveal()}", origin=api_key.origin, made_of=api_key)),)

@@ -87,4 +87,4 @@ def basic(username: str, password: Secret) -> tuple[str, HeaderValue]:
     if ":" in username:
         raise ValueError("a user's name has no colon")
     both = base64.b64encode(f"{username}:{password.reveal()}".encode()).decode()
-    return ("authorization", Secret(f"Basic {both}", origin=password.origin))
+    return ("authorization", Secret(f"Basic {both}", origin=password.origin, made_of=password))

@@ -191,8 +191,9 @@ class Runner(Generic[O]):
         if health.problem is not None:
             results = self.evaluator.results(self.requests.latest, health.problem)
             error_type = error_type or "vantage"
+        self.evaluator.closed()
         if isinstance(self.evaluator, TapedEvaluator):
-            self.evaluator.closed(results, self.clock.now(), health.problem)
+            self.evaluator.record_closed(results, self.clock.now(), health.problem)
         if error_type is None and any(verdict.error_type == "probe_error" for result in results for verdict in result.verdicts):
             # A check that raised: counted with the defects of the probe itself, as runs of that error.
             error_type = "probe_error"

@@ -44,6 +44,8 @@ class TargetState:
     """By check that counts or times: what it measured since the last run was closed. Between two runs a watch judges often, and
     each verdict takes the place of the one before; what they counted must not go with them.
     """
+    told: set[str] = field(default_factory=set)
+    """Those of them that the last results have told."""
 
 
 class Evaluator(Generic[O]):
@@ -75,7 +77,10 @@ class Evaluator(Generic[O]):
                 kept = set(old.checks)
                 state.folds = {check.name: old.folds[check.name] for check in state.checks
                                if check in kept and check.name in old.folds}  # fmt: skip
+                state.untold.update({name: old.untold[name] for name in state.untold if name in old.untold})
                 state.seen, state.status, state.since = old.seen, old.status, old.since
+                if isinstance(old.seen, Failure):
+                    state.judged = dict(old.judged)
             states[target.id] = state
         changed = before != states.keys()
         self._states = states
@@ -181,7 +186,7 @@ class Evaluator(Generic[O]):
         for state in self._states.values():
             verdicts = self._verdicts(state)
             if state.untold:
-                verdicts = _told(verdicts, state.untold)
+                verdicts = tuple(_with_untold(verdict, state) for verdict in verdicts)
             status = worst(verdicts)
             evidence = None
             if status is not Status.OK and status is not Status.SKIPPED:
@@ -192,6 +197,13 @@ class Evaluator(Generic[O]):
             observed_at = None if state.seen is None else state.seen.observed_at
             made.append(TargetResult(state.target, verdicts, observed_at, evidence))
         return tuple(made)
+
+    def closed(self) -> None:
+        """The run has the last :meth:`results`: what they measured is told. What no verdict was there to tell waits for one."""
+        for state in self._states.values():
+            for name in state.told:
+                state.untold[name].clear()
+            state.told.clear()
 
     def _verdicts(self, state: TargetState) -> tuple[Verdict, ...]:
         endpoint = self._states.get(state.target.behind) if state.target.behind else None
@@ -229,9 +241,9 @@ class Evaluator(Generic[O]):
             state.judged[check.name] = verdict
 
     def _fail(self, state: TargetState, error: BaseException, now: Instant) -> None:
-        known = error if isinstance(error, ProbekitError) else None
-        if known is not None:
-            state.seen = Failure(known, state.target.behind, now, state.target.id)
+        # A defect of the probe is seen too: else what is behind this target would be missing, which is wrong there.
+        known = error if isinstance(error, ProbekitError) else ProbekitError(f"{type(error).__name__}: {error}")
+        state.seen = Failure(known, state.target.behind, now, state.target.id)
         state.judged = {"observation": verdict_of(error)}
 
     def _note_status(self, state: TargetState) -> bool:
@@ -240,12 +252,10 @@ class Evaluator(Generic[O]):
         return before is not None and before is not status
 
 
-def _told(verdicts: tuple[Verdict, ...], untold: dict[str, list[Measure]]) -> tuple[Verdict, ...]:
-    """``verdicts`` with what their checks measured since the last run; from here on it is told."""
-    made = tuple(
-        replace(verdict, measures=tuple(untold[verdict.check])) if untold.get(verdict.check) else verdict
-        for verdict in verdicts
-    )
-    for measures in untold.values():
-        measures.clear()
-    return made
+def _with_untold(verdict: Verdict, state: TargetState) -> Verdict:
+    """``verdict`` with what its check measured since the last run."""
+    untold = state.untold.get(verdict.check)
+    if not untold:
+        return verdict
+    state.told.add(verdict.check)
+    return replace(verdict, measures=tuple(untold))

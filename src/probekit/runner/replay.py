@@ -249,6 +249,7 @@ class _Player(Generic[O]):
     def _close(self, step: tape.Closed, at: Instant) -> None:
         made = self.made
         results = self._evaluator.results({}, step.problem)
+        self._evaluator.closed()
         self._statuses |= step.statuses
         made.first_at, made.last_at = made.first_at or at, at
         made.closes += 1

@@ -242,7 +242,7 @@ class TapedEvaluator(Evaluator[O]):
         self._tape.write(Missed(now.ns, why, known_for_ns))
         super().fail_missing(now, why, known_for_ns=known_for_ns)
 
-    def closed(self, results: Sequence[TargetResult], now: Instant, problem: str | None) -> None:
+    def record_closed(self, results: Sequence[TargetResult], now: Instant, problem: str | None) -> None:
         """The results of a run that is closed now, ``problem`` being its vantage's."""
         statuses = {str(one.target.id): status_of(one) for one in results}
         changed = {target: one for target, one in statuses.items() if self._statuses.get(target) != one}

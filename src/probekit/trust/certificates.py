@@ -12,6 +12,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime
 from functools import lru_cache
 from ipaddress import ip_address
+from itertools import islice
 from typing import Final
 
 from probekit.errors import DecodeError
@@ -33,6 +34,10 @@ MAX_SENT: Final = 32
 _MAX_DEPTH: Final = 10
 _MAX_SIGNATURES: Final = 256
 """Signatures that are checked for one server: what it sends is not trusted to be a chain at all."""
+_MAX_STEPS: Final = 512
+"""Certificates that are stood on, over all ways up: authorities that sign each other make more ways than there are seconds."""
+_MAX_CHAINS: Final = 32
+"""Chains that are judged."""
 _CUT: Final = 200
 _MUST_UNDERSTAND: Final = frozenset(
     (
@@ -109,7 +114,7 @@ def trust_of(sent: Sequence[bytes], anchors: Anchors, *, at: Instant) -> Trust:
         except DecodeError:
             continue
     walk = _Walk(others, anchors)
-    paths = [tuple(path) for path in walk.paths([leaf])]
+    paths = [tuple(path) for path in islice(walk.paths([leaf]), _MAX_CHAINS)]
     chains = [Chain(tuple(_facts(one) for one in path), _problem(path, at)) for path in paths]
     good = [chain for chain in chains if not chain.problem]
     shown = tuple(map(_facts, (leaf, *others)))
@@ -121,10 +126,11 @@ def trust_of(sent: Sequence[bytes], anchors: Anchors, *, at: Instant) -> Trust:
     if _issued_by(leaf, leaf):
         return Trust(shown, None, 0, "self_signed", f"{shown[0].subject} signed itself, and is no trusted authority")
     top = walk.highest
-    if walk.signatures >= _MAX_SIGNATURES:
+    if walk.exhausted:
         return Trust(
-            shown, None, 0, "chain_refused", f"no chain was found within {_MAX_SIGNATURES} signatures of what was sent"
-        )
+            shown, None, 0, "chain_refused",
+            f"no chain was found within {_MAX_SIGNATURES} signatures and {_MAX_STEPS} steps over what was sent",
+        )  # fmt: skip
     if _issued_by(top, top):
         return Trust(
             shown, None, 0, "unknown_authority", f"the chain ends in {_name(top.subject)}, which is no trusted authority"
@@ -154,8 +160,14 @@ class _Walk:
         self._sent = list(dict.fromkeys(sent))
         self._anchors = anchors
         self._known: dict[tuple[x509.Certificate, x509.Certificate], bool] = {}
-        self.signatures = 0
+        self._signatures = 0
+        self._steps = 0
         self._longest: list[x509.Certificate] = []
+
+    @property
+    def exhausted(self) -> bool:
+        """Whether there are ways that were not gone."""
+        return self._signatures >= _MAX_SIGNATURES or self._steps >= _MAX_STEPS
 
     @property
     def highest(self) -> x509.Certificate:
@@ -163,6 +175,9 @@ class _Walk:
         return self._longest[-1]
 
     def paths(self, path: list[x509.Certificate]) -> Iterator[list[x509.Certificate]]:
+        if self._steps >= _MAX_STEPS:
+            return
+        self._steps += 1
         if len(path) > len(self._longest):
             self._longest = path
         top = path[-1]
@@ -179,9 +194,9 @@ class _Walk:
 
     def _issued(self, one: x509.Certificate, by: x509.Certificate) -> bool:
         if (one, by) not in self._known:
-            if self.signatures >= _MAX_SIGNATURES:
+            if self._signatures >= _MAX_SIGNATURES:
                 return False
-            self.signatures += 1
+            self._signatures += 1
             self._known[one, by] = _issued_by(one, by)
         return self._known[one, by]
 
@@ -291,7 +306,7 @@ def _load(der: bytes) -> x509.Certificate:
             certificate.issuer.public_bytes()
             certificate.subject.public_bytes()
             certificate.public_key()
-    except (ValueError, UnsupportedAlgorithm, OverflowError) as error:
+    except (ValueError, UnsupportedAlgorithm, OverflowError, x509.InvalidVersion) as error:
         raise DecodeError(f"no certificate: {error}"[:_CUT], raw=der) from None
     return certificate
 

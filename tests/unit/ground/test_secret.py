@@ -132,3 +132,13 @@ def test_of_two_equal_secrets_the_survivor_is_still_redacted() -> None:
     del second
     gc.collect()
     assert redact("key=one-and-the-same-key") == "key=one-and-the-same-key"
+
+
+def test_what_a_header_was_made_of_is_redacted_as_long_as_the_header_lives() -> None:
+    """A server that repeats a key leaves the word before it out."""
+    header = Secret("Bearer a-key-of-some-length", made_of=Secret("a-key-of-some-length"))
+    gc.collect()
+    assert redact("the key a-key-of-some-length is not allowed") == f"the key {MASK} is not allowed"
+    del header
+    gc.collect()
+    assert redact("a-key-of-some-length") == "a-key-of-some-length"

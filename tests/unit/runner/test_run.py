@@ -525,10 +525,13 @@ def test_what_was_counted_between_two_runs_is_told_once() -> None:
     evaluator.set_targets([Target("a", "service"), Target("b", "service")])
 
     def told() -> dict[str, list[int]]:
-        return {
+        evaluator.results({}, None)  # Asked for twice where the vantage has a problem.
+        found = {
             result.target.id: [int(one.value) for verdict in result.verdicts for one in verdict.measures]
             for result in evaluator.results({}, None)
         }
+        evaluator.closed()
+        return found
 
     for ns in (10, 20, 30):
         evaluator.feed(Observation(LatencySample(ns), "s", clock.now(), "a"), clock.now())
@@ -539,6 +542,30 @@ def test_what_was_counted_between_two_runs_is_told_once() -> None:
     assert told() == {"a": [], "b": []}
     evaluator.feed(Observation(LatencySample(40), "s", clock.now(), "a"), clock.now())
     assert told() == {"a": [40], "b": []}
+    # A failure has no verdict to tell it by, and another description makes another state: it waits.
+    evaluator.feed(Observation(LatencySample(50), "s", clock.now(), "a"), clock.now())
+    evaluator.feed(Failure(ConnectError("gone"), "s", clock.now(), "a"), clock.now())
+    assert told() == {"a": [], "b": []}
+    evaluator.set_targets([Target("a", "service", "a new label"), Target("b", "service")])
+    assert [result.verdicts[0].reason for result in evaluator.results({}, None)] == ["connect", "within_budget"]
+    evaluator.feed(Observation(LatencySample(60), "s", clock.now(), "a"), clock.now())
+    assert told() == {"a": [50, 60], "b": []}
+
+
+async def test_a_defect_says_nothing_of_what_is_behind_an_endpoint() -> None:
+    async def endpoint_and_feed(context: Context[Opts]) -> list[Target]:
+        return [Target("e", "endpoint"), Target("f", "feed", behind="e")]
+
+    async def broken(context: Context[Opts], wanted: Sequence[Target]) -> AsyncIterator[AnyObservation]:
+        raise KeyError("a defect")
+        yield  # type: ignore[unreachable]
+
+    probe = Probe.poll(name="p", question="", options=Opts, targets=endpoint_and_feed, observe=broken, checks=checks)
+    run = await run_once(probe, Opts(), clock=FakeClock())
+    assert [(result.status, result.verdicts[0].reason) for result in run.results] == [
+        (Status.UNKNOWN, "probe_error"),
+        (Status.UNKNOWN, "behind_endpoint"),
+    ]
 
 
 def test_what_waits_to_be_told_is_bounded() -> None:

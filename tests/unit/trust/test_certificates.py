@@ -262,6 +262,14 @@ def test_what_does_not_decode() -> None:
 DER = leaf(issue("between", ROOT, key_number=6)).der
 
 
+def test_few_authorities_that_sign_each_other_are_soon_given_up() -> None:
+    """Nine of one name and key need eighty-one signatures, and make a hundred thousand ways."""
+    web = [issue("web", issue("web", key_number=5), key_number=5) for _ in range(9)]
+    trust = judge(leaf(web[0]), *web)
+    assert (trust.chain, trust.untrusted) == (None, "chain_refused")
+    assert "512 steps" in trust.words
+
+
 @given(st.data())
 def test_mutated_certificates_decode_or_are_refused(data: st.DataObject) -> None:
     raw = bytearray(DER)
