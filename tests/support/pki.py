@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from ipaddress import ip_address
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
@@ -56,6 +56,19 @@ def server_context(path: Path, **more: Any) -> ssl.SSLContext:
     return context
 
 
+_SIGNS: Final = x509.KeyUsage(
+    digital_signature=True,
+    content_commitment=False,
+    key_encipherment=False,
+    data_encipherment=False,
+    key_agreement=False,
+    key_cert_sign=True,
+    crl_sign=True,
+    encipher_only=False,
+    decipher_only=False,
+)
+
+
 def issue(
     subject: str,
     by: Issued | None = None,
@@ -91,6 +104,8 @@ def issue(
         builder = builder.add_extension(authority, critical=False)
     if ca and x509.SubjectKeyIdentifier not in kinds:
         builder = builder.add_extension(x509.SubjectKeyIdentifier.from_public_key(own.public_key()), critical=False)
+    if ca and x509.KeyUsage not in kinds:
+        builder = builder.add_extension(_SIGNS, critical=True)
     for value, critical in extensions:
         builder = builder.add_extension(value, critical)
     signer = own if by is None else by.key

@@ -318,6 +318,13 @@ def read_certificate(der: bytes) -> Certificate:
 
 @lru_cache(maxsize=1024)
 def _facts(one: x509.Certificate) -> Certificate:
+    with warnings.catch_warnings():
+        # A serial number below zero is a server's fault and nobody's warning.
+        warnings.simplefilter("ignore")
+        return _read(one)
+
+
+def _read(one: x509.Certificate) -> Certificate:
     key = one.public_key()
     try:
         hashed = one.signature_hash_algorithm
