@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import AsyncGenerator
 from datetime import timedelta
-from typing import Final, Generic, TypeVar
+from typing import Final, Generic, NamedTuple, TypeVar
 
 import msgspec
 
@@ -71,6 +71,17 @@ class Unreadable(msgspec.Struct, frozen=True):
     error: ProbekitError
     endpoint: str
     at: Instant
+
+
+class _Start(NamedTuple):
+    """The newest transaction there was when a stream of them began, if there was any: what comes after it is told."""
+
+    signature: str | None
+    slot: int
+
+    @classmethod
+    def of(cls, newest: SignatureInfo | None) -> _Start:
+        return cls(None, 0) if newest is None else cls(newest.signature, newest.slot)
 
 
 StreamItem = Seen[T] | Gap | Unreadable | Connected | Lost
@@ -247,7 +258,8 @@ class SolanaStreams:
             Subscription("slots", Call("slotSubscribe"), self._silence),
         )
         told: OrderedDict[str, int] = OrderedDict()
-        begun, dropped = False, 0
+        start: _Start | None = None
+        dropped = 0
         again = Recheck(self._recheck, commitment, self._clock, as_of_connection=False)
         async with self._tally.items(feed) as items:
             async for item in items:
@@ -255,22 +267,20 @@ class SolanaStreams:
                 if isinstance(item, Connected):
                     again.connected()
                     yield item
-                if (isinstance(item, Connected) or too_slow) and (begun or told):
-                    async for one in self._missed(key, commitment, told, item.endpoint):
+                if (isinstance(item, Connected) or too_slow) and (start or told):
+                    async for one in self._missed(key, commitment, told, start, item.endpoint):
                         yield one
                 elif isinstance(item, Connected):
                     try:
-                        await self._begin(key, commitment, told)
+                        start = _Start.of(await self._newest(key, commitment))
                     except ProbekitError as error:
                         yield Unreadable(error, item.endpoint, self._clock.now())
-                    else:
-                        begun = True
                 if isinstance(item, Notice):
                     if item.name == "slots":
                         slot = _slot_of(item)
                         if slot is not None and (missed := again.untold(slot)) is not None:
                             feed.abandon(item.connection, "logs", f"has not told a transaction of slot {missed}")
-                        if slot is None or not begun or (floor := again.due(slot)) is None:
+                        if slot is None or (floor := again.due(slot)) is None:
                             continue
                         try:
                             newest = await self._newest(key, commitment, floor)
@@ -279,7 +289,10 @@ class SolanaStreams:
                         except ProbekitError as error:
                             yield Unreadable(error, item.endpoint, self._clock.now())
                             continue
-                        again.read(None if newest is None or newest.signature in told else newest.slot)
+                        if start is None and not told:
+                            start = _Start.of(newest)  # It could not be read when the stream began.
+                        known = newest is None or newest.signature in told or (start and newest.signature == start.signature)
+                        again.read(None if newest is None or known else newest.slot)
                         continue
                     again.told()
                     try:
@@ -292,11 +305,6 @@ class SolanaStreams:
                 elif isinstance(item, Lost):
                     yield item
 
-    async def _begin(self, key: Pubkey, commitment: Commitment, told: OrderedDict[str, int]) -> None:
-        """Note the newest transaction there is, if there is any: what comes after it is told. Raises what reading it does."""
-        if (row := await self._newest(key, commitment)) is not None:
-            told[row.signature] = row.slot
-
     async def _newest(self, key: Pubkey, commitment: Commitment, floor: int | None = None) -> SignatureInfo | None:
         least = _confirmed(commitment)
         for row in await self._client.signatures_for(key, limit=1, commitment=least, min_slot=floor):
@@ -306,10 +314,10 @@ class SolanaStreams:
         return None
 
     async def _missed(
-        self, key: Pubkey, commitment: Commitment, told: OrderedDict[str, int], endpoint: str
+        self, key: Pubkey, commitment: Commitment, told: OrderedDict[str, int], start: _Start | None, endpoint: str
     ) -> AsyncGenerator[StreamItem[LogsEvent], None]:
         """The transactions since the last one told, oldest first; all there are where there was none when the stream began."""
-        until, last_slot = next(reversed(told.items()), (None, 0))
+        until, last_slot = next(reversed(told.items()), start or _Start(None, 0))
         rows: list[SignatureInfo] = []
         before: str | None = None
         for _ in range(_BACKFILL_PAGES):

@@ -6,6 +6,7 @@ service configuration from DNS. gRPC makes one connection and tells neither its 
 
 from __future__ import annotations
 
+import asyncio
 import os
 import re
 from dataclasses import dataclass
@@ -14,7 +15,16 @@ from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 from probekit.clock import Clock, within
-from probekit.errors import ConfigError, ConnectError, DeadlineExceeded, ResolveError, TlsError, TransportError
+from probekit.errors import (
+    ConfigError,
+    ConnectError,
+    DeadlineExceeded,
+    ErrorType,
+    ProbekitError,
+    ResolveError,
+    TlsError,
+    TransportError,
+)
 from probekit.errors.extras import missing_extra
 from probekit.model import Phases, RequestRecord
 from probekit.secret import Secret, redact
@@ -102,17 +112,20 @@ async def unary(
     refuse_metadata(metadata)
     call = _Call(server, method, message, metadata, due_ns, clock)
     started_at = clock.now()
-    error: TransportError | None = None
+    error_type: ErrorType | None = "internal"
     reply: GrpcReply | None = None
     try:
         reply = await call.run()
+        error_type = None if reply.code == "OK" else "status"
         return reply
-    except TransportError as failed:
-        error = failed
+    except ProbekitError as failed:
+        error_type = failed.error_type
+        raise
+    except asyncio.CancelledError:
+        error_type = "cancelled"
         raise
     finally:
         answered = None if reply is None else reply.elapsed_ns - reply.ready_ns
-        failed_with = "cancelled" if reply is None and error is None else None if error is None else error.error_type
         observer(
             RequestRecord(
                 method="POST",
@@ -121,7 +134,7 @@ async def unary(
                 started_at=started_at,
                 elapsed_ns=call.elapsed_ns,
                 phases=Phases(first_byte_ns=answered),
-                error_type="status" if reply is not None and reply.code != "OK" else failed_with,
+                error_type=error_type,
                 http_version="2",
                 received_bytes=0 if reply is None else len(reply.data),
                 new_connection=True,

@@ -21,6 +21,7 @@ from probekit.errors import (
     ErrorType,
     NotEntitled,
     Phase,
+    ProbekitError,
     ProtocolError,
     RateLimited,
     ResolveError,
@@ -152,7 +153,7 @@ class TimedConnector:
         refuse_headers(request.headers, shown)
         started_at, began_ns = clock.now(), clock.monotonic_ns()
         attempt = _Timed(clock, request, shown)
-        error_type: ErrorType | None = "cancelled"
+        error_type: ErrorType | None = "internal"
         failed: TransportError | None = None
         try:
             opened = await attempt.open(self._dialer)
@@ -161,6 +162,12 @@ class TimedConnector:
         except TransportError as error:
             failed, error_type = error, error.error_type
             error.elapsed_ns = clock.monotonic_ns() - began_ns - (attempt.phases.queue_ns or 0)
+            raise
+        except ProbekitError as error:
+            error_type = error.error_type
+            raise
+        except asyncio.CancelledError:
+            error_type = "cancelled"
             raise
         finally:
             self._observer(

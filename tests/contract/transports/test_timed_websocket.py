@@ -16,6 +16,7 @@ from websockets.typing import Subprotocol
 from probekit.clock import SYSTEM_CLOCK
 from probekit.errors import (
     BodyTooLarge,
+    ConfigError,
     ConnectError,
     DeadlineExceeded,
     NotEntitled,
@@ -160,6 +161,16 @@ async def test_one_that_is_cancelled_leaves_nothing_and_is_told_of() -> None:
         with pytest.raises(asyncio.CancelledError):
             await task
     assert [one.error_type for one in records] == ["cancelled"]
+
+
+async def test_a_defect_and_what_is_not_configured_are_not_told_of_as_cancelled(tmp_path: Path) -> None:
+    records: list[RequestRecord] = []
+    connector = TimedConnector(observer=records.append)
+    with pytest.raises(ValueError, match="[Pp]ort"):
+        await connector.open(wanted("ws://127.0.0.1:99999/"))
+    with pytest.raises(ConfigError):
+        await connector.open(wanted("wss://127.0.0.1:9/", ca_file=str(tmp_path / "none.pem")))
+    assert [(one.error_type, one.status) for one in records] == [("internal", None), ("config", None)]
 
 
 async def test_a_key_is_in_no_record_and_no_error() -> None:

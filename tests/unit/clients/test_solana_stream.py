@@ -327,6 +327,50 @@ async def test_a_logs_subscription_that_dies_beside_live_slots_is_found_and_what
     assert any(floor is not None and floor > 100 for floor in floors)
 
 
+@pytest.mark.parametrize("told_before", [True, False])
+async def test_a_logs_subscription_that_dies_is_found_where_the_first_read_failed(rig: Rig, told_before: bool) -> None:
+    landed = [row(0, 90)]
+    failures = [errors.RpcError("no", code=-32000)]
+
+    def signatures(params: list[Any]) -> Any:
+        if failures:
+            return failures.pop()
+        until = params[1].get("until")
+        end = next((at for at, one in enumerate(landed) if one["signature"] == until), len(landed))
+        return landed[:end][: params[1]["limit"]]
+
+    rig.cluster.methods["getSignaturesForAddress"] = signatures
+    async with rig.running(rig.rechecking().logs(KEY)):
+        if told_before:
+            landed.insert(0, row(1, 101))
+            rig.logs("a", 1, 101)
+        await rig.live(35)
+        landed.insert(0, row(2, rig.head))
+        await rig.live(45)
+        assert rig.streams.counters == FeedCounters(connections=2, silences=1)
+    first, *told = rig.values()
+    assert isinstance(first, Unreadable)
+    expected = [(signature(1), False)] * told_before + [(signature(2), True)]
+    assert [(item.value.signature, item.backfilled) for item in told] == expected
+
+
+async def test_a_transaction_that_the_late_first_read_shows_first_is_told_all_the_same(rig: Rig) -> None:
+    failures = [errors.RpcError("no", code=-32000)]
+
+    def signatures(_: list[Any]) -> Any:
+        return failures.pop() if failures else [row(1, 120)]
+
+    rig.cluster.methods["getSignaturesForAddress"] = signatures
+    async with rig.running(rig.rechecking().logs(KEY)):
+        await rig.live(35)
+        rig.logs("a", 1, 120)
+        await rig.live(35)
+        assert rig.streams.counters == FeedCounters(connections=1)
+    assert [(item.value.signature, item.backfilled) for item in rig.values() if isinstance(item, Seen)] == [
+        (signature(1), False)
+    ]
+
+
 async def test_signatures_are_asked_for_at_confirmed_where_the_stream_is_of_processed_slots(rig: Rig) -> None:
     rig.cluster.methods["getSignaturesForAddress"] = lambda _: [row(0, 90)]
     async with rig.running(rig.streams.logs(KEY, commitment=Commitment.PROCESSED)):

@@ -152,6 +152,24 @@ async def test_one_that_is_given_up_by_its_caller_is_told_of_as_cancelled() -> N
     assert [one.error_type for one in records] == ["cancelled"]
 
 
+async def test_a_defect_and_what_is_not_configured_are_not_told_of_as_cancelled(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    records: list[RequestRecord] = []
+
+    def broken(*_: Any, **__: Any) -> Any:
+        raise ValueError("a defect")
+
+    with monkeypatch.context() as patched:
+        patched.setattr("grpc.aio.insecure_channel", broken)
+        with pytest.raises(ValueError, match="a defect"):
+            await ask(at(9), observer=records.append)
+    monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "none.pem"))
+    with pytest.raises(ConfigError):
+        await ask(at(9, tls=True), observer=records.append)
+    assert [one.error_type for one in records] == ["internal", "config"]
+
+
 async def test_each_call_has_a_connection_of_its_own_and_leaves_nothing() -> None:
     async with grpc_server() as served:
         for _ in range(5):

@@ -66,9 +66,12 @@ _FAILED: Final = re.compile(
 # A node that has the same signed bytes already: geth, reth, Erigon and anvil; OpenEthereum's kin; Nethermind; Besu; zkSync;
 # Substrate's Frontier; CometBFT; agave (AlreadyProcessed). Words about a nonce are none: another transaction may have used it.
 _KNOWN: Final = re.compile(
-    r"(?i)already[ _]?(?:known|imported|been processed|processed|in (?:the )?(?:mem)?(?:pool|system))|"
+    r"(?i)already[ _]?(?:known|imported|been processed|processed)|"
     r"tx already exists in cache|\bknown transaction|same hash was already imported"
 )
+# What is in the pool must be this transaction: the message says so or names nothing, and no sender or nonce of another.
+_POOLED: Final = re.compile(r"(?i)(?:^|: |\b(?:tx|transaction)\b.{0,120})already in (?:the )?(?:mem)?(?:pool|system)\b")
+_OF_ANOTHER: Final = re.compile(r"(?i)\b(?:sender|nonce|account|address|another|different|other)\b")
 _RETRY_IN: Final = re.compile(r"(?i)(?:retry|try again|try_again_in|wait)\D{0,20}?((?:\d{1,6}(?:\.\d+)? ?[a-zµ]+\s?)+)")
 _DURATION: Final = re.compile(r"(?i)(\d{1,6}(?:\.\d+)?) ?(ms|milliseconds?|s|seconds?|secs?|m|min(?:ute)?s?|h|hours?)(?![a-z])")
 _UNIT_NS: Final = {"ms": NS_PER_S // 1000, "mi": 60 * NS_PER_S, "m": 60 * NS_PER_S, "s": NS_PER_S, "h": 3600 * NS_PER_S}
@@ -131,9 +134,17 @@ def refuses_batches(outcomes: Sequence[object]) -> bool:
 
 
 def known_already(error: RpcError) -> bool:
-    """Whether a node refuses a signed transaction because it has the very same one."""
+    """Whether a node refuses a signed transaction because it has the very same one.
+
+    What reverts tells of its contract, and that may have processed something already by another transaction.
+    """
+    said = error.message
+    if isinstance(error, Reverted) or "revert" in said.lower() or _REVERT.search(said):
+        return False
     told = error.data.get("err") if isinstance(error.data, dict) else None
-    return told == "AlreadyProcessed" or _KNOWN.search(error.message) is not None
+    if told == "AlreadyProcessed" or _KNOWN.search(said):
+        return True
+    return _POOLED.search(said) is not None and _OF_ANOTHER.search(said) is None
 
 
 def may_ask_another(error: ProbekitError) -> bool:
