@@ -78,6 +78,18 @@ async def test_ready_follows_the_first_run_and_every_run_feeds_the_watchdog(mana
     ]
 
 
+async def test_ready_that_was_not_heard_is_said_again(tmp_path: Path) -> None:
+    made = SystemdNotifier(str(tmp_path / "notify"))
+    made.record(run_of(Status.OK))
+    manager = Manager(str(tmp_path / "notify"))
+    made.record(run_of(Status.OK))
+    made.record(run_of(Status.OK))
+    await made.aclose()
+    told = manager.told()
+    manager.close()
+    assert [one[0] for one in told] == ["READY=1", "WATCHDOG=1", "STOPPING=1"]
+
+
 async def test_the_socket_may_have_an_abstract_name() -> None:
     name = f"probekit-test-{os.getpid()}"
     manager = Manager(b"\0" + name.encode())
