@@ -52,6 +52,10 @@ class SystemdNotifier:
     async def aclose(self) -> None:
         """Tell that the process ends on purpose."""
         self._send("STOPPING=1")
+        self.close()
+
+    def close(self) -> None:
+        """Give the socket back, and tell nothing."""
         self._socket.close()
 
     def _send(self, text: str) -> bool:
