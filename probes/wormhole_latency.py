@@ -78,9 +78,11 @@ class Options(pk.Options, frozen=True, kw_only=True):
                 refuse_unsendable(Request("GET", place))
             except ProtocolError as error:
                 raise ValueError(f"guardians or hermes: {error.message}") from None
+        if any("@" in urlsplit(place).netloc for place in places):
+            raise ValueError("guardians or hermes: the URLs have no place for a user")
         ids = [pk.Target.endpoint(one).id for one in places]
         names = [one.name for one in self.emitters]
-        for what in (ids, names):
+        for what in (ids, names, [at(PRICES, one) for one in self.guardians]):
             if twice := next((one for one in what if what.count(one) > 1), None):
                 raise ValueError(f"{twice} is there twice")
         if len(ids) * (len(names) + 1) > 64:
@@ -89,8 +91,8 @@ class Options(pk.Options, frozen=True, kw_only=True):
 
 
 def at(name: str, place: str) -> str:
-    """Id of the target that is an emitter at a place."""
-    return f"{name} @{urlsplit(place).netloc}"
+    """Id of the target that is an emitter at a place: its host, port and path, without a key."""
+    return f"{name} @{pk.Target.endpoint(place).id.partition('://')[2].rstrip('/')}"
 
 
 async def targets(ctx: pk.Context[Options]) -> Sequence[pk.Target]:

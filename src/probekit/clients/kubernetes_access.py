@@ -13,6 +13,7 @@ import json
 import os
 import ssl
 import tempfile
+from collections import deque
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -36,6 +37,8 @@ _PLUGIN_NS: Final = 15 * NS_PER_S
 _MOST_OUTPUT: Final = 64 * 1024
 _EARLY_NS: Final = 60 * NS_PER_S
 """How long before its end a plugin's token is no longer used."""
+_REMEMBERED: Final = 8
+"""How many credentials are remembered after they were last sent: tokens rotate, and an answer may repeat the one before."""
 _EXEC_VERSIONS: Final = tuple(f"client.authentication.k8s.io/{one}" for one in ("v1", "v1beta1", "v1alpha1"))
 
 
@@ -46,6 +49,18 @@ class _ExecStatus(msgspec.Struct):
 
 class _ExecCredential(msgspec.Struct):
     status: _ExecStatus = msgspec.field(default_factory=_ExecStatus)
+
+
+class _Credential(Secret):
+    """The value of an Authorization header. As long as it lives, its parts are redacted as well, each for itself: a server may
+    repeat a token without the word that stood before it.
+    """
+
+    __slots__ = ("_parts",)
+
+    def __init__(self, scheme: str, value: str, *parts: str) -> None:
+        self._parts = tuple(Secret(part) for part in (value, *parts) if part.strip())
+        super().__init__(f"{scheme} {value}")
 
 
 @dataclass(eq=False)
@@ -62,7 +77,8 @@ class ClusterAccess:
     _user: User | None = field(default=None, repr=False)
     _token_file: Path | None = field(default=None, repr=False)
     _clock: Clock = field(default=SYSTEM_CLOCK, repr=False)
-    _kept: tuple[Secret, Instant | None] | None = field(default=None, repr=False)
+    _kept: tuple[_Credential, Instant | None] | None = field(default=None, repr=False)
+    _sent: deque[_Credential] = field(default_factory=lambda: deque(maxlen=_REMEMBERED), init=False, repr=False)
 
     @property
     def renews(self) -> bool:
@@ -73,21 +89,30 @@ class ClusterAccess:
         """What says who asks. A token's file is read each time, since tokens rotate; a plugin is asked again once its token
         ends, or with ``renew``. Raises ``ConfigError``.
         """
+        credential = await self._credential(renew)
+        if credential is None:
+            return ()
+        if credential in self._sent:
+            self._sent.remove(credential)
+        self._sent.append(credential)
+        return (("authorization", credential),)
+
+    async def _credential(self, renew: bool) -> _Credential | None:
         user = self._user
         if self._token_file is not None:
-            return _bearer(_read(self._token_file))
+            return _Credential("Bearer", _read(self._token_file))
         if user is None:
-            return ()
+            return None
         if user.token:
-            return _bearer(user.token)
+            return _Credential("Bearer", user.token)
         if user.exec is not None:
-            return (("authorization", await self._from_plugin(user.exec, renew)),)
+            return await self._from_plugin(user.exec, renew)
         if user.username and user.password:
             pair = base64.b64encode(f"{user.username}:{user.password}".encode()).decode()
-            return (("authorization", Secret(f"Basic {pair}")),)
-        return ()
+            return _Credential("Basic", pair, user.password)
+        return None
 
-    async def _from_plugin(self, plugin: UserExec, renew: bool) -> Secret:
+    async def _from_plugin(self, plugin: UserExec, renew: bool) -> _Credential:
         now = self._clock.now()
         if self._kept is not None and not renew:
             secret, ends = self._kept
@@ -98,7 +123,7 @@ class ClusterAccess:
             ends = None if status.expires is None else Instant.parse(status.expires)
         except ValueError:
             ends = None
-        self._kept = Secret(f"Bearer {status.token}"), ends
+        self._kept = _Credential("Bearer", status.token), ends
         return self._kept[0]
 
 
@@ -192,10 +217,6 @@ def _decoded(data: str) -> bytes:
     if not found:
         raise ValueError("an empty certificate")
     return found
-
-
-def _bearer(token: str) -> tuple[tuple[str, HeaderValue], ...]:
-    return (("authorization", Secret(f"Bearer {token}")),)
 
 
 def _read(path: Path) -> str:

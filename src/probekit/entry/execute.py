@@ -61,10 +61,13 @@ def _recorders(
     authorities()
 
     recorders: list[Recorder] = []
-    service = notifier(os.environ, interval=manifest.interval) if arguments.loop else None
     if exports(settings.vantage, os.environ, enabled=arguments.otlp):
         # Whoever exports under this id is the only one.
         held.callback(claim_instance(settings.vantage.instance_id).release)
+    service = notifier(os.environ, interval=manifest.interval) if arguments.loop else None
+    if service is not None:
+        # Also where what follows refuses to start; closing it twice is nothing.
+        held.callback(service.close)
     telemetry = recorder_from_env(settings.vantage, os.environ, enabled=arguments.otlp)
     if telemetry is not None:
         recorders.append(telemetry)

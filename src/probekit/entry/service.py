@@ -24,7 +24,8 @@ _log = logging.getLogger("probekit.service")
 class SystemdNotifier:
     """A recorder that tells the service manager of runs.
 
-    ``READY=1`` follows the first closed run: a start has not succeeded before something was judged, whatever the verdict.
+    ``READY=1`` follows the first closed run: a start has not succeeded before something was judged, whatever the verdict. It
+    is said again with the next one where the manager did not take it.
     Each closed run feeds the watchdog and writes the unit's status line: a loop that hangs, or closes no run, is restarted.
     """
 
@@ -45,15 +46,20 @@ class SystemdNotifier:
         lines = ["WATCHDOG=1", f"STATUS={run.probe} {run.status.value}: {told}"]
         if not self._ready:
             lines.insert(0, "READY=1")
-            self._ready = True
-        self._send("\n".join(lines))
+        # Once it was heard, and not before: a manager that missed it waits for it.
+        self._ready |= self._send("\n".join(lines))
 
     async def aclose(self) -> None:
         """Tell that the process ends on purpose."""
         self._send("STOPPING=1")
+        self.close()
+
+    def close(self) -> None:
+        """Give the socket back, and tell nothing."""
         self._socket.close()
 
-    def _send(self, text: str) -> None:
+    def _send(self, text: str) -> bool:
+        """Whether it was taken."""
         try:
             self._socket.sendto(text.encode(), self._address)
         except OSError as error:
@@ -61,6 +67,8 @@ class SystemdNotifier:
             if not self._broken:
                 self._broken = True
                 _log.error("the service manager cannot be told: %s", error.strerror)
+            return False
+        return True
 
 
 def notifier(environ: Mapping[str, str], *, interval: timedelta) -> SystemdNotifier | None:

@@ -19,6 +19,8 @@ from probekit.clients.kubernetes import KubernetesClient
 from probekit.clients.kubernetes_access import ClusterAccess, load_access
 from probekit.errors import ConfigError, DeadlineExceeded, ServerError, StatusError, Unauthorized
 from probekit.model.kubernetes import KINDS, Listing
+from probekit.model.observation import RequestRecord
+from probekit.secret import redact
 from probekit.testing import FakeClock, ReplyTransport, reply
 from probekit.transports.base import Request
 from probekit.transports.retry import NO_RETRY
@@ -223,6 +225,35 @@ async def test_a_token_file_beside_the_kubeconfig_is_read_each_time(tmp_path: Pa
     (tmp_path / "token").unlink()
     with pytest.raises(ConfigError, match="cannot be read: FileNotFoundError"):
         await access.headers()
+
+
+@pytest.mark.parametrize("by", ["file", "token", "plugin", "password"])
+async def test_a_server_that_repeats_what_it_was_sent_does_not_make_it_known(by: str, tmp_path: Path) -> None:
+    (tmp_path / "token").write_text(SECRET)
+    told = json.dumps({"status": {"token": SECRET}})
+    users = {
+        "file": {"tokenFile": "token"},
+        "token": {"token": SECRET},
+        "plugin": plugin(tmp_path, f"print({told!r})"),
+        "password": {"username": "u", "password": SECRET},
+    }
+    clock = FakeClock()
+    records: list[RequestRecord] = []
+    sent = base64.b64encode(f"u:{SECRET}".encode()).decode() if by == "password" else SECRET
+    wire = ReplyTransport(lambda _: reply(403, json.dumps({"message": f"{sent} of {SECRET} may not"}), clock=clock))
+    access = load_access(kubeconfig(tmp_path, user=users[by]), clock=clock)
+    async with KubernetesClient(access, transport=wire, clock=clock, observer=records.append) as client:
+        found = await client.listing("pods")
+        (tmp_path / "token").write_text("another")
+        # What answered the one before may be shown when the next one was sent already.
+        await client.listing("jobs")
+        assert redact(f"late: {SECRET}") == "late: [redacted]"
+    [problem] = found.problems
+    assert problem.message.endswith(" of [redacted] may not")
+    assert len(records) == 2
+    for shown in (problem, *records):
+        assert SECRET not in repr(shown)
+        assert sent not in repr(shown)
 
 
 def in_cluster(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:

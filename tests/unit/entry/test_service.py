@@ -78,6 +78,18 @@ async def test_ready_follows_the_first_run_and_every_run_feeds_the_watchdog(mana
     ]
 
 
+async def test_ready_that_was_not_heard_is_said_again(tmp_path: Path) -> None:
+    made = SystemdNotifier(str(tmp_path / "notify"))
+    made.record(run_of(Status.OK))
+    manager = Manager(str(tmp_path / "notify"))
+    made.record(run_of(Status.OK))
+    made.record(run_of(Status.OK))
+    await made.aclose()
+    told = manager.told()
+    manager.close()
+    assert [one[0] for one in told] == ["READY=1", "WATCHDOG=1", "STOPPING=1"]
+
+
 async def test_the_socket_may_have_an_abstract_name() -> None:
     name = f"probekit-test-{os.getpid()}"
     manager = Manager(b"\0" + name.encode())
@@ -162,6 +174,35 @@ def test_a_second_process_of_one_id_refuses_to_start(
     held.release()
     (line,) = capsys.readouterr().err.splitlines()
     assert f"another process on this host already reports as one-host/{unit}" in line
+
+
+@pytest.mark.parametrize("refused", ["claim", "record"])
+def test_a_loop_that_refuses_to_start_leaves_no_socket_open(
+    refused: str, monkeypatch: pytest.MonkeyPatch, manager: Manager, tmp_path: Path
+) -> None:
+    unit = f"loop-{os.getpid()}"
+    for name, value in {"HOST": "one-host", "UNIT": unit}.items():
+        monkeypatch.setenv(f"PROBEKIT_{name}", value)
+    monkeypatch.setenv("NOTIFY_SOCKET", str(tmp_path / "notify"))
+    made: list[SystemdNotifier] = []
+    begin = SystemdNotifier.__init__
+
+    def kept(self: SystemdNotifier, path: str) -> None:
+        begin(self, path)
+        made.append(self)
+
+    monkeypatch.setattr(SystemdNotifier, "__init__", kept)
+    command = ["run", "hermes_proof", "--loop"]
+    if refused == "claim":
+        monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", "http://127.0.0.1:9")
+        held = claim_instance(f"one-host/{unit}")
+        assert cli(command) == 3
+        held.release()
+    else:
+        assert cli([*command, "--record", str(tmp_path)]) == 3
+        assert len(made) == 1
+    assert [one._socket.fileno() for one in made] == [-1] * len(made)
+    assert manager.told() == []
 
 
 def test_a_probe_started_by_a_manager_tells_it_of_its_runs(manager: Manager, tmp_path: Path) -> None:

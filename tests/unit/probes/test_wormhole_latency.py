@@ -18,7 +18,7 @@ from probekit.manifest import read_manifest
 from probekit.model import ProbeRun, Status, TrustRoot
 from probekit.runner import RunSettings
 from probekit.trust import CORE_EMITTER
-from tests.support.sandbox import FIRST, Lab, S, load, result, verdict
+from tests.support.sandbox import FIRST, Lab, S, load, module_of, result, verdict
 
 OK, WARNING, CRITICAL, UNKNOWN, SKIPPED = Status.OK, Status.WARNING, Status.CRITICAL, Status.UNKNOWN, Status.SKIPPED
 PROBE = load("wormhole_latency")
@@ -46,8 +46,6 @@ class Guarded(Lab):
 
 
 def emitter(**more: Any) -> Any:
-    from tests.support.sandbox import module_of
-
     given = {"name": "governance", "chain": 1, "emitter": GOVERNANCE.hex(), "from_sequence": 5, **more}
     return module_of(PROBE).Emitter(**given)
 
@@ -202,6 +200,9 @@ async def test_a_source_that_stands_still_is_silent() -> None:
         ({"guardians": []}, "guardians must not be empty"),
         ({"guardians": ["ftp://x"]}, "not an http or https URL"),
         ({"guardians": [ONE, ONE]}, "is there twice"),
+        ({"guardians": [ONE, ONE + "/"]}, "prices @one is there twice"),
+        ({"guardians": ["http://u:s3cret@one"]}, "no place for a user"),
+        ({"hermes": "http://u:s3cret@first", "feed": "00" * 32}, "no place for a user"),
         ({"hermes": FIRST}, "hermes and feed go together"),
         ({"max_delay": "0s"}, "max_delay must be positive"),
         ({"min_margin": -1}, "min_margin must lie"),
@@ -217,6 +218,16 @@ def test_options_that_cannot_be_meant_are_told_in_their_place(options: dict[str,
     with pytest.raises(ConfigError) as caught:
         read_manifest(PROBE, path)
     assert words in " ".join(caught.value.problems)
+    assert "s3cret" not in str(caught.value)
+
+
+def test_guardians_of_one_host_are_told_apart_and_no_key_is_in_their_names() -> None:
+    at, key = module_of(PROBE).at, "a1b2c3d4e5f6a7b8c9d0"
+    ids = [
+        at("prices", url) for url in (ONE, f"{ONE}:80/a/", f"{ONE}/a", f"{ONE}/b", f"{ONE}/{key}/c?token=x", "http://u:p@one/d")
+    ]
+    assert ids[:4] == ["prices @one", "prices @one:80/a", "prices @one/a", "prices @one/b"]
+    assert ids[4:] == ["prices @one/[redacted]/c?token=[redacted]", "prices @[redacted]@one/d"]
 
 
 def test_the_sandbox_guardian_answers_as_the_gateway_does() -> None:
