@@ -35,6 +35,7 @@ UpdateOutcome = Literal[
     "no_key",
     "not_proven",
     "not_fetched",
+    "source_not_newer",
     "unresolved",
 ]
 """How a price update went, in one word; :class:`~probekit.checks.update_landed.UpdateLanded` says what each means."""

@@ -12,6 +12,7 @@ from typing import Any
 
 import msgspec
 import pytest
+from eth_abi import abi as eth_abi
 
 import probekit as pk
 from probekit.dev import faults
@@ -222,6 +223,47 @@ async def test_somebody_else_was_first(lab: CanaryLab) -> None:
 
     lab.chain.on_land = push
     assert await lab.said() == (OK, "superseded")
+
+
+async def test_hermes_that_stands_still_is_not_paid_for_twice(lab: CanaryLab) -> None:
+    fixed_ns = lab.first._published_ns()
+    lab.first._published_ns = lambda: fixed_ns  # type: ignore[method-assign]
+    assert await lab.said() == (OK, "landed")
+    kept = lab.ledger.read_bytes()
+    for _ in range(2):
+        await lab.clock.advance(10 * MINUTE)
+        run = await lab.run()
+        assert verdict(run, lab.target) == (UNKNOWN, "source_not_newer")
+        assert "Hermes stands still" in lab.verdict(run).message
+        assert (stages(run)["simulated"], stages(run)["signed"]) == ("source_not_newer", "not_reached")
+    assert (lab.sends, lab.ledger.read_bytes()) == (1, kept)
+
+
+async def test_what_the_contract_has_already_is_not_paid_for(lab: CanaryLab) -> None:
+    fixed_ns = lab.first._published_ns()
+    lab.first._published_ns = lambda: fixed_ns  # type: ignore[method-assign]
+    assert await lab.said() == (OK, "landed")
+    # As after a day, or with another wallet.
+    lab.ledger.write_bytes(b"")
+    lab.chain.sent.clear()
+    run = await lab.run()
+    assert verdict(run, lab.target) == (UNKNOWN, "source_not_newer")
+    assert "or somebody else was first" in lab.verdict(run).message
+    assert (lab.sends, lab.ledger.read_bytes()) == (1, b"")
+    # A dry run is about the contract alone.
+    assert await lab.said(send=False) == (OK, "simulated")
+
+
+async def test_the_same_price_stored_by_another_is_not_ours(lab: CanaryLab) -> None:
+    def push() -> None:
+        (waiting,) = lab.chain.sent
+        data = bytes(waiting.fields["data"])
+        lab.chain.served.store(*eth_abi.decode(lab.chain.served.functions[data[:4]][0], data[4:]))
+
+    lab.chain.on_land = push
+    run = await lab.run()
+    assert verdict(run, lab.target) == (OK, "superseded")
+    assert lab.chain.sent[0].logs == []
 
 
 async def test_somebody_else_used_the_nonce(lab: CanaryLab) -> None:
