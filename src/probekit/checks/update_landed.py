@@ -18,9 +18,10 @@ class UpdateLanded:
     CRITICAL is what the chain or the contract does to it: ``would_revert`` and ``reverted``, ``not_included`` while it waits,
     ``dropped``, ``not_readable``, ``refused``. UNKNOWN is what is ours, so that nothing was learnt: ``underfunded``,
     ``fee_too_low``, ``over_cap``, ``daily_cap``, ``replaced`` and ``wallet_shared`` (the key is used elsewhere),
-    ``node_behind``, ``no_ledger``, ``no_key``, ``not_proven``, ``not_fetched``, ``source_not_newer`` (Hermes stands still), and
-    ``unresolved`` where it is not known yet what became of it. WARNING ``late`` when it took longer than ``max_inclusion``, or
-    one of an earlier run landed. OK otherwise; ``simulated`` where nothing is to be sent.
+    ``node_behind``, ``no_ledger``, ``no_key``, ``not_proven``, ``provider_refused`` (no key, no grant, a rate limit),
+    ``not_fetched``, ``source_not_newer`` (Hermes stands still), and ``unresolved`` where it is not known yet what became of it.
+    WARNING ``late`` when it took longer than ``max_inclusion``, or one of an earlier run landed. OK otherwise; ``simulated``
+    where nothing is to be sent.
     """
 
     max_inclusion: timedelta
@@ -87,6 +88,8 @@ class UpdateLanded:
                 return say(Status.UNKNOWN, "not_fetched")
             case "source_not_newer":
                 return say(Status.UNKNOWN, "source_not_newer")
+            case "provider_refused":
+                return say(Status.UNKNOWN, "provider_refused")
             case "unresolved":
                 return say(Status.UNKNOWN, "unresolved")
         raise ValueError(f"no update ends {seen.outcome}")

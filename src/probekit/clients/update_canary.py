@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, Final
 
-from probekit.clients.canary_stages import Stages, Stopped, settle
+from probekit.clients.canary_stages import TURNED_AWAY, Stages, Stopped, settle, turned_away
 from probekit.clients.evm_landing import refuse_other
 from probekit.clients.evm_signer import EvmSigner
 from probekit.clients.pyth_evm import PythEvmClient
@@ -309,6 +309,8 @@ class UpdateCanary:
         except SendRefused as refused:
             settle(ledger, told, "refused", paid=0)  # It never left.
             raise Stopped("not_proven", refused.message) from None
+        except TURNED_AWAY as error:
+            raise turned_away(ledger, told, error) from None
         except RpcError as error:
             if type(error) is not RpcError:
                 return error.error_type

@@ -34,6 +34,7 @@ UpdateOutcome = Literal[
     "no_ledger",
     "no_key",
     "not_proven",
+    "provider_refused",
     "not_fetched",
     "source_not_newer",
     "unresolved",
@@ -56,6 +57,7 @@ TransferOutcome = Literal[
     "no_ledger",
     "no_key",
     "not_proven",
+    "provider_refused",
     "unresolved",
 ]
 """The same of a transfer; see :class:`~probekit.checks.transfer_landed.TransferLanded`."""

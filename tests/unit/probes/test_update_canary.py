@@ -23,11 +23,13 @@ from probekit.model.evm import Address
 from probekit.secret import Secret
 from probekit.telemetry.identity import Sampler
 from probekit.telemetry.spans import journeys_of, resource_of, spans_of
+from probekit.testing import reply
+from probekit.transports.base import Request, Response
 from probekit.units import Amount
 from tests.support.canaries import GAS_PRICE, GAS_USED, KEY, WALLET, PayingChain
 from tests.support.pushes import Hosts
 from tests.support.sandbox import FIRST, Lab, load, module_of, result, verdict
-from tests.unit.clients.contracts import PYTH
+from tests.unit.clients.contracts import PYTH, Refused
 
 OK, WARNING, CRITICAL, UNKNOWN = Status.OK, Status.WARNING, Status.CRITICAL, Status.UNKNOWN
 S, MINUTE = timedelta(seconds=1), timedelta(minutes=1)
@@ -311,6 +313,33 @@ async def test_a_node_that_refuses_says_why(lab: CanaryLab, words: str, expected
     assert lab.sends == 1
     lab.chain.refuses = ""
     assert await lab.said() == (OK, "landed")
+
+
+@pytest.mark.parametrize("status", [401, 403, 429, -32005, -32029])
+async def test_a_provider_that_refuses_us_is_ours(lab: CanaryLab, status: int) -> None:
+    answer, take = lab.chain.answer, lab.chain.eth_sendRawTransaction
+
+    def refuse(request: Request) -> Response:
+        if SENT.encode() in (request.body or b""):
+            return reply(status, "no", clock=lab.clock)
+        return answer(request)
+
+    def limit(raw: str) -> str:
+        raise Refused(status, "rate limit exceeded")
+
+    if status > 0:
+        lab.chain.answer = refuse  # type: ignore[method-assign]
+    else:
+        lab.chain.eth_sendRawTransaction = limit  # type: ignore[method-assign]
+    run = await lab.run()
+    assert verdict(run, lab.target) == (UNKNOWN, "provider_refused")
+    assert "the provider refused us, nothing was sent: " in lab.verdict(run).message
+    assert (stages(run)["sent"], stages(run)["included"]) == ("provider_refused", "not_reached")
+    (row,) = json.loads(lab.ledger.read_text())["spends"]
+    assert (row["ended"], row["paid"], lab.chain.sent) == ("refused", None, [])
+    lab.chain.answer, lab.chain.eth_sendRawTransaction = answer, take  # type: ignore[method-assign]
+    assert await lab.said() == (OK, "landed")
+    assert len(lab.chain.sent) == 1
 
 
 async def test_a_transaction_that_the_node_has_already_is_sent(lab: CanaryLab) -> None:
