@@ -217,6 +217,15 @@ async def test_it_is_included_and_not_readable(lab: CanaryLab) -> None:
     assert await lab.said() == (CRITICAL, "not_readable")
 
 
+async def test_a_feed_that_is_never_stored_is_not_readable(lab: CanaryLab) -> None:
+    lab.chain.served.deaf = True
+    for _ in range(2):
+        run = await lab.run()
+        assert verdict(run, lab.target) == (CRITICAL, "not_readable")
+        assert "the contract tells no price: PriceFeedNotFound" in lab.verdict(run).message
+        await lab.clock.advance(MINUTE)
+
+
 async def test_somebody_else_was_first(lab: CanaryLab) -> None:
     def push() -> None:
         key = bytes.fromhex(lab.ids[0])
