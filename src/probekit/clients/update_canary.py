@@ -350,6 +350,7 @@ class UpdateCanary:
             paid=paid,
             spent=None if ledger is None else ledger.spent(self.clock.now()),
             cap_per_day=None if caps is None else caps.per_day,
+            cap_per_transaction=None if caps is None else caps.per_transaction,
         )
 
     def _poor(self, wallet: Address | None, balance: int, most: int) -> str:

@@ -191,3 +191,4 @@ class CanaryReport(msgspec.Struct, frozen=True, kw_only=True):
     """On Solana, from the slot it was sent in to the one it landed in."""
     spent: int | None = None
     cap_per_day: int | None = None
+    cap_per_transaction: int | None = None

@@ -395,6 +395,24 @@ async def test_the_caps_hold_to_the_wei(lab: CanaryLab) -> None:
     assert await lab.said(**day) == (OK, "landed")
 
 
+async def test_a_data_fee_that_goes_above_the_cap_is_told(lab: CanaryLab) -> None:
+    receipt, most, over = lab.chain.eth_getTransactionReceipt, 100_000 * 5 * 10**9 + 7, [0]
+
+    def rollup(told: str) -> Any:
+        found = receipt(told)
+        return found and found | {"l1Fee": hex(most - PAID + over[0])}
+
+    lab.chain.eth_getTransactionReceipt = rollup  # type: ignore[method-assign]
+    caps = {"cap_per_transaction": Amount.parse(f"{most} wei"), "cap_per_day": Amount.parse("1 ETH")}
+    assert await lab.said(**caps) == (OK, "landed")
+    over[0] = 1
+    run = await lab.run(**caps)
+    assert verdict(run, lab.target) == (WARNING, "above_cap")
+    assert "that is above the cap, 0.000500000000000007 ETH" in lab.verdict(run).message
+    # The day's cap counts it.
+    assert {one.name: one.value * 10**18 for one in lab.verdict(run).measures}["canary.spent"] == 2 * most + 1
+
+
 async def test_it_is_on_the_disk_before_it_is_sent(lab: CanaryLab) -> None:
     seen: list[Any] = []
 
