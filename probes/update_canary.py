@@ -46,10 +46,18 @@ class Options(pk.Options, frozen=True, kw_only=True):
     ledger: Annotated[str | None, pk.doc("path of the file that keeps what was spent; made by you, empty")] = None
     allow_mainnet: Annotated[bool, pk.doc("whether to spend on a chain that is not known as a testnet")] = False
     cap_per_transaction: Annotated[
-        Amount | None, pk.doc("the most that one transaction may take; on a testnet 0.01 coins where it is left out")
+        Amount | None,
+        pk.doc(
+            "the most that gas and fee of one transaction may take; on a testnet 0.01 coins where it is left out. "
+            "On rollups of the OP stack the data fee for L1 comes on top"
+        ),
     ] = None
     cap_per_day: Annotated[
-        Amount | None, pk.doc("the most that those of any 24 hours may take; on a testnet 0.05 coins where it is left out")
+        Amount | None,
+        pk.doc(
+            "nothing is sent with which those of any 24 hours might take more; on a testnet 0.05 coins where it is left out. "
+            "A data fee counts once it was paid"
+        ),
     ] = None
     native: Annotated[str | None, pk.doc("what the chain's coin is called, where the registry does not know")] = None
     wait: Annotated[timedelta, pk.doc("how long a run waits for its transaction; the next one follows it up")] = timedelta(

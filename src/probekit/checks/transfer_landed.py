@@ -18,9 +18,9 @@ class TransferLanded:
     CRITICAL is what the cluster does to it: ``expired`` when the chain passed its last valid block height without it,
     ``dropped`` when it was in a block that did not stay, ``failed`` in a block, ``would_fail``, ``not_landed`` and
     ``not_finalized`` while it is neither, ``refused``. UNKNOWN is what is ours, so that nothing was learnt: ``underfunded``,
-    ``over_cap``, ``daily_cap``, ``no_ledger``, ``no_key``, ``not_proven``, and ``unresolved`` where it is not known yet what
-    became of it. WARNING ``late`` when it took longer than ``max_landing`` to be confirmed, or one of an earlier run landed. OK
-    otherwise; ``simulated`` where nothing is to be sent.
+    ``over_cap``, ``daily_cap``, ``no_ledger``, ``no_key``, ``not_proven``, ``provider_refused`` (no key, no grant, a rate
+    limit), and ``unresolved`` where it is not known yet what became of it. WARNING ``late`` when it took longer than
+    ``max_landing`` to be confirmed, or one of an earlier run landed. OK otherwise; ``simulated`` where nothing is to be sent.
     """
 
     max_landing: timedelta
@@ -81,6 +81,8 @@ class TransferLanded:
                 return say(Status.UNKNOWN, "no_key")
             case "not_proven":
                 return say(Status.UNKNOWN, "not_proven")
+            case "provider_refused":
+                return say(Status.UNKNOWN, "provider_refused")
             case "unresolved":
                 return say(Status.UNKNOWN, "unresolved")
         raise ValueError(f"no transfer ends {seen.outcome}")

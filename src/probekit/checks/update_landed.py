@@ -18,9 +18,11 @@ class UpdateLanded:
     CRITICAL is what the chain or the contract does to it: ``would_revert`` and ``reverted``, ``not_included`` while it waits,
     ``dropped``, ``not_readable``, ``refused``. UNKNOWN is what is ours, so that nothing was learnt: ``underfunded``,
     ``fee_too_low``, ``over_cap``, ``daily_cap``, ``replaced`` and ``wallet_shared`` (the key is used elsewhere),
-    ``node_behind``, ``no_ledger``, ``no_key``, ``not_proven``, ``not_fetched``, and ``unresolved`` where it is not known yet
-    what became of it. WARNING ``late`` when it took longer than ``max_inclusion``, or one of an earlier run landed. OK
-    otherwise; ``simulated`` where nothing is to be sent.
+    ``node_behind``, ``no_ledger``, ``no_key``, ``not_proven``, ``provider_refused`` (no key, no grant, a rate limit),
+    ``not_fetched``, ``source_not_newer`` (Hermes stands still), and ``unresolved`` where it is not known yet what became of it.
+    WARNING ``above_cap`` when it landed and took more than ``cap_per_transaction``, as a rollup's data fee may make it,
+    ``late`` when it took longer than ``max_inclusion``, or one of an earlier run landed. OK otherwise; ``simulated`` where
+    nothing is to be sent.
     """
 
     max_inclusion: timedelta
@@ -44,6 +46,10 @@ class UpdateLanded:
                     return say(Status.OK, "landed")
                 took = "in an earlier run, " if seen.followed else ""
                 shown = f"{seen.text}; {took}{format_ns(elapsed_ns)} after it was sent, limit {format_ns(limit_ns)}"
+                cap = seen.cap_per_transaction
+                if seen.paid is not None and cap is not None and seen.paid > cap:
+                    more = f"{seen.text}; that is above the cap, {seen.coin.text(cap)}"
+                    return Verdict(self.name, Status.WARNING, "above_cap", more, measures=measures)
                 if elapsed_ns > limit_ns or seen.followed:
                     return Verdict(self.name, Status.WARNING, "late", shown, elapsed_ns, limit_ns, "ns", measures=measures)
                 if seen.outcome == "superseded":
@@ -85,6 +91,10 @@ class UpdateLanded:
                 return say(Status.UNKNOWN, "not_proven")
             case "not_fetched":
                 return say(Status.UNKNOWN, "not_fetched")
+            case "source_not_newer":
+                return say(Status.UNKNOWN, "source_not_newer")
+            case "provider_refused":
+                return say(Status.UNKNOWN, "provider_refused")
             case "unresolved":
                 return say(Status.UNKNOWN, "unresolved")
         raise ValueError(f"no update ends {seen.outcome}")

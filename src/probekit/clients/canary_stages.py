@@ -5,18 +5,21 @@ from __future__ import annotations
 import contextlib
 import secrets
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import Any, Final
 
 from msgspec.structs import replace
 
 from probekit.clients.spend_ledger import SpendLedger
 from probekit.clock import Clock
-from probekit.errors import ProbekitError, SendRefused
+from probekit.errors import NotEntitled, ProbekitError, RateLimited, RpcRateLimited, SendRefused, Unauthorized
 from probekit.model.canary import CanaryOutcome, Ended
 from probekit.model.journey import Journey, Stage, StageName
 from probekit.units import Instant
 
-__all__ = ["Stages", "Stopped", "settle"]
+__all__ = ["TURNED_AWAY", "Stages", "Stopped", "settle", "turned_away"]
+
+TURNED_AWAY: Final = (Unauthorized, NotEntitled, RateLimited, RpcRateLimited)
+"""What a provider says to us and not to the transaction: no key, no grant, too much asked. It gave nothing on."""
 
 
 class Stopped(Exception):
@@ -112,3 +115,9 @@ def settle(ledger: SpendLedger, transaction: str, ended: Ended, *, paid: int | N
         ledger.settle(transaction, ended, paid=paid)
     except SendRefused as refused:
         raise Stopped("no_ledger", f"{transaction} is {ended}; {refused.message}") from None
+
+
+def turned_away(ledger: SpendLedger, transaction: str, error: ProbekitError) -> Stopped:
+    """The end of one that a provider did not take from us. Its word frees nothing: what was reserved counts on."""
+    settle(ledger, transaction, "refused")
+    return Stopped("provider_refused", f"the provider refused us, nothing was sent: {error.message}")

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, Final
 
-from probekit.clients.canary_stages import Stages, Stopped, settle
+from probekit.clients.canary_stages import TURNED_AWAY, Stages, Stopped, settle, turned_away
 from probekit.clients.solana import SolanaClient
 from probekit.clients.solana_signer import SolanaSigner, self_transfer
 from probekit.clients.spend_ledger import CapReached, SpendLedger
@@ -152,6 +152,8 @@ class TransferCanary:
         except SendRefused as refused:
             settle(ledger, signature, "refused", paid=0)  # It never left.
             raise Stopped("not_proven", refused.message) from None
+        except TURNED_AWAY as error:
+            raise turned_away(ledger, signature, error) from None
         except RpcError as error:
             if type(error) is not RpcError:
                 return error.error_type

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, Final
 
-from probekit.clients.canary_stages import Stages, Stopped, settle
+from probekit.clients.canary_stages import TURNED_AWAY, Stages, Stopped, settle, turned_away
 from probekit.clients.evm_landing import refuse_other
 from probekit.clients.evm_signer import EvmSigner
 from probekit.clients.pyth_evm import PythEvmClient
@@ -128,6 +128,8 @@ class UpdateCanary:
             plan = await self._built(fetched)
         with stages.stage("simulated"):
             gas = await self._simulated(plan)
+            if self.ledger is not None:
+                await self._newer(self.ledger, plan)
         if self.signer is None or self.ledger is None or self.caps is None or plan.nonce is None:
             cost = f", for {gas} gas" if gas else ""
             return self._report(Stopped("simulated", f"the contract would take it{cost}; nothing was sent"))
@@ -240,6 +242,26 @@ class UpdateCanary:
             raise Stopped("underfunded", self._poor(sender, plan.balance, most))
         return gas
 
+    async def _newer(self, ledger: SpendLedger, plan: _Plan) -> None:
+        """Return where the update would be stored. The contract takes an old one, too, without a word, and is paid for it."""
+        ours, last = plan.fetched.note[0], ledger.last
+        if last is not None and last.ended in ("landed", "failed") and last.note and last.note[0] >= ours:
+            raise Stopped(
+                "source_not_newer",
+                f"Hermes stands still: its update is of {ours}, {last.transaction} brought that of {last.note[0]}; "
+                "nothing was sent",
+            )
+        try:
+            stored = await self.contract.price(self.feed, min_block=plan.block.number)
+        except Reverted:  # Nobody has pushed this feed yet.
+            return
+        if stored.publish_time_s >= ours:
+            raise Stopped(
+                "source_not_newer",
+                f"Hermes has nothing newer: its update is of {ours}, the contract's price of {stored.publish_time_s}: "
+                "Hermes stands still, or somebody else was first; nothing was sent",
+            )
+
     async def _estimate(self, prepared: PreparedCall[None], sender: Address | None) -> int:
         asked: dict[str, Any] = prepared.transaction() | {"value": hex(prepared.value_wei)}
         if sender is not None:
@@ -287,6 +309,8 @@ class UpdateCanary:
         except SendRefused as refused:
             settle(ledger, told, "refused", paid=0)  # It never left.
             raise Stopped("not_proven", refused.message) from None
+        except TURNED_AWAY as error:
+            raise turned_away(ledger, told, error) from None
         except RpcError as error:
             if type(error) is not RpcError:
                 return error.error_type
@@ -326,6 +350,7 @@ class UpdateCanary:
             paid=paid,
             spent=None if ledger is None else ledger.spent(self.clock.now()),
             cap_per_day=None if caps is None else caps.per_day,
+            cap_per_transaction=None if caps is None else caps.per_transaction,
         )
 
     def _poor(self, wallet: Address | None, balance: int, most: int) -> str:

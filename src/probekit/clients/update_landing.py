@@ -174,22 +174,30 @@ class UpdateLanding:
         return "tried again after its block, it would be taken"
 
     async def _readable(self, receipt: Receipt, spend: Spend) -> Stopped:
-        """Whether the contract tells this price now."""
+        """Whether the contract tells this price now, and by this transaction."""
         publish_time, price, conf = spend.note[:3]
-        try:
-            stored = await self.contract.price(self.feed, receipt.block_number)
-        except NotServed:
-            stored = await self.contract.price(self.feed)
         cost = self.coin.text(self._paid(receipt, spend))
         where = f"{receipt.transaction_hash} in block {receipt.block_number}, for {cost} ({receipt.gas_used} gas)"
+        try:
+            stored = await self._stored(receipt.block_number)
+        except Reverted as error:  # PriceFeedNotFound, where nobody has ever stored one.
+            said = decode_revert(error.revert_data)
+            raise Stopped("not_readable", f"{where} succeeded, and the contract tells no price: {said}") from None
         found = (stored.publish_time_s, stored.price_mantissa, stored.conf_mantissa)
-        if found == (publish_time, price, conf):
+        told = self._told(receipt)
+        if told and found == (publish_time, price, conf):
             return Stopped("landed", f"{where}: the contract tells its price of {publish_time}")
-        if stored.publish_time_s > publish_time or (stored.publish_time_s == publish_time and not self._told(receipt)):
+        if stored.publish_time_s > publish_time or (stored.publish_time_s == publish_time and not told):
             return Stopped("superseded", f"{where}: somebody pushed {_shown(stored)} before it, or in the same block")
         raise Stopped(
             "not_readable", f"{where} succeeded, and the contract tells {_shown(stored)}, not {price} ±{conf} of {publish_time}"
         )
+
+    async def _stored(self, block: int) -> OnChainPrice:
+        try:
+            return await self.contract.price(self.feed, block)
+        except NotServed:
+            return await self.contract.price(self.feed)
 
     def _told(self, receipt: Receipt) -> bool:
         """Whether the transaction stored this feed, by its own events."""

@@ -34,7 +34,9 @@ UpdateOutcome = Literal[
     "no_ledger",
     "no_key",
     "not_proven",
+    "provider_refused",
     "not_fetched",
+    "source_not_newer",
     "unresolved",
 ]
 """How a price update went, in one word; :class:`~probekit.checks.update_landed.UpdateLanded` says what each means."""
@@ -55,6 +57,7 @@ TransferOutcome = Literal[
     "no_ledger",
     "no_key",
     "not_proven",
+    "provider_refused",
     "unresolved",
 ]
 """The same of a transfer; see :class:`~probekit.checks.transfer_landed.TransferLanded`."""
@@ -188,3 +191,4 @@ class CanaryReport(msgspec.Struct, frozen=True, kw_only=True):
     """On Solana, from the slot it was sent in to the one it landed in."""
     spent: int | None = None
     cap_per_day: int | None = None
+    cap_per_transaction: int | None = None

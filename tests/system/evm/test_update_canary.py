@@ -294,7 +294,9 @@ async def test_a_wallet_without_money_and_caps_that_hold(chain: Chain, tmp_path:
 async def test_the_cap_of_a_day_outlives_the_process(chain: Chain, tmp_path: Path) -> None:
     async with in_place(chain, tmp_path) as made:
         assert (await made.said())[:2] == (OK, "landed")
-        assert (await made.said())[1] in ("landed", "superseded")
+        await until(lambda: newer(made), "a newer price")
+        assert (await made.said())[:2] == (OK, "landed")
+        await until(lambda: newer(made), "a newer price")
         paid = [int(one.partition(",")[0]) for one in made.ledger.read_text().split('"paid": ')[1:]]
         caps = dict.fromkeys(("cap_per_transaction", "cap_per_day"), Amount.parse(f"{sum(paid) + 10**9} wei"))
         status, reason, _ = await made.said(**caps)

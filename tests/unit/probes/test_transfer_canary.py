@@ -20,6 +20,8 @@ from probekit.model import ProbeRun, Status, Verdict
 from probekit.secret import Secret
 from probekit.telemetry.identity import Sampler
 from probekit.telemetry.spans import journeys_of, resource_of, spans_of
+from probekit.testing import reply
+from probekit.transports.base import Request, Response
 from probekit.units import Amount
 from tests.support.pushes import Hosts
 from tests.support.sandbox import Lab, load, module_of, result, verdict
@@ -241,6 +243,29 @@ async def test_a_node_that_refuses(lab: TransferLab) -> None:
 
     lab.host.fault = refuse
     assert await lab.said() == (CRITICAL, "refused")
+
+
+@pytest.mark.parametrize("status", [401, 403, 429, -32005])
+async def test_a_provider_that_refuses_us_is_ours(lab: TransferLab, status: int) -> None:
+    answer = lab.host.answer
+
+    def refuse(request: Request) -> Response:
+        if SEND.encode() in (request.body or b""):
+            return reply(status, "no", clock=lab.clock)
+        return answer(request)
+
+    def limit(method: str, *_: Any) -> dict[str, Any] | None:
+        return {"error": {"code": status, "message": "rate limit exceeded"}} if method == SEND else None
+
+    if status > 0:
+        lab.host.answer = refuse  # type: ignore[method-assign]
+    else:
+        lab.host.fault = limit
+    run = await lab.run()
+    assert verdict(run, TARGET) == (UNKNOWN, "provider_refused")
+    assert "the provider refused us, nothing was sent: " in found(run).message
+    assert (stages(run)["sent"], stages(run)["processed"]) == ("provider_refused", "not_reached")
+    assert [(one["ended"], one["paid"]) for one in lab.rows] == [("refused", None)]
 
 
 async def test_another_cluster_is_never_sent_to(lab: TransferLab) -> None:

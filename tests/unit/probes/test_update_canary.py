@@ -12,6 +12,7 @@ from typing import Any
 
 import msgspec
 import pytest
+from eth_abi import abi as eth_abi
 
 import probekit as pk
 from probekit.dev import faults
@@ -22,11 +23,13 @@ from probekit.model.evm import Address
 from probekit.secret import Secret
 from probekit.telemetry.identity import Sampler
 from probekit.telemetry.spans import journeys_of, resource_of, spans_of
+from probekit.testing import reply
+from probekit.transports.base import Request, Response
 from probekit.units import Amount
 from tests.support.canaries import GAS_PRICE, GAS_USED, KEY, WALLET, PayingChain
 from tests.support.pushes import Hosts
 from tests.support.sandbox import FIRST, Lab, load, module_of, result, verdict
-from tests.unit.clients.contracts import PYTH
+from tests.unit.clients.contracts import PYTH, Refused
 
 OK, WARNING, CRITICAL, UNKNOWN = Status.OK, Status.WARNING, Status.CRITICAL, Status.UNKNOWN
 S, MINUTE = timedelta(seconds=1), timedelta(minutes=1)
@@ -214,6 +217,15 @@ async def test_it_is_included_and_not_readable(lab: CanaryLab) -> None:
     assert await lab.said() == (CRITICAL, "not_readable")
 
 
+async def test_a_feed_that_is_never_stored_is_not_readable(lab: CanaryLab) -> None:
+    lab.chain.served.deaf = True
+    for _ in range(2):
+        run = await lab.run()
+        assert verdict(run, lab.target) == (CRITICAL, "not_readable")
+        assert "the contract tells no price: PriceFeedNotFound" in lab.verdict(run).message
+        await lab.clock.advance(MINUTE)
+
+
 async def test_somebody_else_was_first(lab: CanaryLab) -> None:
     def push() -> None:
         key = bytes.fromhex(lab.ids[0])
@@ -222,6 +234,47 @@ async def test_somebody_else_was_first(lab: CanaryLab) -> None:
 
     lab.chain.on_land = push
     assert await lab.said() == (OK, "superseded")
+
+
+async def test_hermes_that_stands_still_is_not_paid_for_twice(lab: CanaryLab) -> None:
+    fixed_ns = lab.first._published_ns()
+    lab.first._published_ns = lambda: fixed_ns  # type: ignore[method-assign]
+    assert await lab.said() == (OK, "landed")
+    kept = lab.ledger.read_bytes()
+    for _ in range(2):
+        await lab.clock.advance(10 * MINUTE)
+        run = await lab.run()
+        assert verdict(run, lab.target) == (UNKNOWN, "source_not_newer")
+        assert "Hermes stands still" in lab.verdict(run).message
+        assert (stages(run)["simulated"], stages(run)["signed"]) == ("source_not_newer", "not_reached")
+    assert (lab.sends, lab.ledger.read_bytes()) == (1, kept)
+
+
+async def test_what_the_contract_has_already_is_not_paid_for(lab: CanaryLab) -> None:
+    fixed_ns = lab.first._published_ns()
+    lab.first._published_ns = lambda: fixed_ns  # type: ignore[method-assign]
+    assert await lab.said() == (OK, "landed")
+    # As after a day, or with another wallet.
+    lab.ledger.write_bytes(b"")
+    lab.chain.sent.clear()
+    run = await lab.run()
+    assert verdict(run, lab.target) == (UNKNOWN, "source_not_newer")
+    assert "or somebody else was first" in lab.verdict(run).message
+    assert (lab.sends, lab.ledger.read_bytes()) == (1, b"")
+    # A dry run is about the contract alone.
+    assert await lab.said(send=False) == (OK, "simulated")
+
+
+async def test_the_same_price_stored_by_another_is_not_ours(lab: CanaryLab) -> None:
+    def push() -> None:
+        (waiting,) = lab.chain.sent
+        data = bytes(waiting.fields["data"])
+        lab.chain.served.store(*eth_abi.decode(lab.chain.served.functions[data[:4]][0], data[4:]))
+
+    lab.chain.on_land = push
+    run = await lab.run()
+    assert verdict(run, lab.target) == (OK, "superseded")
+    assert lab.chain.sent[0].logs == []
 
 
 async def test_somebody_else_used_the_nonce(lab: CanaryLab) -> None:
@@ -271,6 +324,33 @@ async def test_a_node_that_refuses_says_why(lab: CanaryLab, words: str, expected
     assert await lab.said() == (OK, "landed")
 
 
+@pytest.mark.parametrize("status", [401, 403, 429, -32005, -32029])
+async def test_a_provider_that_refuses_us_is_ours(lab: CanaryLab, status: int) -> None:
+    answer, take = lab.chain.answer, lab.chain.eth_sendRawTransaction
+
+    def refuse(request: Request) -> Response:
+        if SENT.encode() in (request.body or b""):
+            return reply(status, "no", clock=lab.clock)
+        return answer(request)
+
+    def limit(raw: str) -> str:
+        raise Refused(status, "rate limit exceeded")
+
+    if status > 0:
+        lab.chain.answer = refuse  # type: ignore[method-assign]
+    else:
+        lab.chain.eth_sendRawTransaction = limit  # type: ignore[method-assign]
+    run = await lab.run()
+    assert verdict(run, lab.target) == (UNKNOWN, "provider_refused")
+    assert "the provider refused us, nothing was sent: " in lab.verdict(run).message
+    assert (stages(run)["sent"], stages(run)["included"]) == ("provider_refused", "not_reached")
+    (row,) = json.loads(lab.ledger.read_text())["spends"]
+    assert (row["ended"], row["paid"], lab.chain.sent) == ("refused", None, [])
+    lab.chain.answer, lab.chain.eth_sendRawTransaction = answer, take  # type: ignore[method-assign]
+    assert await lab.said() == (OK, "landed")
+    assert len(lab.chain.sent) == 1
+
+
 async def test_a_transaction_that_the_node_has_already_is_sent(lab: CanaryLab) -> None:
     original = lab.chain.eth_sendRawTransaction
 
@@ -313,6 +393,24 @@ async def test_the_caps_hold_to_the_wei(lab: CanaryLab) -> None:
     assert await lab.said(**day) == (UNKNOWN, "daily_cap")
     lab.chain.late_s = 0
     assert await lab.said(**day) == (OK, "landed")
+
+
+async def test_a_data_fee_that_goes_above_the_cap_is_told(lab: CanaryLab) -> None:
+    receipt, most, over = lab.chain.eth_getTransactionReceipt, 100_000 * 5 * 10**9 + 7, [0]
+
+    def rollup(told: str) -> Any:
+        found = receipt(told)
+        return found and found | {"l1Fee": hex(most - PAID + over[0])}
+
+    lab.chain.eth_getTransactionReceipt = rollup  # type: ignore[method-assign]
+    caps = {"cap_per_transaction": Amount.parse(f"{most} wei"), "cap_per_day": Amount.parse("1 ETH")}
+    assert await lab.said(**caps) == (OK, "landed")
+    over[0] = 1
+    run = await lab.run(**caps)
+    assert verdict(run, lab.target) == (WARNING, "above_cap")
+    assert "that is above the cap, 0.000500000000000007 ETH" in lab.verdict(run).message
+    # The day's cap counts it.
+    assert {one.name: one.value * 10**18 for one in lab.verdict(run).measures}["canary.spent"] == 2 * most + 1
 
 
 async def test_it_is_on_the_disk_before_it_is_sent(lab: CanaryLab) -> None:
