@@ -19,7 +19,10 @@ _DEADLINE_TYPES: Final[dict[str | None, ErrorType]] = {
 
 
 class TransportError(ProbekitError):
-    """The exchange failed. ``url`` is already redacted; ``elapsed_ns`` is the true time spent, also on failure."""
+    """The exchange failed. ``url`` is already redacted; ``elapsed_ns`` is the true time spent, also on failure.
+
+    ``queue_ns`` is what an engine let the attempt wait for a place before that; ``None`` where it does not know.
+    """
 
     error_type: ErrorType = "transport"
     retry_same: ClassVar[bool] = True
@@ -29,6 +32,7 @@ class TransportError(ProbekitError):
         super().__init__(message)
         self.url = url
         self.elapsed_ns = elapsed_ns
+        self.queue_ns: int | None = None
 
 
 class ResolveError(TransportError):

@@ -117,7 +117,9 @@ class CurlTransport:
             self._add(attempt)
             await attempt.wait(None if deadline_ns is None else deadline_ns - clock.monotonic_ns())
             return attempt.response()
-        except BaseException:
+        except BaseException as error:
+            if isinstance(error, TransportError):
+                error.queue_ns = attempt.queue_ns
             attempt.end()
             raise
         finally:
@@ -297,7 +299,7 @@ class _Attempt:
         self._engine = engine
         self._request = request
         self._clock = clock
-        self._queue_ns = queue_ns
+        self.queue_ns = queue_ns
         self._done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._arrival = Arrival(request)
         self._paused = False
@@ -445,7 +447,7 @@ class _Attempt:
         secured, ready = _us(curl, pycurl.APPCONNECT_TIME_T), _us(curl, pycurl.PRETRANSFER_TIME_T)
         first, total = _us(curl, pycurl.STARTTRANSFER_TIME_T), _us(curl, pycurl.TOTAL_TIME_T)
         return Phases(
-            queue_ns=self._queue_ns,
+            queue_ns=self.queue_ns,
             resolve_ns=resolved * NS_PER_US,
             connect_ns=max(connected - resolved, 0) * NS_PER_US,
             tls_ns=max(secured - connected, 0) * NS_PER_US if secured else None,

@@ -44,14 +44,16 @@ class Recording:
         try:
             response = await self._engine.send(request)
         except (TransportError, asyncio.CancelledError) as error:
+            # The wait for a place is no part of what an attempt took, whatever became of it.
+            queue_ns = error.queue_ns if isinstance(error, TransportError) else None
             self._observer(
                 RequestRecord(
                     method=request.method,
                     url=request.shown_url,
                     engine=self._engine.capabilities.engine,
                     started_at=started_at,
-                    elapsed_ns=self._clock.monotonic_ns() - started_ns,
-                    phases=Phases(),
+                    elapsed_ns=self._clock.monotonic_ns() - started_ns - (queue_ns or 0),
+                    phases=Phases(queue_ns=queue_ns),
                     error_type=error.error_type if isinstance(error, TransportError) else "cancelled",
                     error_phase=error.phase if isinstance(error, DeadlineExceeded) else None,
                     attempt=request.attempt,

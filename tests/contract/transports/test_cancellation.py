@@ -10,10 +10,13 @@ from collections.abc import AsyncIterator, Callable
 import httpx
 import pytest
 
+from probekit.clock import SYSTEM_CLOCK
 from probekit.errors import DeadlineExceeded, TransportError
+from probekit.model import RequestRecord
 from probekit.transports.base import Engine, Request
 from probekit.transports.curl import CurlTransport
 from probekit.transports.httpx import HttpxTransport
+from probekit.transports.recording import Recording
 from tests.contract.transports.attempts import Make, failure, get, read, until
 from tests.contract.transports.server import Server
 
@@ -186,3 +189,27 @@ async def test_a_handshake_that_hangs_is_given_up_in_its_phase(stream: bool) -> 
         await engine.aclose()
         listening.close()
         await listening.wait_closed()
+
+
+async def test_the_wait_for_a_place_is_no_part_of_an_attempt_that_failed() -> None:
+    async def closing(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        await asyncio.sleep(0.1)
+        writer.close()
+
+    listening = await asyncio.start_server(closing, "127.0.0.1", 0)
+    port = listening.sockets[0].getsockname()[1]
+    records: list[RequestRecord] = []
+    engine = CurlTransport(max_concurrency=1)
+    recorded = Recording(engine, observer=records.append, clock=SYSTEM_CLOCK)
+    try:
+        waiting = [asyncio.ensure_future(recorded.send(get(f"http://127.0.0.1:{port}/"))) for _ in range(3)]
+        outcomes = await asyncio.gather(*waiting, return_exceptions=True)
+    finally:
+        await engine.aclose()
+        listening.close()
+        await listening.wait_closed()
+    assert all(isinstance(one, TransportError) for one in outcomes)
+    queued = [record.phases.queue_ns or 0 for record in records]
+    assert queued[0] < 50_000_000 < queued[1] < queued[2]
+    assert all(90_000_000 < record.elapsed_ns < queued[2] for record in records)
