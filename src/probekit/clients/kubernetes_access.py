@@ -51,18 +51,6 @@ class _ExecCredential(msgspec.Struct):
     status: _ExecStatus = msgspec.field(default_factory=_ExecStatus)
 
 
-class _Credential(Secret):
-    """The value of an Authorization header. As long as it lives, its parts are redacted as well, each for itself: a server may
-    repeat a token without the word that stood before it.
-    """
-
-    __slots__ = ("_parts",)
-
-    def __init__(self, scheme: str, value: str, *parts: str) -> None:
-        self._parts = tuple(Secret(part) for part in (value, *parts) if part.strip())
-        super().__init__(f"{scheme} {value}")
-
-
 @dataclass(eq=False)
 class ClusterAccess:
     """The API server at ``server``, a URL without a slash at its end. ``tls`` is ``None`` for plain HTTP.
@@ -77,8 +65,8 @@ class ClusterAccess:
     _user: User | None = field(default=None, repr=False)
     _token_file: Path | None = field(default=None, repr=False)
     _clock: Clock = field(default=SYSTEM_CLOCK, repr=False)
-    _kept: tuple[_Credential, Instant | None] | None = field(default=None, repr=False)
-    _sent: deque[_Credential] = field(default_factory=lambda: deque(maxlen=_REMEMBERED), init=False, repr=False)
+    _kept: tuple[Secret, Instant | None] | None = field(default=None, repr=False)
+    _sent: deque[Secret] = field(default_factory=lambda: deque(maxlen=_REMEMBERED), init=False, repr=False)
 
     @property
     def renews(self) -> bool:
@@ -97,22 +85,22 @@ class ClusterAccess:
         self._sent.append(credential)
         return (("authorization", credential),)
 
-    async def _credential(self, renew: bool) -> _Credential | None:
+    async def _credential(self, renew: bool) -> Secret | None:
         user = self._user
         if self._token_file is not None:
-            return _Credential("Bearer", _read(self._token_file))
+            return _bearer(_read(self._token_file))
         if user is None:
             return None
         if user.token:
-            return _Credential("Bearer", user.token)
+            return _bearer(user.token)
         if user.exec is not None:
             return await self._from_plugin(user.exec, renew)
         if user.username and user.password:
             pair = base64.b64encode(f"{user.username}:{user.password}".encode()).decode()
-            return _Credential("Basic", pair, user.password)
+            return Secret(f"Basic {pair}", made_of=Secret(pair, made_of=_part(user.password)))
         return None
 
-    async def _from_plugin(self, plugin: UserExec, renew: bool) -> _Credential:
+    async def _from_plugin(self, plugin: UserExec, renew: bool) -> Secret:
         now = self._clock.now()
         if self._kept is not None and not renew:
             secret, ends = self._kept
@@ -123,8 +111,17 @@ class ClusterAccess:
             ends = None if status.expires is None else Instant.parse(status.expires)
         except ValueError:
             ends = None
-        self._kept = _Credential("Bearer", status.token), ends
+        self._kept = _bearer(status.token), ends
         return self._kept[0]
+
+
+def _bearer(token: str) -> Secret:
+    return Secret(f"Bearer {token}", made_of=_part(token))
+
+
+def _part(text: str) -> Secret | None:
+    """Blanks, which a kubeconfig may hold, are no secret of their own."""
+    return Secret(text) if text.strip() else None
 
 
 def load_access(kubeconfig: str | None = None, context: str | None = None, *, clock: Clock = SYSTEM_CLOCK) -> ClusterAccess:

@@ -86,5 +86,5 @@ def basic(username: str, password: Secret) -> tuple[str, HeaderValue]:
     """The header of basic authentication. Raises ``ValueError`` for a name with a colon."""
     if ":" in username:
         raise ValueError("a user's name has no colon")
-    both = base64.b64encode(f"{username}:{password.reveal()}".encode()).decode()
-    return ("authorization", Secret(f"Basic {both}", origin=password.origin, made_of=password))
+    pair = Secret(base64.b64encode(f"{username}:{password.reveal()}".encode()).decode(), made_of=password)
+    return ("authorization", Secret(f"Basic {pair.reveal()}", origin=password.origin, made_of=pair))
