@@ -62,18 +62,7 @@ class Options(pk.Options, frozen=True, kw_only=True):
 
 async def hermes(ctx: pk.Context[Options]) -> pk.HermesClient:
     options = ctx.options
-    return await ctx.hold(
-        "hermes",
-        lambda: pk.HermesClient(
-            options.endpoint,
-            api_key=options.api_key,
-            timeout=options.timeout,
-            transport=ctx.engine(),
-            observer=ctx.observer,
-            clock=ctx.clock,
-            retry=NO_RETRY,
-        ),
-    )
+    return await ctx.hermes(options.endpoint, api_key=options.api_key, timeout=options.timeout, retry=NO_RETRY)
 
 
 async def archive(ctx: pk.Context[Options]) -> pk.BenchmarksClient:

@@ -146,17 +146,7 @@ def accuracy(options: Options, limits: Mapping[str, Any]) -> Check:
 
 async def hermes(ctx: pk.Context[Options]) -> pk.HermesClient:
     options = ctx.options
-    return await ctx.hold(
-        "hermes",
-        lambda: pk.HermesClient(
-            options.endpoint,
-            api_key=options.api_key,
-            timeout=options.timeout,
-            transport=ctx.engine(),
-            observer=ctx.observer,
-            clock=ctx.clock,
-        ),
-    )
+    return await ctx.hermes(options.endpoint, api_key=options.api_key, timeout=options.timeout)
 
 
 async def book(ctx: pk.Context[Options]) -> pk.FeedBook:

@@ -129,18 +129,7 @@ class Places:
 async def hermes_look(ctx: pk.Context[Options], url: str, places: Places) -> tuple[Seen, Announced | None]:
     """Hermes is a place as well: the newest message there, and when it came."""
     options, endpoint = ctx.options, pk.Target.endpoint(url).id
-    client = await ctx.hold(
-        "hermes",
-        lambda: pk.HermesClient(
-            url,
-            api_key=options.api_key,
-            transport=ctx.engine(),
-            timeout=options.timeout,
-            retry=NO_RETRY,
-            observer=ctx.observer,
-            clock=ctx.clock,
-        ),
-    )
+    client = await ctx.hermes(url, api_key=options.api_key, timeout=options.timeout, retry=NO_RETRY)
     try:
         batch = await client.latest([str(options.feed)])
         for error in batch.errors.values():

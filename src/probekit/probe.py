@@ -144,6 +144,7 @@ class Context(Generic[O]):
         endpoint: str,
         *,
         api_key: Secret | None = None,
+        timeout: timedelta = timedelta(seconds=10),
         retry: RetryPolicy | None = None,
         refused_for: timedelta = timedelta(minutes=10),
     ) -> HermesClient:
@@ -156,6 +157,7 @@ class Context(Generic[O]):
                 endpoint,
                 api_key=api_key,
                 transport=self.engine(),
+                timeout=timeout,
                 observer=self.observer,
                 clock=self.clock,
                 retry=retry,
