@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator, Sequence
+from contextlib import aclosing
 from datetime import timedelta
 from ipaddress import ip_address
 from typing import Annotated, Any, Literal, NamedTuple
@@ -13,8 +13,8 @@ import msgspec
 import probekit as pk
 from probekit.checks import Check, DnsAgreement, DnsAssertions, LatencyBudget
 from probekit.clients.dns import DnsServer, ask, system_servers
-from probekit.clock import reap
-from probekit.errors import ProbekitError, TransportError
+from probekit.clock import as_they_come
+from probekit.errors import ProbekitError
 from probekit.model.dns import DnsAnswer, DnsQuestion, DnsWire, RecordType, normal
 from probekit.units import to_ns
 
@@ -155,8 +155,7 @@ async def see(ctx: pk.Context[Options], one: Asked, due_ns: int) -> pk.Observati
             one.record.question(), one.server, due_ns=due_ns, clock=ctx.clock, observer=ctx.observer, target=one.id
         )
     except ProbekitError as error:
-        elapsed_ns = error.elapsed_ns if isinstance(error, TransportError) else None
-        return pk.Failure(error, one.id, ctx.clock.now(), one.id, elapsed_ns or 0)
+        return pk.Failure.of(error, one.id, ctx.clock.now())
     return pk.Observation(answer, one.id, ctx.clock.now(), one.id, answer.elapsed_ns)
 
 
@@ -165,16 +164,12 @@ async def observe(ctx: pk.Context[Options], watched: Sequence[pk.Target]) -> Asy
     asked = [Asked(record, *one) for record in options.records for one in servers(options).items()]
     due_ns = ctx.clock.monotonic_ns() + to_ns(options.timeout)
     wanted = {one.id for one in watched}
-    tasks = [asyncio.create_task(see(ctx, one, due_ns), name=one.id) for one in asked if one.id in wanted]
     seen: dict[str, pk.Observation[DnsAnswer] | pk.Failure] = {}
-    try:
-        # As they come: a resolver that hangs is nobody's but its own, and of the comparison it is no part.
-        for task in asyncio.as_completed(tasks):
-            found = await task
+    # A resolver that hangs is of the comparison no part.
+    async with aclosing(as_they_come(see(ctx, one, due_ns) for one in asked if one.id in wanted)) as answers:
+        async for found in answers:
             seen[found.target] = found
             yield found
-    finally:
-        await reap(*tasks)
     for record in compared(options, len({one.label for one in asked})):
         told = {one.label: seen[one.id] for one in asked if one.record == record and one.id in seen}
         yield pk.Observation(

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import aclosing
 from datetime import timedelta
 from typing import Annotated, Any
 from urllib.parse import urlsplit
@@ -13,8 +13,8 @@ import msgspec
 import probekit as pk
 from probekit.checks import Check, GrpcHealth, LatencyBudget
 from probekit.clients.grpc_health import GrpcServer, Metadata, check, refuse_metadata
-from probekit.clock import reap
-from probekit.errors import ConfigError, ProbekitError, TransportError
+from probekit.clock import as_they_come
+from probekit.errors import ConfigError, ProbekitError
 from probekit.units import to_ns
 
 MOST = 128
@@ -98,21 +98,16 @@ async def see(ctx: pk.Context[Options], one: Service, due_ns: int) -> pk.Observa
             target=one.id,
         )
     except ProbekitError as error:
-        elapsed_ns = error.elapsed_ns if isinstance(error, TransportError) else None
-        return pk.Failure(error, one.id, ctx.clock.now(), one.id, elapsed_ns or 0)
+        return pk.Failure.of(error, one.id, ctx.clock.now())
     return pk.Observation(answer, one.id, ctx.clock.now(), one.id, answer.elapsed_ns)
 
 
 async def observe(ctx: pk.Context[Options], watched: Sequence[pk.Target]) -> AsyncIterator[pk.Observation[Any] | pk.Failure]:
     wanted = {one.id for one in watched}
     due_ns = ctx.clock.monotonic_ns() + to_ns(ctx.options.timeout)
-    tasks = [asyncio.create_task(see(ctx, one, due_ns), name=one.id) for one in ctx.options.services if one.id in wanted]
-    try:
-        # As they come: what hangs is nobody's but its own.
-        for task in asyncio.as_completed(tasks):
-            yield await task
-    finally:
-        await reap(*tasks)
+    async with aclosing(as_they_come(see(ctx, one, due_ns) for one in ctx.options.services if one.id in wanted)) as found:
+        async for seen in found:
+            yield seen
 
 
 def checks(options: Options, target: pk.Target) -> Sequence[Check]:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import aclosing
 from dataclasses import replace
 from datetime import timedelta
 from functools import lru_cache
@@ -15,8 +15,8 @@ import msgspec
 
 import probekit as pk
 from probekit.checks import Check, HttpAnswer, HttpAssertions, HttpBody, HttpHop, LatencyBudget, StatusRange, Wanted
-from probekit.clock import reap
-from probekit.errors import ConfigError, ProbekitError, ProtocolError, TransportError
+from probekit.clock import as_they_come
+from probekit.errors import ConfigError, ProbekitError, ProtocolError
 from probekit.model import RequestRecord
 from probekit.secret import redact_url
 from probekit.transports.base import HeaderValue, Limits, Request, Response
@@ -200,20 +200,15 @@ async def see(ctx: pk.Context[Options], service: Asked) -> pk.Observation[Any] |
     try:
         found = await answer(ctx, service)
     except ProbekitError as error:
-        elapsed_ns = error.elapsed_ns if isinstance(error, TransportError) else None
-        return pk.Failure(error, service.id, ctx.clock.now(), service.id, elapsed_ns or 0)
+        return pk.Failure.of(error, service.id, ctx.clock.now())
     return pk.Observation(found, service.id, ctx.clock.now(), service.id, found.elapsed_ns)
 
 
 async def observe(ctx: pk.Context[Options], watched: Sequence[pk.Target]) -> AsyncIterator[pk.Observation[Any] | pk.Failure]:
     services = ctx.state("asked", lambda: asked(ctx.options))
-    tasks = [asyncio.create_task(see(ctx, services[one.id]), name=one.id) for one in watched]
-    try:
-        # As they come: what hangs is nobody's but its own.
-        for task in asyncio.as_completed(tasks):
-            yield await task
-    finally:
-        await reap(*tasks)
+    async with aclosing(as_they_come(see(ctx, services[one.id]) for one in watched)) as found:
+        async for seen in found:
+            yield seen
 
 
 def checks(options: Options, target: pk.Target) -> Sequence[Check]:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import aclosing
 from datetime import timedelta
 from typing import Annotated, Any, NamedTuple
 
@@ -13,7 +13,7 @@ import probekit as pk
 from probekit.checks import Check, DataAge, LatencyBudget, LatencySample, QueryAssertions
 from probekit.checks.prometheus import Comparison, Outcome
 from probekit.clients.prometheus import PrometheusClient, basic
-from probekit.clock import reap
+from probekit.clock import as_they_come
 from probekit.errors import ConfigError, ProbekitError, ProtocolError, TransportError
 from probekit.model import RequestRecord
 from probekit.transports.base import HeaderValue, Limits, Request
@@ -138,20 +138,17 @@ async def see(ctx: pk.Context[Options], one: Asked) -> pk.Observation[Any] | pk.
 
 async def observe(ctx: pk.Context[Options], watched: Sequence[pk.Target]) -> AsyncIterator[pk.Observation[Any] | pk.Failure]:
     endpoint = watched[0].id
-    tasks = [asyncio.create_task(see(ctx, one), name=one.target) for one in asked(ctx.options)]
+    queries = asked(ctx.options)
     failures: list[pk.Failure] = []
     slowest_ns = 0
-    try:
-        for task in asyncio.as_completed(tasks):
-            found = await task
+    async with aclosing(as_they_come(see(ctx, one) for one in queries)) as answers:
+        async for found in answers:
             if isinstance(found, pk.Failure) and isinstance(found.error, TransportError):
                 failures.append(found)
                 continue
             slowest_ns = max(slowest_ns, found.elapsed_ns)
             yield found
-    finally:
-        await reap(*tasks)
-    if len(failures) == len(tasks):
+    if len(failures) == len(queries):
         # Nothing came through: that is said once, of the server, and its queries are not seen behind it.
         yield pk.Failure(failures[0].error, endpoint, ctx.clock.now(), endpoint, failures[0].elapsed_ns)
         return

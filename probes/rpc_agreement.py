@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from contextlib import aclosing
 from datetime import timedelta
 from typing import Annotated, Any, Literal
 
@@ -14,7 +14,7 @@ from probekit.checks import Check, EndpointQuorum, RpcAgreement
 from probekit.clients import chain_options
 from probekit.clients.each_endpoint import at_once, wrong_chains
 from probekit.clients.rpc_answers import BLOCK, EvmQuestions, Questions, SvmQuestions
-from probekit.clock import reap
+from probekit.clock import as_they_come
 from probekit.codecs.evm_rpc import data as hex_data
 from probekit.errors import DecodeError, ProbekitError
 from probekit.model.chain_feed import ChainHead, ChainState, EndpointStanding
@@ -106,13 +106,10 @@ async def targets(ctx: pk.Context[Options]) -> Sequence[pk.Target]:
 
 async def observe(ctx: pk.Context[Options], watched: Sequence[pk.Target]) -> AsyncIterator[Seen]:
     # Each chain tells as soon as it is read: one that hangs holds up no other.
-    tasks = [asyncio.ensure_future(read(ctx, name, chain)) for name, chain in ctx.options.chains.items()]
-    try:
-        for done in asyncio.as_completed(tasks):
-            for seen in await done:
+    async with aclosing(as_they_come(read(ctx, name, chain) for name, chain in ctx.options.chains.items())) as chains:
+        async for found in chains:
+            for seen in found:
                 yield seen
-    finally:
-        await reap(*tasks)
 
 
 async def read(ctx: pk.Context[Options], name: str, chain: ChainOption) -> Sequence[Seen]:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import aclosing
 from datetime import timedelta
 from typing import Annotated, Any
 
@@ -14,7 +14,7 @@ from probekit.checks import Check, EndpointQuorum, FinalityHolds, FinalityLag, H
 from probekit.clients import chain_options
 from probekit.clients.each_endpoint import endpoint_target, wrong_chains
 from probekit.clients.endpoint_heads import Seen, heads_of, svm_head
-from probekit.clock import reap
+from probekit.clock import as_they_come
 from probekit.model.options import require_positive
 
 
@@ -87,13 +87,10 @@ async def targets(ctx: pk.Context[Options]) -> Sequence[pk.Target]:
 
 async def observe(ctx: pk.Context[Options], watched: Sequence[pk.Target]) -> AsyncIterator[Seen]:
     # Each cluster tells as soon as it is read: one that hangs holds up no other.
-    tasks = [asyncio.ensure_future(read(ctx, name, cluster)) for name, cluster in ctx.options.clusters.items()]
-    try:
-        for done in asyncio.as_completed(tasks):
-            for seen in await done:
+    async with aclosing(as_they_come(read(ctx, name, cluster) for name, cluster in ctx.options.clusters.items())) as clusters:
+        async for found in clusters:
+            for seen in found:
                 yield seen
-    finally:
-        await reap(*tasks)
 
 
 async def read(ctx: pk.Context[Options], name: str, cluster: ClusterOption) -> Sequence[Seen]:

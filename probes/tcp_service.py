@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import asyncio
 import re
 from collections.abc import AsyncIterator, Sequence
+from contextlib import aclosing
 from datetime import timedelta
 from functools import lru_cache
 from typing import Annotated, Any, Literal, NamedTuple
@@ -13,7 +13,7 @@ import msgspec
 
 import probekit as pk
 from probekit.checks import Check, LatencyBudget, TcpAnswer, TcpDialogue, Turn
-from probekit.clock import reap, within
+from probekit.clock import as_they_come, within
 from probekit.errors import DeadlineExceeded, ProbekitError, TransportError
 from probekit.model.place import host_and_port, is_host, reachable_over
 from probekit.secret import redact
@@ -223,21 +223,16 @@ async def see(ctx: pk.Context[Options], dialer: Dialer, service: Service) -> pk.
     try:
         found = await ask(ctx, dialer, service)
     except ProbekitError as error:
-        elapsed_ns = error.elapsed_ns if isinstance(error, TransportError) else None
-        return pk.Failure(error, service.id, ctx.clock.now(), service.id, elapsed_ns or 0)
+        return pk.Failure.of(error, service.id, ctx.clock.now())
     return pk.Observation(found, service.id, ctx.clock.now(), service.id, found.elapsed_ns, ctx.clock_error_ns)
 
 
 async def observe(ctx: pk.Context[Options], watched: Sequence[pk.Target]) -> AsyncIterator[pk.Observation[Any] | pk.Failure]:
     dialer = ctx.state("dialer", lambda: SocketDialer(clock=ctx.clock, observer=ctx.observer))
     services = {one.id: one for one in ctx.options.services}
-    tasks = [asyncio.create_task(see(ctx, dialer, services[one.id]), name=one.id) for one in watched]
-    try:
-        # As they come: what hangs is nobody's but its own.
-        for task in asyncio.as_completed(tasks):
-            yield await task
-    finally:
-        await reap(*tasks)
+    async with aclosing(as_they_come(see(ctx, dialer, services[one.id]) for one in watched)) as found:
+        async for seen in found:
+            yield seen
 
 
 def checks(options: Options, target: pk.Target) -> Sequence[Check]:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator, Sequence
+from contextlib import aclosing
 from datetime import timedelta
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -11,8 +11,8 @@ import msgspec
 
 import probekit as pk
 from probekit.checks import CertificateExpiry, CertificateName, CertificateTrust, Check, LatencyBudget, TlsStrength
-from probekit.clock import reap
-from probekit.errors import ProbekitError, TransportError
+from probekit.clock import as_they_come
+from probekit.errors import ProbekitError
 from probekit.model.certificate import TlsSighting
 from probekit.model.place import host_and_port, is_host, reachable_over
 from probekit.transports.authorities import authorities
@@ -151,8 +151,7 @@ async def see(
     try:
         seen = await sight(ctx, dialer, server, trusted)
     except ProbekitError as error:
-        elapsed_ns = error.elapsed_ns if isinstance(error, TransportError) else None
-        return pk.Failure(error, server.id, ctx.clock.now(), server.id, elapsed_ns or 0)
+        return pk.Failure.of(error, server.id, ctx.clock.now())
     return pk.Observation(seen, server.id, ctx.clock.now(), server.id, seen.elapsed_ns, ctx.clock_error_ns)
 
 
@@ -161,15 +160,10 @@ async def observe(ctx: pk.Context[Options], watched: Sequence[pk.Target]) -> Asy
     servers = {one.id: one for one in ctx.options.servers}
     # Before anything is timed: reading a bundle takes longer than a handshake.
     trusted = {one.ca_file: authorities_of(ctx.options, one) for one in servers.values()}
-    tasks = [
-        asyncio.create_task(see(ctx, dialer, servers[one.id], trusted[servers[one.id].ca_file]), name=one.id) for one in watched
-    ]
-    try:
-        # As they come: what hangs is nobody's but its own.
-        for task in asyncio.as_completed(tasks):
-            yield await task
-    finally:
-        await reap(*tasks)
+    asked = (servers[one.id] for one in watched)
+    async with aclosing(as_they_come(see(ctx, dialer, one, trusted[one.ca_file]) for one in asked)) as found:
+        async for seen in found:
+            yield seen
 
 
 def checks(options: Options, target: pk.Target) -> Sequence[Check]:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import aclosing
 from datetime import timedelta
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 from urllib.parse import urlsplit
@@ -12,7 +12,7 @@ import msgspec
 
 import probekit as pk
 from probekit.checks import Check, LatencyBudget, WebSocketAnswer, WebSocketMessage, WebSocketPing
-from probekit.clock import reap, within
+from probekit.clock import as_they_come, within
 from probekit.errors import BodyTooLarge, DeadlineExceeded, ProbekitError, ProtocolError, StreamClosed, TransportError
 from probekit.model.place import is_host, reachable_over
 from probekit.secret import redact_url
@@ -225,8 +225,7 @@ async def see(ctx: pk.Context[Options], connector: TimedConnector, service: Serv
     try:
         found = await ask(ctx, connector, service)
     except ProbekitError as error:
-        elapsed_ns = error.elapsed_ns if isinstance(error, TransportError) else None
-        return pk.Failure(error, service.id, ctx.clock.now(), service.id, elapsed_ns or 0)
+        return pk.Failure.of(error, service.id, ctx.clock.now())
     return pk.Observation(found, service.id, ctx.clock.now(), service.id, found.elapsed_ns, ctx.clock_error_ns)
 
 
@@ -239,13 +238,9 @@ def connector_of(ctx: pk.Context[Options]) -> TimedConnector:
 async def observe(ctx: pk.Context[Options], watched: Sequence[pk.Target]) -> AsyncIterator[pk.Observation[Any] | pk.Failure]:
     connector = ctx.state("connector", lambda: connector_of(ctx))
     services = {one.id: one for one in ctx.options.services}
-    tasks = [asyncio.create_task(see(ctx, connector, services[one.id]), name=one.id) for one in watched]
-    try:
-        # As they come: what hangs is nobody's but its own.
-        for task in asyncio.as_completed(tasks):
-            yield await task
-    finally:
-        await reap(*tasks)
+    async with aclosing(as_they_come(see(ctx, connector, services[one.id]) for one in watched)) as found:
+        async for seen in found:
+            yield seen
 
 
 def checks(options: Options, target: pk.Target) -> Sequence[Check]:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Coroutine, Sequence
+from contextlib import aclosing
 from datetime import timedelta
 from typing import Annotated, Any
 from urllib.parse import urlsplit
@@ -13,7 +14,7 @@ import msgspec
 import probekit as pk
 from probekit.checks import Check, EmitterLag, GuardianHeartbeats, SignatureMargin, VaaDelay
 from probekit.clients.vaa_arrivals import VaaArrivals, price_slot
-from probekit.clock import reap
+from probekit.clock import as_they_come
 from probekit.codecs import accumulator, vaa
 from probekit.errors import DecodeError, ProbekitError, ProtocolError
 from probekit.model.wormhole import AnnouncedVaa, EmitterView, GuardianReport, SeenVaa
@@ -207,7 +208,7 @@ async def guardian_look(
 async def observe(ctx: pk.Context[Options], watched: Sequence[pk.Target]) -> AsyncIterator[Seen]:
     options, places = ctx.options, ctx.state("places", Places)
     announced: asyncio.Future[Announced | None] | None = None
-    tasks: list[asyncio.Task[list[Seen]]] = []
+    looks: list[Coroutine[Any, Any, list[Seen]]] = []
     if options.hermes is not None:
         url, announced = options.hermes, asyncio.get_running_loop().create_future()
         told = announced
@@ -221,14 +222,12 @@ async def observe(ctx: pk.Context[Options], watched: Sequence[pk.Target]) -> Asy
                 if not told.done():
                     told.set_result(newest)
 
-        tasks.append(asyncio.create_task(ask_hermes(), name=url))
-    tasks += [asyncio.create_task(guardian_look(ctx, one, places, announced), name=one) for one in options.guardians]
-    try:
-        for task in asyncio.as_completed(tasks):
-            for seen in await task:
+        looks.append(ask_hermes())
+    looks += [guardian_look(ctx, one, places, announced) for one in options.guardians]
+    async with aclosing(as_they_come(looks)) as found:
+        async for part in found:
+            for seen in part:
                 yield seen
-    finally:
-        await reap(*tasks)
 
 
 def checks(options: Options, target: pk.Target) -> Sequence[Check]:

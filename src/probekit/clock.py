@@ -6,7 +6,7 @@ asyncio is imported by what waits, when it waits: a probe names its clock when i
 from __future__ import annotations
 
 import time
-from collections.abc import Awaitable, Coroutine, Iterable
+from collections.abc import AsyncGenerator, Awaitable, Coroutine, Iterable
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar, cast
 
 from probekit.units import NS_PER_S, Instant
@@ -103,6 +103,21 @@ async def both(one: Coroutine[Any, Any, R], other: Coroutine[Any, Any, S]) -> tu
     """The results of two of different kinds, as :func:`together` has them of one kind."""
     first, second = await together((one, other))
     return cast("tuple[R, S]", (first, second))
+
+
+async def as_they_come(work: Iterable[Awaitable[R]]) -> AsyncGenerator[R, None]:
+    """Start all, and give the result of each as soon as there is one: what hangs holds up nobody else. Raises what one raises.
+
+    Close it (``contextlib.aclosing``) where it may be left early: those still under way are ended then.
+    """
+    import asyncio
+
+    tasks = [asyncio.ensure_future(one) for one in work]
+    try:
+        for done in asyncio.as_completed(tasks):
+            yield await done
+    finally:
+        await reap(*tasks)
 
 
 async def first_of(*work: Coroutine[Any, Any, R]) -> R:

@@ -6,7 +6,7 @@ from typing import Generic, Literal, TypeVar
 
 import msgspec
 
-from probekit.errors import ErrorType, Phase, ProbekitError
+from probekit.errors import ErrorType, Phase, ProbekitError, TransportError
 from probekit.model.feed import Feed
 from probekit.secret import redact_url
 from probekit.units import Instant
@@ -118,6 +118,12 @@ class Failure(msgspec.Struct, frozen=True):
     observed_at: Instant
     target: str
     elapsed_ns: int = 0
+
+    @classmethod
+    def of(cls, error: ProbekitError, target: str, at: Instant) -> Failure:
+        """``error`` of a target that is its own source, with the time that its exchange took where the error knows it."""
+        elapsed_ns = error.elapsed_ns if isinstance(error, TransportError) else None
+        return cls(error, target, at, target, elapsed_ns or 0)
 
 
 class Comparison(msgspec.Struct, Generic[T], frozen=True):

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import aclosing
 
 import pytest
 
-from probekit.clock import both, first_of, together
+from probekit.clock import as_they_come, both, first_of, together
 
 
 async def value(number: int) -> int:
@@ -80,3 +81,41 @@ async def test_cancelled_it_leaves_nothing(way: object) -> None:
         await task
     assert ended
     assert alone()
+
+
+async def test_as_they_come_and_left_early_it_leaves_nothing() -> None:
+    gates = [asyncio.Event() for _ in range(3)]
+    ended: list[int] = []
+
+    async def one(number: int) -> int:
+        try:
+            await gates[number].wait()
+            return number
+        finally:
+            ended.append(number)
+
+    async with aclosing(as_they_come(one(number) for number in range(3))) as found:
+        gates[2].set()
+        assert await anext(found) == 2
+        gates[0].set()
+        assert await anext(found) == 0
+        assert ended == [2, 0]
+    assert ended == [2, 0, 1]
+    assert [number async for number in as_they_come([one(2)])] == [2]
+
+
+async def test_as_they_come_raises_what_one_raises_once_the_others_have_ended() -> None:
+    ended = asyncio.Event()
+
+    async def hangs() -> None:
+        try:
+            await asyncio.Event().wait()
+        finally:
+            ended.set()
+
+    async def fails() -> None:
+        raise ValueError("mine")
+
+    with pytest.raises(ValueError, match="mine"):
+        _ = [one async for one in as_they_come((hangs(), fails()))]
+    assert ended.is_set()
