@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import ClassVar, Final
+from typing import ClassVar
 
-from probekit.checks.parts import gathered
+from probekit.checks.parts import of_listing
 from probekit.model import Observation, Status, Verdict
 from probekit.model.kubernetes import Claim, Listing
 from probekit.units import Instant, format_ns, to_ns
-
-_MOST_PARTS: Final = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,13 +30,11 @@ class ClaimBound:
     def __call__(self, observation: Observation[Listing], *, now: Instant) -> Verdict:
         listing = observation.value
         judged = [part for one in listing.objects if (part := self._part(one, now)) is not None]
-        return gathered(
+        return of_listing(
             Verdict(self.name, Status.OK, "bound", "every claim is bound"),
             Verdict(self.name, Status.SKIPPED, "nothing_listed", "there is no claim to judge"),
             judged,
-            total=listing.total,
-            skipped=listing.ignored,
-            most_parts=_MOST_PARTS,
+            listing,
         )
 
     def _part(self, claim: Claim, now: Instant) -> Verdict | None:

@@ -8,12 +8,11 @@ from typing import ClassVar, Final
 
 import msgspec
 
-from probekit.checks.parts import gathered, require
+from probekit.checks.parts import MOST_OBJECTS, gathered, require
 from probekit.model import Observation, Status, Verdict
 from probekit.model.kubernetes import Container, Listing, Pod
 from probekit.units import Instant, format_ns, to_ns
 
-_MOST_PARTS: Final = 100
 _MOST_TRACKS: Final = 5_000
 _MOST_LIMIT: Final = 100
 
@@ -93,7 +92,7 @@ class ContainerRestarts:
             Verdict(self.name, Status.SKIPPED, "nothing_listed", "there is no container to judge"),
             judged,
             total=containers,
-            most_parts=_MOST_PARTS,
+            most_parts=MOST_OBJECTS,
         )
         kept = tuple(tracks.values())[:_MOST_TRACKS]
         return RestartMemory(kept, now if whole else None), verdict

@@ -4,16 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import ClassVar, Final
+from typing import ClassVar
 
-from probekit.checks.parts import gathered
+from probekit.checks.parts import of_listing
 from probekit.errors import DecodeError
 from probekit.model import Observation, Status, Verdict
 from probekit.model.cron import CronSchedule
 from probekit.model.kubernetes import CronJob, Listing
 from probekit.units import Instant, format_ns, to_ns
-
-_MOST_PARTS: Final = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,13 +34,11 @@ class CronOnTime:
     def __call__(self, observation: Observation[Listing], *, now: Instant) -> Verdict:
         listing = observation.value
         judged = [part for one in listing.objects if (part := self._part(one, now)) is not None]
-        return gathered(
+        return of_listing(
             Verdict(self.name, Status.OK, "on_time", "every cron job was run when it was due"),
             Verdict(self.name, Status.SKIPPED, "nothing_listed", "there is no cron job to judge"),
             judged,
-            total=listing.total,
-            skipped=listing.ignored,
-            most_parts=_MOST_PARTS,
+            listing,
         )
 
     def _part(self, cron: CronJob, now: Instant) -> Verdict | None:

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import ClassVar, Final
+from typing import ClassVar
 
-from probekit.checks.parts import gathered
+from probekit.checks.parts import of_listing
 from probekit.model import Observation, Status, Verdict
 from probekit.model.kubernetes import Job, Listing
 from probekit.units import Instant, format_ns, to_ns
-
-_MOST_PARTS: Final = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,13 +34,11 @@ class JobOutcome:
             if job.owner and job.state == "complete":
                 good[job.owner] = max(job.created_at, good.get(job.owner, job.created_at))
         judged = [part for job in listing.objects if (part := self._part(job, good.get(job.owner), now)) is not None]
-        return gathered(
+        return of_listing(
             Verdict(self.name, Status.OK, "no_failure", "no job has failed"),
             Verdict(self.name, Status.SKIPPED, "nothing_listed", "there is no job to judge"),
             judged,
-            total=listing.total,
-            skipped=listing.ignored,
-            most_parts=_MOST_PARTS,
+            listing,
         )
 
     def _part(self, job: Job, good: Instant | None, now: Instant) -> Verdict | None:

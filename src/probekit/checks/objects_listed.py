@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar, Final
+from typing import ClassVar
 
-from probekit.checks.parts import gathered
+from probekit.checks.parts import MOST_OBJECTS, gathered
 from probekit.model import Observation, Status, Verdict
 from probekit.model.kubernetes import Listing, ListProblem
 from probekit.units import Instant
-
-_MOST_PARTS: Final = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +33,7 @@ class ObjectsListed:
             judged,
             # A listing without a problem is one part that is as it should be.
             total=len(judged) or 1,
-            most_parts=_MOST_PARTS,
+            most_parts=MOST_OBJECTS,
         )
 
     def _part(self, problem: ListProblem) -> Verdict:

@@ -4,15 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from functools import lru_cache
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import msgspec
 
 from probekit.model import Measure, Status, Tally, Verdict
 from probekit.model.pubkey import Pubkey
 
+if TYPE_CHECKING:
+    from probekit.model.kubernetes import Listing
+
 _NAMED: Final = 5
 """Parts told in the sentence of the whole; all of them are in ``parts``."""
+MOST_OBJECTS: Final = 100
+"""Objects of a cluster that one verdict keeps as parts: of thousands that fail alike, the first hundred say it."""
 
 
 def gathered(
@@ -62,6 +67,11 @@ def gathered(
         parts=told[:most_parts],
         measures=measures,
     )
+
+
+def of_listing(ok: Verdict, idle: Verdict, judged: Iterable[Verdict], listing: Listing) -> Verdict:
+    """:func:`gathered` for the objects of a cluster's listing; what is ignored is skipped."""
+    return gathered(ok, idle, judged, total=listing.total, skipped=listing.ignored, most_parts=MOST_OBJECTS)
 
 
 def nothing_judged(idle: Verdict, total: int) -> Verdict:

@@ -6,12 +6,11 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import ClassVar, Final
 
-from probekit.checks.parts import gathered, require
+from probekit.checks.parts import of_listing, require
 from probekit.model import Observation, Status, Verdict
 from probekit.model.kubernetes import Listing, Pod
 from probekit.units import Instant, format_ns, to_ns
 
-_MOST_PARTS: Final = 100
 _IMAGE: Final = frozenset(
     ("ErrImagePull", "ImagePullBackOff", "InvalidImageName", "ErrImageNeverPull", "ImageInspectError", "RegistryUnavailable")
 )
@@ -48,13 +47,11 @@ class PodHealth:
     def __call__(self, observation: Observation[Listing], *, now: Instant) -> Verdict:
         listing = observation.value
         judged = [part for one in listing.objects if (part := self._part(one, now)) is not None]
-        return gathered(
+        return of_listing(
             Verdict(self.name, Status.OK, "running", "every pod runs, or has ended well"),
             Verdict(self.name, Status.SKIPPED, "nothing_listed", "there is no pod to judge"),
             judged,
-            total=listing.total,
-            skipped=listing.ignored,
-            most_parts=_MOST_PARTS,
+            listing,
         )
 
     def _part(self, pod: Pod, now: Instant) -> Verdict | None:

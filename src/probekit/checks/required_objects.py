@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar, Final
+from typing import ClassVar
 
-from probekit.checks.parts import gathered
+from probekit.checks.parts import MOST_OBJECTS, gathered
 from probekit.model import Observation, Status, Verdict
 from probekit.model.kubernetes import Listing
 from probekit.units import Instant
-
-_MOST_PARTS: Final = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,4 +45,4 @@ class RequiredObjects:
                 words = f"there is no {wanted} among {len(listing.objects)} {listing.kind}"
                 judged.append(Verdict(self.name, Status.CRITICAL, "missing_object", words, scope=wanted))
         ok = Verdict(self.name, Status.OK, "all_there", f"all {len(self.names)} {listing.kind} that must be there are")
-        return gathered(ok, ok, judged, total=len(self.names), most_parts=_MOST_PARTS)
+        return gathered(ok, ok, judged, total=len(self.names), most_parts=MOST_OBJECTS)

@@ -8,12 +8,11 @@ from typing import ClassVar, Final
 
 import msgspec
 
-from probekit.checks.parts import gathered
+from probekit.checks.parts import of_listing
 from probekit.model import Observation, Status, Verdict
 from probekit.model.kubernetes import Listing, Workload
 from probekit.units import Instant, format_ns, to_ns
 
-_MOST_PARTS: Final = 100
 _MOST_EPISODES: Final = 1_000
 """Workloads that are followed while something is left to do; of more, each begins anew at every listing."""
 
@@ -86,13 +85,11 @@ class WorkloadReplicas:
             listed = {one.name for one in listing.objects}
             unseen = (one for one in state.episodes if one.name not in listed)
             episodes += list(unseen)[: _MOST_EPISODES - len(episodes)]
-        verdict = gathered(
+        verdict = of_listing(
             Verdict(self.name, Status.OK, "complete", f"all {listing.kind} have the pods that they should have"),
             Verdict(self.name, Status.SKIPPED, "nothing_listed", f"there are no {listing.kind} to judge"),
             judged,
-            total=listing.total,
-            skipped=listing.ignored,
-            most_parts=_MOST_PARTS,
+            listing,
         )
         return ReplicasMemory(tuple(episodes)), verdict
 
