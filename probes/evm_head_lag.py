@@ -12,7 +12,7 @@ import msgspec
 import probekit as pk
 from probekit.checks import Check, EndpointQuorum, FinalityHolds, FinalityLag, HeadAge, HeadLag, HeadStall, NodeSync
 from probekit.clients import chain_options
-from probekit.clients.each_endpoint import endpoint_target, wrong_chains
+from probekit.clients.each_endpoint import endpoint_targets, own_or_common, too_few, wrong_chains
 from probekit.clients.endpoint_heads import Seen, evm_head, heads_of
 from probekit.clock import as_they_come
 from probekit.model.options import require_positive
@@ -70,21 +70,15 @@ class Options(pk.Options, frozen=True, kw_only=True):
             if chain.evm_id(name) is None:
                 yield f"chains: {name} is not known; give it chain_id"
             wanted = chain.alive_endpoints or self.alive_endpoints
-            if wanted > len(chain.endpoints):
-                yield f"chains: {name} has {len(chain.endpoints)} endpoints, and alive_endpoints wants {wanted}"
+            yield from too_few("chains", name, chain, wanted, "alive_endpoints")
 
     def limit(self, chain: ChainOption, name: str) -> Any:
         """A chain's own limit, or the common one."""
-        own = getattr(chain, name)
-        return getattr(self, name) if own is None else own
+        return own_or_common(self, chain, name)
 
 
 async def targets(ctx: pk.Context[Options]) -> Sequence[pk.Target]:
-    found = []
-    for name, chain in ctx.options.chains.items():
-        found.append(pk.Target(name, "endpoint", f"chain {name}"))
-        found += [pk.Target(endpoint_target(name, node.label), "endpoint", f"{node.label} of {name}") for node in chain.nodes]
-    return found
+    return endpoint_targets("chain", ctx.options.chains)
 
 
 async def observe(ctx: pk.Context[Options], watched: Sequence[pk.Target]) -> AsyncIterator[Seen]:

@@ -12,7 +12,7 @@ import msgspec
 import probekit as pk
 from probekit.checks import Check, EndpointQuorum, RpcAgreement
 from probekit.clients import chain_options
-from probekit.clients.each_endpoint import at_once, wrong_chains
+from probekit.clients.each_endpoint import at_once, too_few, wrong_chains
 from probekit.clients.rpc_answers import BLOCK, EvmQuestions, Questions, SvmQuestions
 from probekit.clock import as_they_come
 from probekit.codecs.evm_rpc import data as hex_data
@@ -85,9 +85,7 @@ class Options(pk.Options, frozen=True, kw_only=True):
                 chain.questions(name)
             except ValueError as error:
                 yield f"chains: {error}"
-            wanted = chain.agree or self.agree
-            if wanted > len(chain.endpoints):
-                yield f"chains: {name} has {len(chain.endpoints)} endpoints, and agree wants {wanted}"
+            yield from too_few("chains", name, chain, chain.agree or self.agree, "agree")
 
 
 def target_id(chain: str, question: str) -> str:

@@ -12,7 +12,7 @@ import msgspec
 import probekit as pk
 from probekit.checks import Check, EndpointQuorum, FinalityHolds, FinalityLag, HeadAge, HeadLag, HeadStall, NodeSync
 from probekit.clients import chain_options
-from probekit.clients.each_endpoint import endpoint_target, wrong_chains
+from probekit.clients.each_endpoint import endpoint_targets, own_or_common, too_few, wrong_chains
 from probekit.clients.endpoint_heads import Seen, heads_of, svm_head
 from probekit.clock import as_they_come
 from probekit.model.options import require_positive
@@ -68,21 +68,15 @@ class Options(pk.Options, frozen=True, kw_only=True):
             if cluster.genesis(name) is None:
                 yield f"clusters: {name} is not known; give it genesis_hash"
             wanted = cluster.alive_endpoints or self.alive_endpoints
-            if wanted > len(cluster.endpoints):
-                yield f"clusters: {name} has {len(cluster.endpoints)} endpoints, and alive_endpoints wants {wanted}"
+            yield from too_few("clusters", name, cluster, wanted, "alive_endpoints")
 
     def limit(self, cluster: ClusterOption, name: str) -> Any:
         """A cluster's own limit, or the common one."""
-        own = getattr(cluster, name)
-        return getattr(self, name) if own is None else own
+        return own_or_common(self, cluster, name)
 
 
 async def targets(ctx: pk.Context[Options]) -> Sequence[pk.Target]:
-    found = []
-    for name, cluster in ctx.options.clusters.items():
-        found.append(pk.Target(name, "endpoint", f"cluster {name}"))
-        found += [pk.Target(endpoint_target(name, one.label), "endpoint", f"{one.label} of {name}") for one in cluster.nodes]
-    return found
+    return endpoint_targets("cluster", ctx.options.clusters)
 
 
 async def observe(ctx: pk.Context[Options], watched: Sequence[pk.Target]) -> AsyncIterator[Seen]:

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Iterable, Mapping
+from collections.abc import Awaitable, Iterable, Iterator, Mapping
 from datetime import timedelta
 from typing import Any, TypeVar
 
+from probekit.clients.chain_options import ChainOption
 from probekit.clock import Clock, reap, within
 from probekit.errors import DeadlineExceeded, ProbekitError, WrongChain
+from probekit.model import Target
 from probekit.units import format_ns, to_ns
 
-__all__ = ["at_once", "endpoint_target", "same_chain", "wrong_chains"]
+__all__ = ["at_once", "endpoint_target", "endpoint_targets", "own_or_common", "same_chain", "too_few", "wrong_chains"]
 
 T = TypeVar("T")
 
@@ -19,6 +21,27 @@ T = TypeVar("T")
 def endpoint_target(chain: str, label: str) -> str:
     """Id of the target that is one endpoint of a chain."""
     return f"{chain}/{label}"
+
+
+def endpoint_targets(what: str, chains: Mapping[str, ChainOption]) -> list[Target]:
+    """Each chain, called ``what`` and its name, and each of its endpoints."""
+    found = []
+    for name, chain in chains.items():
+        found.append(Target(name, "endpoint", f"{what} {name}"))
+        found += [Target(endpoint_target(name, one.label), "endpoint", f"{one.label} of {name}") for one in chain.nodes]
+    return found
+
+
+def own_or_common(common: object, own: ChainOption, name: str) -> Any:
+    """The option ``name`` of a chain where it has one, else the one that all chains have in common."""
+    found = getattr(own, name)
+    return getattr(common, name) if found is None else found
+
+
+def too_few(option: str, name: str, chain: ChainOption, wanted: int, wants: str) -> Iterator[str]:
+    """The sentence for a chain that has fewer endpoints than its option ``wants`` asks for; nothing where it has enough."""
+    if wanted > len(chain.endpoints):
+        yield f"{option}: {name} has {len(chain.endpoints)} endpoints, and {wants} wants {wanted}"
 
 
 async def at_once(
