@@ -27,6 +27,7 @@ class ChainOption(chain_options.ChainOption, frozen=True, kw_only=True, forbid_u
     max_stall: Annotated[timedelta | None, pk.doc("in place of the common one")] = None
     max_finality_lag: Annotated[timedelta | None, pk.doc("in place of the common one")] = None
     max_safe_lag: Annotated[timedelta | None, pk.doc("in place of the common one")] = None
+    finality_tolerance: Annotated[timedelta | None, pk.doc("in place of the common one")] = None
     alive_endpoints: Annotated[int | None, pk.doc("in place of the common one"), msgspec.Meta(ge=1)] = None
 
     def __post_init__(self) -> None:
@@ -36,7 +37,7 @@ class ChainOption(chain_options.ChainOption, frozen=True, kw_only=True, forbid_u
         require_positive(self, *LIMITS)
 
 
-LIMITS = ("max_head_age", "max_lag", "max_stall", "max_finality_lag", "max_safe_lag")
+LIMITS = ("max_head_age", "max_lag", "max_stall", "max_finality_lag", "max_safe_lag", "finality_tolerance")
 
 
 class Options(pk.Options, frozen=True, kw_only=True):
@@ -56,6 +57,9 @@ class Options(pk.Options, frozen=True, kw_only=True):
         timedelta | None, pk.doc("how far the finalized block may be behind the newest; left out: measured, not judged")
     ] = None
     max_safe_lag: Annotated[timedelta | None, pk.doc("the same of the safe block, to warn")] = None
+    finality_tolerance: Annotated[
+        timedelta, pk.doc("how far the finalized block may fall back, in the blocks' own time: two nodes behind one address")
+    ] = timedelta(minutes=15)
     alive_endpoints: Annotated[int, pk.doc("endpoints of each chain that must follow"), msgspec.Meta(ge=1)] = 1
     timeout: Annotated[timedelta, pk.doc("how long an endpoint may take to answer")] = timedelta(seconds=5)
 
@@ -119,7 +123,7 @@ def checks(options: Options, target: pk.Target) -> Sequence[Check]:
         HeadLag(options.limit(chain, "max_lag"), options.limit(chain, "max_blocks")),
         HeadStall(options.limit(chain, "max_stall")),
         FinalityLag(options.limit(chain, "max_finality_lag"), max_soft_lag=options.limit(chain, "max_safe_lag")),
-        FinalityHolds(),
+        FinalityHolds(options.limit(chain, "finality_tolerance")),
         NodeSync(),
     ]
 

@@ -26,6 +26,7 @@ class ClusterOption(chain_options.ChainOption, frozen=True, kw_only=True, forbid
     max_stall: Annotated[timedelta | None, pk.doc("in place of the common one")] = None
     max_confirmed_slots: Annotated[int | None, pk.doc("in place of the common one"), msgspec.Meta(ge=1)] = None
     max_finalized_slots: Annotated[int | None, pk.doc("in place of the common one"), msgspec.Meta(ge=1)] = None
+    finality_tolerance_slots: Annotated[int | None, pk.doc("in place of the common one"), msgspec.Meta(ge=0)] = None
     alive_endpoints: Annotated[int | None, pk.doc("in place of the common one"), msgspec.Meta(ge=1)] = None
 
     def __post_init__(self) -> None:
@@ -54,6 +55,9 @@ class Options(pk.Options, frozen=True, kw_only=True):
     max_finalized_slots: Annotated[
         int | None, pk.doc("slots from the newest to the finalized one; none: not judged"), msgspec.Meta(ge=1)
     ] = 96
+    finality_tolerance_slots: Annotated[
+        int, pk.doc("slots that the finalized one may fall back: two nodes behind one address"), msgspec.Meta(ge=0)
+    ] = 150
     alive_endpoints: Annotated[int, pk.doc("nodes of each cluster that must follow"), msgspec.Meta(ge=1)] = 1
     timeout: Annotated[timedelta, pk.doc("how long a node may take to answer")] = timedelta(seconds=5)
 
@@ -121,7 +125,7 @@ def checks(options: Options, target: pk.Target) -> Sequence[Check]:
         HeadLag(None, options.limit(cluster, "max_slots")),
         HeadStall(options.limit(cluster, "max_stall")),
         finality,
-        FinalityHolds(),
+        FinalityHolds(tolerance_slots=options.limit(cluster, "finality_tolerance_slots")),
         NodeSync(),
     ]
 

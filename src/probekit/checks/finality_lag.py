@@ -17,10 +17,19 @@ class _Lag(msgspec.Struct, frozen=True):
     """One level's distance from the head against its limits; ``None`` where it, or its time, is not told."""
 
     words: str
-    over: bool = False
     told: bool = True
     ns: int | None = None
     blocks: int | None = None
+    limit_ns: int | None = None
+    max_blocks: int | None = None
+
+    @property
+    def over_time(self) -> bool:
+        return self.ns is not None and self.limit_ns is not None and self.ns > self.limit_ns
+
+    @property
+    def over(self) -> bool:
+        return self.over_time or (self.blocks is not None and self.max_blocks is not None and self.blocks > self.max_blocks)
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,20 +69,20 @@ class FinalityLag:
             *(() if soft.ns is None else (Measure("chain.soft_lag", soft.ns, "ns"),)),
         )
         limited = any(one is not None for one in (self.max_lag, self.max_blocks, self.max_soft_lag, self.max_soft_blocks))
-        limit_ns = None if self.max_lag is None else to_ns(self.max_lag)
         words = f"head {seen.head.number}; {final.words}; {soft.words}"
 
-        def verdict(status: Status, reason: str) -> Verdict:
-            if final.ns is None:
-                return Verdict(self.name, status, reason, words, final.blocks, self.max_blocks, "count", measures=measures)
-            return Verdict(self.name, status, reason, words, final.ns, limit_ns, "ns", measures=measures)
+        def verdict(status: Status, reason: str, of: _Lag = final) -> Verdict:
+            # What is over its limit is the value; else the time where there is one.
+            if of.ns is None or (of.over and not of.over_time):
+                return Verdict(self.name, status, reason, words, of.blocks, of.max_blocks, "count", measures=measures)
+            return Verdict(self.name, status, reason, words, of.ns, of.limit_ns, "ns", measures=measures)
 
         if final.over:
             return verdict(Status.CRITICAL, "not_finalizing")
         if not (final.told and soft.told):
             return verdict(Status.UNKNOWN, "not_told")
         if soft.over:
-            return verdict(Status.WARNING, "not_settling")
+            return verdict(Status.WARNING, "not_settling", soft)
         if limited:
             return verdict(Status.OK, "settling")
         if not measures:
@@ -94,13 +103,11 @@ class FinalityLag:
             return _Lag(f"{level if point is None else point.level} is not told{why}", told=not limited)
         blocks = max(seen.head.number - point.number, 0)
         ns = None if point.time is None else max(seen.head.time.since(point.time), 0)
-        over = (max_blocks is not None and blocks > max_blocks) or (
-            max_lag is not None and ns is not None and ns > to_ns(max_lag)
-        )
+        limit_ns = None if max_lag is None else to_ns(max_lag)
         limits = [
-            *([] if max_lag is None else [format_ns(to_ns(max_lag))]),
+            *([] if limit_ns is None else [format_ns(limit_ns)]),
             *([] if max_blocks is None else [f"{max_blocks} {seen.counted}"]),
         ]
         behind = f"{blocks} {seen.counted}" if ns is None else f"{blocks} {seen.counted} and {format_ns(ns)}"
         words = f"{point.level} {point.number}, {behind} behind, limit {' or '.join(limits) or 'none'}"
-        return _Lag(words, over, not (max_lag is not None and ns is None), ns, blocks)
+        return _Lag(words, limit_ns is None or ns is not None, ns, blocks, limit_ns, max_blocks)

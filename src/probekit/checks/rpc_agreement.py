@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Mapping
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -20,10 +20,10 @@ class RpcAgreement:
     """Rule over the answers of several endpoints to one question: the answer that at least ``agree`` of them give, more than
     any other, is the chain's.
 
-    Who gives another for the same block or slot is CRITICAL ``disagrees``, by name and value; another for another height is
-    lag, and told without a verdict. UNKNOWN ``no_quorum`` where fewer than ``agree`` answered, ``split`` where no answer has
-    that many while two of one height differ: somebody is wrong, and nobody can say who; ``other_heights`` where all that
-    differ are of different heights.
+    Who gives another for a block or slot for which ``agree`` of them gave that one is CRITICAL ``disagrees``, by name and
+    value; another for another height is lag, and told without a verdict. UNKNOWN ``no_quorum`` where fewer than ``agree``
+    answered, ``split`` where two of one height differ and too few stand behind either there: somebody is wrong, and nobody can
+    say who; ``other_heights`` where no answer has that many and all that differ are of different heights.
     """
 
     agree: int = 2
@@ -50,22 +50,32 @@ class RpcAgreement:
         sizes = sorted((len(labels) for labels in camps.values()), reverse=True)
         largest = max(camps, key=lambda value: len(camps[value]))
         if sizes[0] < self.agree or sizes[1:2] == sizes[:1]:
-            heights = [answer.height for answer in answers.values()]
             shown = _shown(answers, answers)
-            if len(set(heights)) == len(heights):
-                return verdict(Status.UNKNOWN, "other_heights", f"no two answers are of one height: {shown}", sizes[0])
+            if not _differ_at_one_height(answers.values()):
+                return verdict(Status.UNKNOWN, "other_heights", f"no two that differ are of one height: {shown}", sizes[0])
             return verdict(Status.UNKNOWN, "split", f"no answer has {self.agree} endpoints and most: {shown}", sizes[0])
         majority = camps[largest]
-        heights_there = {answers[label].height for label in majority}
+        behind_it = Counter(answers[label].height for label in majority)
         others = {label: answer for label, answer in sorted(answers.items()) if label not in majority}
-        dissent = {label: answer for label, answer in others.items() if answer.height in heights_there}
-        late = {label: answer for label, answer in others.items() if label not in dissent}
+        dissent = {label: answer for label, answer in others.items() if behind_it[answer.height] >= self.agree}
+        doubt = {label: answer for label, answer in others.items() if 0 < behind_it[answer.height] < self.agree}
+        late = {label: answer for label, answer in others.items() if not behind_it[answer.height]}
         agreed = f"{len(majority)} of {len(answers)} agree on {largest} at {answers[majority[0]].height}"
         if late:
             agreed += f"; of other heights: {_shown(late, answers)}"
+        if dissent and doubt:
+            agreed += f"; where too few answered to tell: {_shown(doubt, answers)}"
         if dissent:
             return verdict(Status.CRITICAL, "disagrees", f"{_shown(dissent, answers)}; {agreed}", len(majority))
+        if doubt:
+            words = f"{_shown(doubt, answers)}, where fewer than {self.agree} say otherwise; {agreed}"
+            return verdict(Status.UNKNOWN, "split", words, len(majority))
         return verdict(Status.OK, "agree", agreed, len(majority))
+
+
+def _differ_at_one_height(answers: Iterable[RpcAnswer]) -> bool:
+    values: dict[int, str] = {}
+    return any(values.setdefault(one.height, one.value) != one.value for one in answers)
 
 
 def _shown(some: Mapping[str, RpcAnswer], answers: Mapping[str, RpcAnswer]) -> str:

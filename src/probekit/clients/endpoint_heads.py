@@ -18,7 +18,7 @@ from probekit.codecs.solana.sysvar import CLOCK, decode_clock
 from probekit.errors import NotFound, ProbekitError, RpcError
 from probekit.model import Failure, Observation
 from probekit.model.chain_feed import ChainHead, ChainState, EndpointStanding
-from probekit.model.endpoint_head import EndpointHead, FinalPoint, best_head
+from probekit.model.endpoint_head import EndpointHead, FinalPoint, best_head, beyond
 from probekit.model.solana import Commitment
 from probekit.transports.rpc import EVM, SVM, Call, Outcome
 from probekit.transports.rpc.family import result_of
@@ -136,16 +136,21 @@ async def heads_of(
             seen.append(Failure(found, label, now, target, elapsed_ns))
             standings.append(EndpointStanding(label, found.error_type, found.message))
             continue
-        if best is not None and len(heads) > 1:
-            found = msgspec.structs.replace(found, best=heads[best], best_label=best)
+        if len(heads) > 1:
+            shown_best = {} if best is None else {"best": heads[best], "best_label": best}
+            found = msgspec.structs.replace(found, others=len(heads) - 1, **shown_best)
         top = found.head if best is None else heads[best]
         late_ns, blocks = top.time.since(found.head.time), top.number - found.head.number
         late = (max_lag is not None and late_ns > to_ns(max_lag)) or (max_blocks is not None and blocks > max_blocks)
-        reason = f"head {found.head.number} is {blocks} {found.counted} and {format_ns(late_ns)} behind {best}" if late else ""
-        standings.append(EndpointStanding(label, "lagging" if late else "alive", reason))
+        shown, state, reason = f"head {found.head.number} is", "alive", ""
+        if beyond(found.head, top):
+            state, reason = "out_of_sync", f"{shown} {-blocks} {found.counted} ahead of {best}, more than any chain makes"
+        elif late:
+            state, reason = "lagging", f"{shown} {blocks} {found.counted} and {format_ns(late_ns)} behind {best}"
+        standings.append(EndpointStanding(label, state, reason))
         seen.append(Observation(found, label, now, target, elapsed_ns, error_ns))
     if not heads:
         first = next(found for found, _ in answers.values() if isinstance(found, ProbekitError))
         return [*seen, Failure(first, chain, now, chain)]
-    shown = heads[best] if best is not None else max(heads.values(), key=lambda head: head.number)
-    return [*seen, Observation(ChainState(shown, tuple(standings)), chain, now, chain, 0, error_ns)]
+    newest = heads[best] if best is not None else max(heads.values(), key=lambda head: head.number)
+    return [*seen, Observation(ChainState(newest, tuple(standings)), chain, now, chain, 0, error_ns)]

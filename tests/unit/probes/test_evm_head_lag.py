@@ -124,7 +124,7 @@ async def test_finality_behind_and_not_told() -> None:
 
 async def test_finality_that_goes_back_is_told() -> None:
     lab = Lab()
-    async with lab.watching(PROBE, **lab.options()):
+    async with lab.watching(PROBE, **lab.options(finality_tolerance=60 * S)):
         await lab.pass_seconds(20)
         assert lab.runs[-1].status is OK
         lab.a.settled |= {"safe": 200, "finalized": 200}
@@ -194,6 +194,15 @@ async def test_a_head_from_the_future_is_nobodys_measure() -> None:
     lab.c.behind = -1_000
     run = await lab.look()
     assert verdict(run, at(C)) == (CRITICAL, "head_ahead")
+    assert reasons(run, at(A))["head_lag"] == "level"
+    assert others_ok(run, at(C))
+
+
+async def test_a_wild_head_is_nobodys_measure() -> None:
+    lab = Lab()
+    lab.c.jump = 10**9
+    run = await lab.look(max_blocks=10)
+    assert reasons(run, at(C))["head_lag"] == "wild_head"
     assert reasons(run, at(A))["head_lag"] == "level"
     assert others_ok(run, at(C))
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -252,7 +253,23 @@ def test_answers_that_differ_at_different_heights_are_nobodys_fault() -> None:
     apart = {"a": RpcAnswer("1", 10), "b": RpcAnswer("2", 11)}
     assert judged(apart) == (UNKNOWN, "other_heights")
     assert judged(apart | {"c": RpcAnswer("2", 12)}) == (OK, "agree")
-    assert judged(apart | {"c": RpcAnswer("2", 10)}) == (CRITICAL, "disagrees")
+    assert judged({"a": RpcAnswer("1", 10), "b": RpcAnswer("1", 10), "c": RpcAnswer("2", 11)}, 3) == (UNKNOWN, "other_heights")
+
+
+def test_nobody_is_blamed_at_a_height_where_one_stands_against_one() -> None:
+    answers = {"a": RpcAnswer("1", 10), "b": RpcAnswer("2", 11), "c": RpcAnswer("2", 10)}
+    assert judged(answers) == (UNKNOWN, "split")
+    assert judged(answers | {"d": RpcAnswer("2", 10)}) == (CRITICAL, "disagrees")
+    # Where enough stand together at one height, its dissenter is named, and who is in doubt at another is told beside.
+    more = answers | {"d": RpcAnswer("2", 10), "e": RpcAnswer("3", 11)}
+    made = RpcAgreement()(Observation(Comparison(more, {}), "mine", NOW, "mine/block"), now=NOW)
+    assert made.reason == "disagrees"
+    assert made.message.startswith("a says 1 at 10; ")
+    assert "where too few answered to tell: e says 3 at 11" in made.message
+
+
+def counts_of(told: dict[str, tuple[str, int]]) -> Counter[str]:
+    return Counter(value for value, _ in told.values())
 
 
 @given(
@@ -268,7 +285,15 @@ def test_a_verdict_follows_from_the_counts(told: dict[str, tuple[str, int]], agr
         ([one for one, _ in told.values()].count(value) for value in {one for one, _ in told.values()}), reverse=True
     )
     winner = bool(counts) and counts[0] >= agree and counts[1:2] != counts[:1]
-    assert (found[0] in (OK, CRITICAL)) == winner
+    value = max(counts_of(told), key=lambda one: counts_of(told)[one]) if told else ""
+    # Beside the winner, at each height where both it and another were told: as many as must agree, or nobody knows.
+    shared = [
+        sum(one == (value, height) for one in told.values())
+        for other, height in told.values()
+        if other != value and (value, height) in told.values()
+    ]
+    assert (found[0] is CRITICAL) == (winner and any(count >= agree for count in shared))
+    assert (found[0] is OK) == (winner and not shared)
     if len(counts) == 1 and winner:
         assert found == (OK, "agree")
     if len(told) < agree:
