@@ -109,12 +109,14 @@ class Stages:
         )
 
 
-def settle(ledger: SpendLedger, transaction: str, ended: Ended, *, paid: int | None = None) -> None:
+def settle(
+    ledger: SpendLedger, transaction: str, ended: Ended | None, *, paid: int | None = None, block: int | None = None
+) -> None:
     """Write down how a transaction ended. Raises ``Stopped`` where the disk does not take it."""
     try:
-        ledger.settle(transaction, ended, paid=paid)
+        ledger.settle(transaction, ended, paid=paid, block=block)
     except SendRefused as refused:
-        raise Stopped("no_ledger", f"{transaction} is {ended}; {refused.message}") from None
+        raise Stopped("no_ledger", f"{transaction} is {ended or 'under way again'}; {refused.message}") from None
 
 
 def turned_away(ledger: SpendLedger, transaction: str, error: ProbekitError) -> Stopped:

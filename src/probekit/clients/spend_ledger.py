@@ -89,11 +89,13 @@ class SpendLedger:
             raise CapReached(f"{_MAX_SPENDS} transactions in two days are more than the ledger keeps")
         self._write((*kept, spend))
 
-    def settle(self, transaction: str, ended: Ended, *, paid: int | None = None) -> None:
-        """Write down what became of a transaction, and what it took. Without ``paid`` all that was reserved counts on."""
+    def settle(self, transaction: str, ended: Ended | None, *, paid: int | None = None, block: int | None = None) -> None:
+        """Write down what became of a transaction, what it took and the block it was in. Without ``paid`` all that was reserved
+        counts on; ``ended`` of ``None`` opens it again: a reorganisation undid its end.
+        """
         self._write(
             tuple(
-                msgspec.structs.replace(one, ended=ended, paid=paid) if one.transaction == transaction else one
+                msgspec.structs.replace(one, ended=ended, paid=paid, block=block) if one.transaction == transaction else one
                 for one in self.spends
             )
         )
@@ -110,17 +112,19 @@ class SpendLedger:
 @contextlib.asynccontextmanager
 async def ledger_at(path: str | os.PathLike[str], *, chain: str, wallet: str) -> AsyncIterator[SpendLedger]:
     """The ledger in a file that exists, for this process alone until left. An empty file says that nothing was spent today.
+    A symbolic link stands for the file that it leads to, whose lock is the one that counts.
 
-    Raises ``SendRefused``: no such file, not readable, no ledger, of another chain or wallet, or in use by another process.
+    Raises ``SendRefused``: no such file, not readable, no ledger, of another chain or wallet, with a second hard link (which
+    would have a lock of its own), or in use by another process.
     """
-    file = Path(path)
-    with _locked(file):
+    with _locked(Path(path)) as file:
         yield SpendLedger(file, chain=chain, wallet=wallet, spends=_read(file, chain, wallet))
 
 
 def _read(path: Path, chain: str, wallet: str) -> tuple[Spend, ...]:
     try:
         with path.open("rb") as opened:
+            links = os.fstat(opened.fileno()).st_nlink
             raw = opened.read(_MAX_BYTES + 1)
     except FileNotFoundError:
         raise SendRefused(
@@ -128,6 +132,8 @@ def _read(path: Path, chain: str, wallet: str) -> tuple[Spend, ...]:
         ) from None
     except OSError as error:
         raise SendRefused(f"the ledger {path} cannot be read: {error.strerror or error}") from None
+    if links > 1:
+        raise SendRefused(f"the ledger {path} has {links} names (hard links), and one lock cannot hold them all: leave it one")
     if not raw:
         return ()
     try:
@@ -142,12 +148,16 @@ def _read(path: Path, chain: str, wallet: str) -> tuple[Spend, ...]:
 
 
 @contextlib.contextmanager
-def _locked(path: Path) -> Iterator[None]:
-    """Hold a lock beside the file, which is replaced and cannot carry one. It ends with the process, however that ends."""
+def _locked(path: Path) -> Iterator[Path]:
+    """Hold a lock beside the file that ``path`` leads to, which is replaced and cannot carry one; gives that file.
+
+    The lock ends with the process, however that ends.
+    """
     try:
         import fcntl
     except ModuleNotFoundError:
         raise SendRefused("a ledger needs file locks of POSIX: nothing is sent from this system") from None
+    path = Path(os.path.realpath(path))
     beside = path.with_name(path.name + ".lock")
     try:
         held = os.open(beside, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
@@ -158,7 +168,7 @@ def _locked(path: Path) -> Iterator[None]:
             fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
             raise SendRefused(f"the ledger {path} is in use: another process sends for this wallet") from None
-        yield
+        yield path
     finally:
         os.close(held)
 

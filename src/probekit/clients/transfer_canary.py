@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, Final
 
+from msgspec.structs import replace
+
 from probekit.clients.canary_stages import TURNED_AWAY, Stages, Stopped, settle, turned_away
 from probekit.clients.solana import SolanaClient
 from probekit.clients.solana_signer import SolanaSigner, self_transfer
@@ -120,9 +122,13 @@ class TransferCanary:
             except SendRefused as refused:
                 raise Stopped("no_ledger", refused.message) from None
             doubt = await self._sent(self.ledger, raw, signature, most)
-        if doubt:
-            stages.doubt(doubt)
-        return await self._landed(stages, self.ledger, spend, slot, began_ns, began_at)
+        if doubt is not None:
+            stages.doubt(doubt.error_type)
+        report = await self._landed(stages, self.ledger, spend, slot, began_ns, began_at)
+        if doubt is None or report.outcome != "expired":
+            return report
+        # Whoever reads this must know that it may never have reached the cluster.
+        return replace(report, text=f"{report.text}; what the node said when it was sent was {doubt.message}")
 
     async def _now(self) -> tuple[int, Instant]:
         """The slot, and the cluster's own time."""
@@ -144,8 +150,8 @@ class TransferCanary:
             valid_until=latest.last_valid_block_height,
         )
 
-    async def _sent(self, ledger: SpendLedger, raw: bytes, signature: str, most: int) -> str:
-        """Send it once; empty where the node took it, else the error type of an answer that never came or says nothing."""
+    async def _sent(self, ledger: SpendLedger, raw: bytes, signature: str, most: int) -> ProbekitError | None:
+        """Send it once; ``None`` where the node took it, else what leaves open whether it did."""
         try:
             # Simulated a moment ago, and once more by the client for its cap: the node need not do it a third time.
             await self.client.send(raw, payer=self.wallet, cap_lamports=most, preflight=False)
@@ -156,12 +162,12 @@ class TransferCanary:
             raise turned_away(ledger, signature, error) from None
         except RpcError as error:
             if type(error) is not RpcError:
-                return error.error_type
+                return error
             settle(ledger, signature, "refused")
             raise Stopped("refused", error.message) from None
         except ProbekitError as error:
-            return error.error_type  # Nobody knows whether it was taken.
-        return ""
+            return error  # Nobody knows whether it was taken.
+        return None
 
     def _failed(self, outcome: Any, error: object, simulated: Simulation | None = None) -> Stopped:
         """Of a transaction error: the wallet is too poor, or else the program's or the cluster's refusal."""

@@ -24,7 +24,7 @@ from probekit.codecs.evm.contract import PreparedCall
 from probekit.codecs.evm.reverts import decode_revert
 from probekit.errors import ProbekitError, Reverted, RpcError, SendRefused
 from probekit.model import FeedId
-from probekit.model.canary import CanaryReport, Caps, Coin, Fetched, NotFetched, Spend
+from probekit.model.canary import CanaryOutcome, CanaryReport, Caps, Coin, Fetched, NotFetched, Spend
 from probekit.model.evm import Address, Block
 from probekit.model.journey import Journey, StageName
 from probekit.transports.rpc.family import result_of
@@ -44,6 +44,9 @@ _CHEAP: Final = re.compile(
 )
 _TAKEN: Final = re.compile(r"(?i)already (?:known|imported|in)|known transaction")
 _NONCE: Final = re.compile(r"(?i)nonce.{0,10}too (?:low|high)|invalid nonce|nonce .{0,40}(?:already|used)|old ?nonce")
+_REFUSALS: Final[tuple[tuple[re.Pattern[str], CanaryOutcome], ...]] = (
+    (_POOR, "underfunded"), (_CHEAP, "fee_too_low"), (_NONCE, "wallet_shared"),
+)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,12 +142,14 @@ class UpdateCanary:
             facts["transaction"] = told
             self._reserved(self.ledger, self.caps, spend, plan.block)
             doubt = await self._sent(self.ledger, raw, told)
-        if doubt:
-            stages.doubt(doubt)
-        return await self._landed(stages, spend)
+        if doubt is not None:
+            stages.doubt(doubt.error_type)
+        return await self._landed(stages, spend, doubt=doubt)
 
-    async def _landed(self, stages: Stages, spend: Spend, *, followed: bool = False) -> CanaryReport:
-        landed = await self._landing.run(stages, spend, followed=followed)
+    async def _landed(
+        self, stages: Stages, spend: Spend, *, followed: bool = False, doubt: ProbekitError | None = None
+    ) -> CanaryReport:
+        landed = await self._landing_of(spend).run(stages, spend, followed=followed, doubt=doubt)
         return self._report(landed.end, spend, followed=followed, elapsed_ns=landed.elapsed_ns, paid=landed.paid)
 
     async def _follow(self, spend: Spend) -> CanaryReport:
@@ -156,13 +161,14 @@ class UpdateCanary:
             told = Instant.from_seconds(spend.note[0]) if spend.note else None
             self.on_journey(stages.journey(self.target, publish_time=told, rest="not_reached"))
 
-    @property
-    def _landing(self) -> UpdateLanding:
+    def _landing_of(self, spend: Spend) -> UpdateLanding:
         assert self.signer is not None
         assert self.ledger is not None
-        return UpdateLanding(
-            self.contract, self.feed, self.signer.address, self.ledger, self.coin, self.clock, self.wait, self.poll
-        )
+        # By the transaction's own contract and feed: it may have been sent when the canary was set to others.
+        contract, feed = self.contract, FeedId(spend.feed) if spend.feed else self.feed
+        if spend.contract and Address(spend.contract) != contract.address:
+            contract = PythEvmClient(contract.evm, spend.contract)
+        return UpdateLanding(contract, feed, self.signer.address, self.ledger, self.coin, self.clock, self.wait, self.poll)
 
     async def _built(self, fetched: Fetched) -> _Plan:
         evm = self.contract.evm
@@ -205,7 +211,8 @@ class UpdateCanary:
         latest = await evm.nonce(wallet, "latest", min_block=block.number)
         pending = await evm.nonce(wallet, "pending", min_block=block.number)
         may_land = last is not None and last.nonce == latest and last.ended in ("dropped", "refused")
-        if pending > latest:
+        undone = last is not None and last.nonce == latest and last.ended in ("landed", "failed")
+        if pending > latest and not undone:
             if last is not None and may_land:
                 raise Stopped(
                     "not_included", f"{last.transaction} waits again, after it was {last.ended}: nothing else is sent"
@@ -213,6 +220,8 @@ class UpdateCanary:
             raise Stopped("wallet_shared", f"{pending - latest} transactions of {wallet} wait that are not in the ledger")
         if last is None or last.nonce is None or latest == last.nonce + 1 or may_land:
             return latest
+        if undone:
+            raise await self._landing_of(last).undone(last, block.number)
         if latest > last.nonce:
             raise Stopped(
                 "wallet_shared",
@@ -245,7 +254,8 @@ class UpdateCanary:
     async def _newer(self, ledger: SpendLedger, plan: _Plan) -> None:
         """Return where the update would be stored. The contract takes an old one, too, without a word, and is paid for it."""
         ours, last = plan.fetched.note[0], ledger.last
-        if last is not None and last.ended in ("landed", "failed") and last.note and last.note[0] >= ours:
+        ours_last = last is not None and (last.contract, last.feed) in ((self.contract.address, self.feed), ("", ""))
+        if ours_last and last is not None and last.ended in ("landed", "failed") and last.note and last.note[0] >= ours:
             raise Stopped(
                 "source_not_newer",
                 f"Hermes stands still: its update is of {ours}, {last.transaction} brought that of {last.note[0]}; "
@@ -288,6 +298,8 @@ class UpdateCanary:
             nonce=plan.nonce,
             note=(*plan.fetched.note, plan.prepared.value_wei),
             max_fee=plan.max_fee,
+            contract=str.__str__(self.contract.address),
+            feed=str.__str__(self.feed),
         )
         return raw, told, spend
 
@@ -301,8 +313,8 @@ class UpdateCanary:
         except SendRefused as refused:
             raise Stopped("no_ledger", refused.message) from None
 
-    async def _sent(self, ledger: SpendLedger, raw: bytes, told: str) -> str:
-        """Send it once; empty where the node took it, else the error type of an answer that never came or says nothing."""
+    async def _sent(self, ledger: SpendLedger, raw: bytes, told: str) -> ProbekitError | None:
+        """Send it once; ``None`` where the node took it, else what leaves open whether it did."""
         cap = codec.decode_signed_transaction(raw).most
         try:
             await self.contract.evm.send(raw, cap_wei=cap)
@@ -312,21 +324,17 @@ class UpdateCanary:
         except TURNED_AWAY as error:
             raise turned_away(ledger, told, error) from None
         except RpcError as error:
-            if type(error) is not RpcError:
-                return error.error_type
             if _TAKEN.search(error.message):
-                return ""
+                return None
+            # By its words whatever the code: some nodes say all of this as an internal error.
+            outcome = next((outcome for words, outcome in _REFUSALS if words.search(error.message)), None)
+            if outcome is None and type(error) is not RpcError:
+                return error
             settle(ledger, told, "refused")
-            if _POOR.search(error.message):
-                raise Stopped("underfunded", error.message) from None
-            if _CHEAP.search(error.message):
-                raise Stopped("fee_too_low", error.message) from None
-            if _NONCE.search(error.message):
-                raise Stopped("wallet_shared", error.message) from None
-            raise Stopped("refused", error.message) from None
+            raise Stopped(outcome or "refused", error.message) from None
         except ProbekitError as error:
-            return error.error_type  # Nobody knows whether it was taken.
-        return ""
+            return error  # Nobody knows whether it was taken.
+        return None
 
     # -- telling -------------------------------------------------------------------------------------------------------------
 

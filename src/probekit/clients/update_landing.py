@@ -13,7 +13,7 @@ from probekit.clock import Clock
 from probekit.codecs import evm_rpc as codec
 from probekit.codecs.evm.pyth_events import PRICE_FEED_UPDATE, decode_price_update
 from probekit.codecs.evm.reverts import decode_revert
-from probekit.errors import DeadlineExceeded, DecodeError, NotServed, ProbekitError, Reverted
+from probekit.errors import DeadlineExceeded, DecodeError, NotServed, ProbekitError, Reverted, RpcError
 from probekit.model import FeedId
 from probekit.model.canary import Coin, Ended, Spend
 from probekit.model.evm import Address, Receipt
@@ -51,8 +51,10 @@ class UpdateLanding:
     wait: timedelta
     poll: timedelta
 
-    async def run(self, stages: Stages, spend: Spend, *, followed: bool = False) -> Landed:
-        """Wait for it, or with ``followed`` look once: how it ended, or stands. Raises nothing that the chain may cause."""
+    async def run(self, stages: Stages, spend: Spend, *, followed: bool = False, doubt: ProbekitError | None = None) -> Landed:
+        """Wait for it, or with ``followed`` look once: how it ended, or stands. ``doubt`` says what the sending ended in, where
+        the node did not take it for certain. Raises nothing that the chain may cause.
+        """
         elapsed_ns: int | None = None
         paid: int | None = None
         try:
@@ -60,7 +62,7 @@ class UpdateLanding:
             began_ns, now = self.clock.monotonic_ns(), self.clock.now()
             with stages.stage("included", since="sent", began=began) as facts:
                 facts["transaction"] = spend.transaction
-                receipt = await self._included(spend, timedelta(0) if followed else self.wait)
+                receipt = await self._included(spend, timedelta(0) if followed else self.wait, doubt)
                 elapsed_ns = max(0, now.since(began)) if began is not None else self.clock.monotonic_ns() - began_ns
                 paid = self._paid(receipt, spend)
                 facts |= {
@@ -78,7 +80,20 @@ class UpdateLanding:
             outcome = Stopped("unresolved", f"{spend.transaction} was {what}; then: {error.message}")
         return Landed(outcome, elapsed_ns, paid)
 
-    async def _included(self, spend: Spend, timeout: timedelta) -> Receipt:
+    async def undone(self, spend: Spend, head: int) -> Stopped:
+        """What became of one that the ledger has in a block, where the wallet's nonce says at ``head`` that it is in none: a
+        reorganisation undid it, or the node is behind. One that waits again is under way again.
+        """
+        if spend.block is None or head < spend.block or await self._receipt(spend, head) is not None:
+            return Stopped("node_behind", f"{spend.transaction} had landed, and the node at block {head} does not count it yet")
+        was = f"{spend.transaction} was in block {spend.block}, which did not stay"
+        if await self._known(spend):
+            settle(self.ledger, spend.transaction, None)
+            return Stopped("not_included", f"{was}: it waits again")
+        settle(self.ledger, spend.transaction, "dropped")
+        return Stopped("dropped", f"{was}, and is known no more")
+
+    async def _included(self, spend: Spend, timeout: timedelta, doubt: ProbekitError | None) -> Receipt:
         evm = self.contract.evm
         try:
             return (await evm.wait(spend.transaction, poll=self.poll, timeout=max(timeout, self.poll))).receipt
@@ -99,8 +114,12 @@ class UpdateLanding:
                 # Nodes forget what they cannot include.
                 text = f"{spend.transaction} offers {spend.max_fee} wei per gas, the base fee is {base}"
                 raise Stopped("fee_too_low", text) from None
+            if not known and isinstance(doubt, RpcError):
+                text = f"{spend.transaction} is known nowhere; the node said when it was sent: {doubt.message}"
+                raise Stopped("refused", text) from None
             if not known:
-                raise Stopped("dropped", f"{spend.transaction} is known no more, and is in no block") from None
+                sent = "" if doubt is None else f"; when it was sent there was no answer: {doubt.message}"
+                raise Stopped("dropped", f"{spend.transaction} is known no more, and is in no block{sent}") from None
             raise Stopped("not_included", f"{spend.transaction} waits and is in no block: {late.message}") from None
 
     async def _receipt(self, spend: Spend, floor: int) -> Receipt | None:
@@ -118,7 +137,7 @@ class UpdateLanding:
             receipt = await self._receipt(other, floor)
             if receipt is not None:
                 ended: Ended = "landed" if receipt.succeeded else "failed"
-                settle(self.ledger, other.transaction, ended, paid=self._paid(receipt, other))
+                settle(self.ledger, other.transaction, ended, paid=self._paid(receipt, other), block=receipt.block_number)
                 settle(self.ledger, spend.transaction, "replaced")
                 text = f"{spend.transaction} can land no more: {other.transaction}, which had seemed dropped, has its nonce"
                 return Stopped("dropped", text)
@@ -151,7 +170,8 @@ class UpdateLanding:
 
     async def _closed(self, spend: Spend, receipt: Receipt, paid: int) -> None:
         """Write down what it took. Raises ``Stopped`` for one that reverted."""
-        settle(self.ledger, spend.transaction, "landed" if receipt.succeeded else "failed", paid=paid)
+        ended: Ended = "landed" if receipt.succeeded else "failed"
+        settle(self.ledger, spend.transaction, ended, paid=paid, block=receipt.block_number)
         if not receipt.succeeded:
             raise Stopped("reverted", f"{spend.transaction} reverted: {await self._why(receipt)}")
 

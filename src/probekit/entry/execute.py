@@ -14,6 +14,8 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+import msgspec
+
 from probekit._version import __version__
 from probekit.entry.explain import explain
 from probekit.entry.output import Printer, junit
@@ -23,7 +25,7 @@ from probekit.entry.vantage import vantage_of
 from probekit.errors import ConfigError
 from probekit.manifest.discovery import Found, source_digest
 from probekit.manifest.options import value_text
-from probekit.manifest.read import Manifest, Origin, read_manifest, refused_timeout, timeout_of
+from probekit.manifest.read import Manifest, Origin, read_manifest, refused_times
 from probekit.model import ProbeRun, Status
 from probekit.probe import Probe
 from probekit.runner import Recorder, RunSettings, Tape, config_digest, run_once, watch
@@ -109,21 +111,20 @@ def _manifest(probe: Probe[Any], path: Path, arguments: argparse.Namespace) -> M
 
 
 def _with_interval(probe: Probe[Any], manifest: Manifest[Any], text: str) -> Manifest[Any]:
-    """``manifest`` at another interval; a deadline above it comes down with it, an option ``timeout`` above it is refused."""
+    """``manifest`` at another interval; a deadline above it comes down with it, options that do not fit are refused."""
     try:
         interval = parse_duration(text[:100])
     except (ValueError, ArithmeticError) as error:
         raise ConfigError(f"--interval: {error}") from None
     if interval <= timedelta(0):
         raise ConfigError("--interval: must be positive")
-    timeout = timeout_of(probe, manifest.options)
-    if timeout is not None and timeout > interval:
-        raise ConfigError(f"--interval: {refused_timeout(interval, timeout)}")
     origins = {**manifest.origins, "interval": Origin(value_text(interval), "--interval")}
     deadline = manifest.deadline
     if deadline is not None and deadline > interval:
         deadline = interval
         origins["deadline"] = Origin(value_text(deadline), "--interval")
+    for _, words in refused_times(probe, msgspec.structs.asdict(manifest.options), interval, deadline):
+        raise ConfigError(f"--interval: {words}")
     return replace(manifest, interval=interval, deadline=deadline, origins=origins)
 
 

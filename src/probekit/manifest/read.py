@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path as FilePath
@@ -80,7 +80,7 @@ def read_manifest(probe: Probe[O], path: FilePath | None, overrides: Mapping[str
     connectivity = _addresses(tree, problems)
     tree.value.setdefault("options", {})
     if timely:
-        _check_timeout(probe, tree, interval, problems)
+        _check_times(probe, tree, interval, deadline, problems)
     options = convert(probe.options, tree, ("options",), problems)
     if len(problems) or options is None:
         problems.refuse()
@@ -181,35 +181,48 @@ def _schedule(probe: Probe[Any], tree: Tree, problems: Problems) -> tuple[timede
     return interval, deadline
 
 
-def refused_timeout(interval: timedelta, timeout: timedelta) -> str:
-    """What is said of a poll whose exchanges may take longer than it has time: what is slow would end as a run that was cut
-    off, and never be seen as what it is.
+def refused_times(
+    probe: Probe[Any], given: Mapping[str, Any], interval: timedelta, deadline: timedelta | None
+) -> Iterator[tuple[str, str]]:
+    """Option and sentence for each time of a poll's options that does not fit into its runs: an exchange (``timeout``) that may
+    take longer than the interval, and a wait (``wait``) that does not end before the deadline. What is slow would end as a run
+    that was cut off, and never be seen as what it is.
     """
-    return (
-        f"the interval {value_text(interval)} is shorter than options.timeout {value_text(timeout)}; "
-        "raise the interval or lower the timeout"
-    )
-
-
-def timeout_of(probe: Probe[Any], options: msgspec.Struct) -> timedelta | None:
-    """How long an exchange of a poll may take, by its option ``timeout``; ``None`` where it has none, and of a watch."""
-    timeout = getattr(options, "timeout", None)
-    return timeout if probe.mode == "poll" and isinstance(timeout, timedelta) else None
-
-
-def _check_timeout(probe: Probe[Any], tree: Tree, interval: timedelta, problems: Problems) -> None:
-    """Told beside all other faults, so it does not wait for options that are whole."""
-    fields = {one.name: one for one in msgspec.structs.fields(probe.options)}
-    given = tree.value["options"]
-    if "timeout" not in fields or probe.mode != "poll" or not isinstance(given, dict):
+    if probe.mode != "poll":
         return
-    timeout: Any = fields["timeout"].default
-    if "timeout" in given:
-        # Its own faults are told where all options are read.
-        timeout = convert_value(fields["timeout"].type, given["timeout"], tree, ("options", "timeout"), Problems(""))
+    timeout, wait = given.get("timeout"), given.get("wait")
     if isinstance(timeout, timedelta) and timeout > interval:
-        at: tuple[str, ...] = ("interval",) if "interval" in tree.value else ("options", "timeout")
-        problems.add(tree.mark(at), at, refused_timeout(interval, timeout))
+        yield (
+            "timeout",
+            f"the interval {value_text(interval)} is shorter than options.timeout {value_text(timeout)}; "
+            "raise the interval or lower the timeout",
+        )
+    end = interval if deadline is None else deadline
+    if isinstance(wait, timedelta) and wait >= end:
+        yield (
+            "wait",
+            f"options.wait {value_text(wait)} is not shorter than the deadline of a run, {value_text(end)}; "
+            "raise the deadline or lower the wait",
+        )
+
+
+def _check_times(probe: Probe[Any], tree: Tree, interval: timedelta, deadline: timedelta | None, problems: Problems) -> None:
+    """Told beside all other faults, so it does not wait for options that are whole."""
+    written = tree.value["options"]
+    if not isinstance(written, dict):
+        return
+    given: dict[str, Any] = {}
+    for one in msgspec.structs.fields(probe.options):
+        if one.name in ("timeout", "wait"):
+            given[one.name] = one.default
+            if one.name in written:
+                # Its own faults are told where all options are read.
+                path = ("options", one.name)
+                given[one.name] = convert_value(one.type, written[one.name], tree, path, Problems(""))
+    other = {"timeout": "interval", "wait": "deadline"}
+    for option, words in refused_times(probe, given, interval, deadline):
+        at: tuple[str, ...] = (other[option],) if other[option] in tree.value else ("options", option)
+        problems.add(tree.mark(at), at, words)
 
 
 def _duration(tree: Tree, key: str, problems: Problems) -> timedelta | None:

@@ -129,6 +129,11 @@ class Spend(msgspec.Struct, frozen=True, kw_only=True):
     """What it brings, for whoever follows it up: of a price update publish time, price, confidence, and the fee in wei."""
     max_fee: int | None = None
     """Wei for each gas that it offers at most."""
+    contract: str = ""
+    """What it was sent to, and the feed that it updates: whoever follows it up may be set to others meanwhile."""
+    feed: str = ""
+    block: int | None = None
+    """Number of the block that it was in when it landed or failed; a reorganisation may undo that."""
 
     @property
     def key(self) -> str:

@@ -102,6 +102,38 @@ async def test_a_lock_keeps_others_out_and_ends_with_its_process(path: Path) -> 
         assert ledger.spends == ()
 
 
+async def test_a_link_to_it_is_the_same_ledger_with_the_same_lock(path: Path, tmp_path: Path) -> None:
+    link = tmp_path / "elsewhere"
+    link.symlink_to(path)
+    async with ledger_at(link, chain="5", wallet="w") as ledger:
+        with pytest.raises(SendRefused, match="in use"):
+            async with ledger_at(path, chain="5", wallet="w"):
+                pass
+        ledger.reserve(spend(1), caps=CAPS, coin=COIN, now=Instant(T0))
+    assert link.is_symlink()
+    async with ledger_at(path, chain="5", wallet="w") as ledger:
+        assert [one.transaction for one in ledger.spends] == ["t1"]
+
+
+async def test_one_with_two_names_is_refused(path: Path, tmp_path: Path) -> None:
+    os.link(path, tmp_path / "other.json")
+    with pytest.raises(SendRefused, match="has 2 names"):
+        async with ledger_at(path, chain="5", wallet="w"):
+            pass
+
+
+async def test_an_end_that_a_reorganisation_undid_counts_as_reserved_again(path: Path) -> None:
+    async with ledger_at(path, chain="5", wallet="w") as ledger:
+        ledger.reserve(spend(1), caps=CAPS, coin=COIN, now=Instant(T0))
+        ledger.settle("t1", "landed", paid=30, block=7)
+        assert (ledger.spent(Instant(T0)), ledger.open_spend) == (30, None)
+        ledger.settle("t1", None)
+    async with ledger_at(path, chain="5", wallet="w") as ledger:
+        assert ledger.spent(Instant(T0)) == 100
+        assert ledger.open_spend is not None
+        assert (ledger.open_spend.block, ledger.open_spend.paid) == (None, None)
+
+
 @pytest.mark.parametrize("content", [b" ", b"{}", b"[]", b"null", b"\xff", b"[" * 5000, b'{"format": 1}', b"\0" * 100])
 async def test_what_is_no_ledger_is_refused(path: Path, content: bytes) -> None:
     path.write_bytes(content)

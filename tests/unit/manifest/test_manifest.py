@@ -265,6 +265,41 @@ WATCH: Probe[Patient] = Probe.watch(
 )
 
 
+class Waiting(Options, frozen=True, kw_only=True):
+    wait: Annotated[timedelta, doc("how long a run waits")] = timedelta(seconds=9)
+
+
+WAITER: Probe[Waiting] = Probe.poll(
+    name="p", question="q?", options=Waiting, targets=nothing, observe=nothing, checks=lambda options, target: []
+)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("", []),
+        ("interval: 9s", ["options.wait: options.wait 9.0s is not shorter than the deadline of a run, 9.0s"]),
+        ("deadline: 8s", ["p.yaml:1:1 deadline: options.wait 9.0s is not shorter than the deadline of a run, 8.0s"]),
+        (
+            "options: {wait: 10s}",
+            ["p.yaml:1:11 options.wait: options.wait 10.0s is not shorter than the deadline of a run, 10.0s"],
+        ),
+        ("interval: 1h\noptions: {wait: 59m}", []),
+    ],
+)
+def test_a_wait_that_outlasts_its_run_is_refused(text: str, expected: list[str], tmp_path: Path) -> None:
+    """The run would be cut off, and whoever waited never told what it waited for."""
+    path = tmp_path / "p.yaml"
+    path.write_text(text)
+    if not expected:
+        assert read_manifest(WAITER, path).options is not None
+        return
+    with pytest.raises(ConfigError) as caught:
+        read_manifest(WAITER, path)
+    for words in expected:
+        assert words in "\n".join(caught.value.problems)
+
+
 @pytest.mark.parametrize(
     ("text", "overrides", "expected"),
     [

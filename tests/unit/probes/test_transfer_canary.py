@@ -320,7 +320,7 @@ async def test_nothing_tells_the_key(lab: TransferLab, spelling: str, caplog: py
         assert LISTED not in text or spelling != LISTED
 
 
-@pytest.mark.parametrize("key", ["4c" * 32, "[1,2,3]", "[" + "300," * 63 + "300]", "1" * 88, "[]", "{}"])
+@pytest.mark.parametrize("key", ["4c" * 32, "[1,2,3]", "[" + "300," * 63 + "300]", "1" * 88, "[[[[]]]]", "{{{{}}}}"])
 async def test_a_key_that_is_none(lab: TransferLab, key: str) -> None:
     run = await lab.run(key=Secret(key, origin="file /etc/canary.json"))
     assert verdict(run, TARGET) == (UNKNOWN, "no_key")

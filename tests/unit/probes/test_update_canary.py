@@ -296,9 +296,97 @@ async def test_a_key_that_is_used_elsewhere(lab: CanaryLab) -> None:
 
 async def test_a_node_that_does_not_know_our_last_transaction(lab: CanaryLab) -> None:
     await lab.run()
+    (landed,) = lab.chain.sent
     lab.chain.sent.clear()
+    assert landed.block is not None
+    lab.chain.stopped_at = landed.block - 1
     assert await lab.said() == (UNKNOWN, "node_behind")
     assert lab.sends == 1
+    lab.chain.stopped_at = None
+    lab.chain.sent.append(landed)
+    assert await lab.said() == (OK, "landed")
+
+
+async def test_a_reorganisation_that_loses_it_is_the_chains_doing(lab: CanaryLab) -> None:
+    """Once it was in a block that does not stay, and no node has it: its nonce is used again, and paid for once."""
+    await lab.run()
+    lab.chain.sent.clear()
+    run = await lab.run()
+    assert verdict(run, lab.target) == (CRITICAL, "dropped")
+    assert "which did not stay, and is known no more" in lab.verdict(run).message
+    assert lab.sends == 1
+    await lab.clock.advance(MINUTE)
+    assert await lab.said() == (OK, "landed")
+    rows = json.loads(lab.ledger.read_text())["spends"]
+    assert [(one["nonce"], one["ended"], one["paid"]) for one in rows] == [(0, "dropped", None), (0, "landed", PAID)]
+
+
+async def test_a_reorganisation_after_which_it_waits_again_accuses_nobody(lab: CanaryLab) -> None:
+    await lab.run()
+    (sent,) = lab.chain.sent
+    sent.block, lab.chain.lands_after_s = None, None
+    run = await lab.run()
+    assert verdict(run, lab.target) == (CRITICAL, "not_included")
+    assert "which did not stay: it waits again" in lab.verdict(run).message
+    assert lab.chain.sent == [sent]
+    # It is under way again: the next run follows it up in place of another.
+    assert await lab.said() == (CRITICAL, "not_included")
+    lab.chain.lands_after_s = 0
+    assert (await lab.said())[1] in ("late", "not_readable")
+    assert lab.sends == 1
+
+
+async def test_one_of_another_feed_is_followed_up_as_what_it_was(lab: CanaryLab) -> None:
+    """The canary was set to another feed while its transaction waited."""
+    lab.chain.lands_after_s = None
+    await lab.run()
+    lab.chain.lands_after_s = 0
+    run = await lab.run(feed=pk.FeedId(lab.ids[1]))
+    other = lab.target.replace(lab.ids[0], lab.ids[1])
+    assert verdict(run, other) == (WARNING, "late")
+    (row,) = json.loads(lab.ledger.read_text())["spends"]
+    assert (row["feed"], row["contract"].lower(), row["ended"]) == (lab.ids[0], PYTH.lower(), "landed")
+    # And what the one feed was given says nothing of the other.
+    run = await lab.run(feed=pk.FeedId(lab.ids[1]))
+    assert verdict(run, other) == (OK, "landed")
+
+
+async def test_a_node_that_fails_inside_is_no_drop_of_the_chain(lab: CanaryLab) -> None:
+    """Nobody knows whether it took the transaction, until it is known nowhere: then the node's own words are told."""
+    take = lab.chain.eth_sendRawTransaction
+
+    def fail(raw: str) -> str:
+        raise Refused(-32603, "db is locked")
+
+    lab.chain.eth_sendRawTransaction = fail  # type: ignore[method-assign]
+    run = await lab.run()
+    assert verdict(run, lab.target) == (CRITICAL, "refused")
+    assert "known nowhere" in lab.verdict(run).message
+    assert "db is locked" in lab.verdict(run).message
+    (row,) = json.loads(lab.ledger.read_text())["spends"]
+    assert (row["ended"], row["paid"]) == ("dropped", None)
+    lab.chain.eth_sendRawTransaction = take  # type: ignore[method-assign]
+    assert await lab.said() == (OK, "landed")
+
+
+async def test_what_a_node_took_and_called_an_internal_error_lands(lab: CanaryLab) -> None:
+    take = lab.chain.eth_sendRawTransaction
+
+    def lie(raw: str) -> str:
+        take(raw)
+        raise Refused(-32603, "internal error")
+
+    lab.chain.eth_sendRawTransaction = lie  # type: ignore[method-assign]
+    assert await lab.said() == (OK, "landed")
+    assert len(lab.chain.sent) == 1
+
+
+async def test_a_refusal_in_the_words_of_an_internal_error_is_the_refusal(lab: CanaryLab) -> None:
+    def refuse(raw: str) -> str:
+        raise Refused(-32603, "Nonce too low")
+
+    lab.chain.eth_sendRawTransaction = refuse  # type: ignore[method-assign]
+    assert await lab.said() == (UNKNOWN, "wallet_shared")
 
 
 @pytest.mark.parametrize(
