@@ -15,8 +15,9 @@ from hypothesis import HealthCheck, settings
 
 # The first of the fixtures that every test has, and so the last to look.
 from tests.support.leaks import _nothing_left_on_the_loop, nothing_left_behind
+from tests.support.shows import pytest_configure, pytest_runtest_call
 
-__all__ = ["_nothing_left_on_the_loop", "nothing_left_behind"]
+__all__ = ["_nothing_left_on_the_loop", "nothing_left_behind", "pytest_configure", "pytest_runtest_call"]
 
 settings.register_profile("default", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.register_profile("ci", parent=settings.get_profile("default"), derandomize=True, print_blob=True)

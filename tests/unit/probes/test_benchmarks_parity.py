@@ -46,6 +46,7 @@ def sentence(run: ProbeRun, target: str) -> str:
     return max(result(run, target).verdicts, key=lambda one: one.status.severity).message
 
 
+@pytest.mark.shows("benchmarks_parity", "OK")
 async def test_the_past_is_what_hermes_served(pair: Pair) -> None:
     run = await pair.run()
     assert run.status is OK
@@ -75,6 +76,7 @@ async def test_the_lag_is_bounded_from_both_sides_and_found_with_few_requests(pa
         assert {verdict(run, one) for one in pair.ids} == {(SKIPPED, "not_yet")}
 
 
+@pytest.mark.shows("benchmarks_parity", "CRITICAL different")
 async def test_other_signed_bytes_for_one_slot(pair: Pair) -> None:
     pair.past.inject(faults.ConflictingData(pair.ids[1]))
     run = await pair.run()
@@ -83,6 +85,7 @@ async def test_other_signed_bytes_for_one_slot(pair: Pair) -> None:
     assert others_ok(run, pair.ids[1])
 
 
+@pytest.mark.shows("benchmarks_parity", "CRITICAL parsed_differs")
 async def test_json_that_contradicts_the_same_bytes(pair: Pair) -> None:
     pair.past.inject(faults.ParsedMismatch(pair.ids[0]))
     run = await pair.run()
@@ -109,6 +112,7 @@ async def test_a_feed_whose_seconds_do_not_come_is_delay_first_and_absent_after_
     assert others_ok(run, pair.ids[1])
 
 
+@pytest.mark.shows("benchmarks_parity", "CRITICAL absent")
 async def test_a_feed_that_the_archive_alone_lacks(pair: Pair, monkeypatch: pytest.MonkeyPatch) -> None:
     whole = SandboxBenchmarks._pick
 

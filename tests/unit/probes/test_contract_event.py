@@ -149,6 +149,7 @@ def sentence(run: ProbeRun, target: str) -> str:
 EVERY = RunSettings(interval=10 * S)
 
 
+@pytest.mark.shows("contract_event", "OK", "CRITICAL matched")
 async def test_a_payment_out_of_the_treasury_is_critical_with_its_place_and_arguments() -> None:
     lab = Chains()
     async with lab.watching(PROBE, settings=EVERY, **options(rule())):
@@ -170,6 +171,7 @@ async def test_a_payment_out_of_the_treasury_is_critical_with_its_place_and_argu
         assert "1 before the last 10m00s" in sentence(run, "paid")
 
 
+@pytest.mark.shows("contract_event", "WARNING withdrawn")
 async def test_a_match_in_a_block_that_is_reorganised_away_is_withdrawn_and_said_so() -> None:
     lab = Chains()
     async with lab.watching(PROBE, settings=EVERY, **options(rule())):
@@ -197,6 +199,7 @@ async def test_confirmations_wait_for_blocks_on_top() -> None:
         assert verdict(await lab.pass_seconds(10), "paid") == (CRITICAL, "matched")
 
 
+@pytest.mark.shows("contract_event", "OK", "CRITICAL absent")
 async def test_what_is_absent_for_too_long_by_the_chains_time() -> None:
     lab = Chains()
     pushed = (PYTH, PUSHED, (bytes(32), 1, 2, 3))

@@ -74,6 +74,7 @@ def words(run: ProbeRun, target: str) -> str:
     return next(one.message for one in result(run, target).verdicts if one.check == "push_stage")
 
 
+@pytest.mark.shows("cross_chain_lag", "OK")
 async def test_all_is_well_and_every_sum_is_told() -> None:
     lab = pushed()
     run = await run_of(lab, max_deviation=Bps.parse("50bps"))
@@ -92,6 +93,7 @@ async def test_all_is_well_and_every_sum_is_told() -> None:
     assert names == set(PROBE.metrics)
 
 
+@pytest.mark.shows("cross_chain_lag", "CRITICAL source_idle")
 async def test_the_source_is_idle() -> None:
     lab = pushed()
     await lab.clock.advance(S)
@@ -103,6 +105,7 @@ async def test_the_source_is_idle() -> None:
     assert others_ok(run, at(ONE, lab.ids[0]), at(TWO, lab.ids[0]))
 
 
+@pytest.mark.shows("cross_chain_lag", "CRITICAL pusher_behind")
 async def test_the_pusher_sends_nothing() -> None:
     lab = pushed()
     await late(lab, 300)
@@ -134,6 +137,7 @@ async def test_nobody_said_who_pushes() -> None:
     assert "no pusher was named" in words(run, at(TWO, lab.ids[0]))
 
 
+@pytest.mark.shows("cross_chain_lag", "CRITICAL wallet_empty")
 async def test_the_wallet_is_empty() -> None:
     lab = pushed()
     await late(lab)
@@ -161,6 +165,7 @@ async def test_an_event_that_does_not_read_is_counted_and_takes_no_other_with_it
     assert "do not read" not in words(clean, at(ONE, lab.ids[1]))
 
 
+@pytest.mark.shows("cross_chain_lag", "CRITICAL transaction_failing")
 async def test_transactions_revert() -> None:
     lab = pushed()
     await late(lab, 300)
@@ -207,6 +212,7 @@ async def test_transactions_that_wait_for_a_block() -> None:
     assert "get into no block" in words(run, at(ONE, lab.ids[0]))
 
 
+@pytest.mark.shows("cross_chain_lag", "CRITICAL head_stale")
 async def test_the_endpoints_head_stands_still() -> None:
     lab = pushed()
     lab.one.stop()

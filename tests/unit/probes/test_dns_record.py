@@ -88,6 +88,7 @@ async def once(clock: FakeClock, *records: Any, **options: Any) -> ProbeRun:
     return task.result()
 
 
+@pytest.mark.shows("dns_record", "OK")
 async def test_every_resolver_for_itself_and_all_together(on_wire: Any) -> None:
     _, clock = on_wire(lambda server, query: answer(query, A))
     run = await once(clock, record(equals=("192.0.2.1",)), resolvers=TWO)
@@ -98,6 +99,7 @@ async def test_every_resolver_for_itself_and_all_together(on_wire: Any) -> None:
     assert [(one.name, one.value) for one in latency.measures] == [("latency", 20 * MS)]
 
 
+@pytest.mark.shows("dns_record", "CRITICAL unexpected_rcode", "CRITICAL tls")
 async def test_each_failure_has_its_own_reason_and_its_time(on_wire: Any) -> None:
     said: dict[str, Any] = {
         "192.0.2.53": ConnectError("refused", elapsed_ns=3),
@@ -197,6 +199,7 @@ async def test_the_answer_to_another_question_is_none(on_wire: Any) -> None:
     assert verdict(await once(clock, record()), "www.pyth.test A @53") == (CRITICAL, "decode")
 
 
+@pytest.mark.shows("dns_record", "OK", "WARNING differing", "CRITICAL dissent")
 async def test_dissent_is_named_and_may_take_its_time(on_wire: Any) -> None:
     serials = {"192.0.2.53": 5, "192.0.2.54": 4, "192.0.2.55": 5}
     _, clock = on_wire(
@@ -237,6 +240,7 @@ async def test_resolvers_that_need_not_agree_are_not_compared(on_wire: Any) -> N
     assert len(run.results) == 2
 
 
+@pytest.mark.shows("dns_record", "CRITICAL not_authenticated")
 async def test_authenticity_and_absence_as_asked(on_wire: Any) -> None:
     def handler(server: DnsServer, query: bytes) -> bytes:
         return answer(query, rcode="NXDOMAIN") if b"\x04gone" in query else answer(query, A, authentic=server.port == 5353)

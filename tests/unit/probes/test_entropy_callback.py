@@ -105,6 +105,7 @@ def said(run: ProbeRun, check: str, target: str = TARGET) -> tuple[Status, str]:
 # -- what waits ------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.shows("entropy_callback", "OK")
 async def test_nothing_waits(lab: EntropyLab) -> None:
     run = await lab.run()
     assert run.status is OK
@@ -146,6 +147,7 @@ async def test_a_request_is_stuck_beyond_either_limit(
     assert found.reason == ("stuck" if expected is CRITICAL else "revealing")
 
 
+@pytest.mark.shows("entropy_callback", "CRITICAL stuck")
 async def test_a_stuck_request_that_nobody_reveals(lab: EntropyLab) -> None:
     lab.hold(95, age=50)
     run = await lab.run()
@@ -209,6 +211,7 @@ async def test_a_chain_whose_contracts_count_other_blocks(lab: EntropyLab) -> No
 # -- callbacks -------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.shows("entropy_callback", "OK", "WARNING callback_failed")
 async def test_a_failed_callback_is_told_with_its_cause(lab: EntropyLab) -> None:
     lab.hold(95, age=20, failed=True)
     values = (PROVIDER, "0x" + "22" * 20, 95, b"n" * 32, USER, LINKS[95], True, b"", 100_000, b"")
@@ -270,6 +273,7 @@ async def test_a_contract_before_v2() -> None:
 # -- the service -----------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.shows("entropy_callback", "CRITICAL wrong_revelation")
 async def test_a_number_of_another_hash_chain(lab: EntropyLab) -> None:
     lab.hold(95)
     lab.service.lies = True

@@ -50,6 +50,7 @@ def reasons(run: ProbeRun, target: str) -> dict[str, str]:
     return {one.check: one.reason for one in result(run, target).verdicts}
 
 
+@pytest.mark.shows("evm_head_lag", "OK")
 async def test_all_endpoints_are_level_and_one_alone_is_compared_with_nobody() -> None:
     lab = Lab()
     run = await lab.look(max_finality_lag=60 * S)
@@ -67,6 +68,7 @@ async def test_all_endpoints_are_level_and_one_alone_is_compared_with_nobody() -
     assert lab.a.requests == 2
 
 
+@pytest.mark.shows("evm_head_lag", "CRITICAL behind")
 async def test_an_endpoint_behind_the_best_is_named_with_both_heads() -> None:
     lab = Lab()
     lab.b.behind = 20
@@ -82,6 +84,7 @@ async def test_an_endpoint_behind_the_best_is_named_with_both_heads() -> None:
     assert verdict(await lab.look(max_lag=60 * S, max_blocks=19), at(B)) == (CRITICAL, "behind")
 
 
+@pytest.mark.shows("evm_head_lag", "CRITICAL head_stale")
 async def test_the_whole_chain_stands_still() -> None:
     lab = Lab()
     for node in (lab.a, lab.b, lab.c):
@@ -104,6 +107,7 @@ async def test_one_head_stands_still_by_our_own_count() -> None:
     assert all(run.status is OK for run in lab.runs[:2])
 
 
+@pytest.mark.shows("evm_head_lag", "CRITICAL not_finalizing", "WARNING not_settling")
 async def test_finality_behind_and_not_told() -> None:
     lab = Lab()
     lab.a.settled["finalized"] = 100

@@ -32,6 +32,7 @@ async def prove(lab: Lab, **options: Any) -> ProbeRun:
 
 
 @pytest.mark.parametrize("root", list(TrustRoot))
+@pytest.mark.shows("hermes_proof", "OK")
 async def test_all_is_well_on_either_root(root: TrustRoot) -> None:
     lab = Lab(root=root)
     run = await prove(lab, root=str(root))
@@ -39,6 +40,7 @@ async def test_all_is_well_on_either_root(root: TrustRoot) -> None:
     assert len(run.results) == len(lab.ids) + 1
 
 
+@pytest.mark.shows("hermes_proof", "CRITICAL wrong_root")
 async def test_a_valid_proof_of_the_root_that_is_not_expected() -> None:
     lab = Lab(root=TrustRoot.CORE)
     run = await prove(lab, root="pro")
@@ -131,6 +133,7 @@ def test_every_fault_has_its_verdict_in_both_tiers(tier: str) -> None:
     assert without == set()
 
 
+@pytest.mark.shows("hermes_proof", "CRITICAL connect")
 async def test_an_unreachable_endpoint_is_a_verdict() -> None:
     lab = Lab()
     probe = load("hermes_proof")
@@ -138,6 +141,7 @@ async def test_an_unreachable_endpoint_is_a_verdict() -> None:
     assert verdict(run, "http://nowhere") == (CRITICAL, "connect")
 
 
+@pytest.mark.shows("hermes_proof", "CRITICAL over_budget")
 async def test_a_slow_endpoint_is_over_its_budget() -> None:
     lab = Lab()
     lab.first.inject(faults.Slow(900))
@@ -159,6 +163,7 @@ async def test_unknown_feeds_are_named_and_symbols_resolved() -> None:
 # -- streams -----------------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.shows("hermes_freshness", "OK", "CRITICAL stale")
 async def test_a_stale_feed_is_found_and_recovers() -> None:
     lab = Lab()
     async with lab.watching(load("hermes_freshness"), endpoint=FIRST, feeds=lab.ids, max_age=5 * S):
@@ -173,6 +178,7 @@ async def test_a_stale_feed_is_found_and_recovers() -> None:
         assert run.status is OK
 
 
+@pytest.mark.shows("hermes_freshness", "CRITICAL wide_confidence")
 async def test_a_wide_confidence() -> None:
     lab = Lab()
     lab.first.inject(faults.WideConfidence(lab.ids[1]))
@@ -183,6 +189,7 @@ async def test_a_wide_confidence() -> None:
 
 
 @pytest.mark.parametrize("keep_alive", [True, False])
+@pytest.mark.shows("hermes_freshness", "CRITICAL silent_stream")
 async def test_a_silent_stream_is_found_at_the_tick(keep_alive: bool) -> None:
     lab = Lab()
     async with lab.watching(load("hermes_freshness"), endpoint=FIRST, feeds=lab.ids[:2], max_age=30 * S, max_silence=5 * S):
@@ -217,6 +224,7 @@ async def test_an_endpoint_that_refuses_the_key_shadows_its_feeds() -> None:
     assert {verdict(run, one) for one in lab.ids[:2]} == {(UNKNOWN, "behind_endpoint")}
 
 
+@pytest.mark.shows("hermes_agreement", "OK", "WARNING lagging", "CRITICAL conflicting_data")
 async def test_endpoints_agree_lag_and_conflict() -> None:
     lab = Lab()
     probe = load("hermes_agreement")
@@ -262,6 +270,7 @@ def test_agreement_refuses_a_single_endpoint() -> None:
         load("hermes_agreement").options(endpoints=(FIRST, FIRST), feeds=("aa" * 32,))
 
 
+@pytest.mark.shows("hermes_latency", "OK", "CRITICAL over_budget", "CRITICAL deadline_first_byte", "CRITICAL deadline_transfer")
 async def test_latency_of_requests_and_streams() -> None:
     lab = Lab()
     probe = load("hermes_latency")

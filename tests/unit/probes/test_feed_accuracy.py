@@ -44,6 +44,7 @@ async def bench() -> Bench:
     return Bench()
 
 
+@pytest.mark.shows("feed_accuracy", "OK")
 async def test_prices_that_the_exchanges_pay(bench: Bench) -> None:
     run = await bench.run()
     assert run.status is OK
@@ -51,6 +52,7 @@ async def test_prices_that_the_exchanges_pay(bench: Bench) -> None:
     assert len([one for one in bench.tickers.asked if "/kraken/" in one]) == 1, "one request for all feeds"
 
 
+@pytest.mark.shows("feed_accuracy", "OK", "WARNING unconfirmed", "CRITICAL deviating")
 async def test_a_feed_that_is_off_warns_first_and_is_critical_when_it_lasts(bench: Bench) -> None:
     for says in bench.tickers.says.values():
         says.bps = 100

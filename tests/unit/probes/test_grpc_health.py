@@ -76,6 +76,7 @@ async def once(clock: FakeClock, *services: Any, **options: Any) -> ProbeRun:
     return task.result()
 
 
+@pytest.mark.shows("grpc_health", "CRITICAL not_serving", "CRITICAL service_unknown", "CRITICAL unimplemented")
 async def test_every_outcome_is_told_apart_by_what_it_means_and_whose_it_is(on_wire: Any) -> None:
     said: dict[str, Any] = {
         "whole": SERVING,
@@ -123,6 +124,7 @@ async def test_every_outcome_is_told_apart_by_what_it_means_and_whose_it_is(on_w
     assert len(wire.called) == len(said)
 
 
+@pytest.mark.shows("grpc_health", "OK")
 async def test_what_is_asked_of_whom(on_wire: Any) -> None:
     key = Secret("c4nary-probe-97531")
     wire, clock = on_wire(lambda target: SERVING)
@@ -152,6 +154,7 @@ async def test_one_that_hangs_delays_no_other(on_wire: Any) -> None:
     assert [one for one in asyncio.all_tasks() if one.get_name() == "hangs"] == []
 
 
+@pytest.mark.shows("grpc_health", "OK", "CRITICAL not_serving")
 async def test_a_service_that_stops_and_comes_back(on_wire: Any) -> None:
     answer = {"prices": SERVING}
     _, clock = on_wire(lambda target: answer[target])
@@ -177,6 +180,7 @@ async def test_a_service_that_stops_and_comes_back(on_wire: Any) -> None:
         await asyncio.gather(task, return_exceptions=True)
 
 
+@pytest.mark.shows("grpc_health", "CRITICAL over_budget")
 async def test_an_answer_that_is_too_slow(on_wire: Any) -> None:
     _, clock = on_wire(lambda target: SERVING)
     run = await once(clock, service("slow", budget=S / 50), service("fine"))

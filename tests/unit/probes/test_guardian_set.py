@@ -91,6 +91,7 @@ class GuardianLab(ChainLab):
         return await self.once(probe, **{"chains": chains, "guardians": (API,), **more})
 
 
+@pytest.mark.shows("guardian_set", "OK")
 async def test_all_is_in_order() -> None:
     lab = GuardianLab()
     run = await lab.look(root="pro")
@@ -123,6 +124,7 @@ async def test_what_is_wrong_with_a_set_on_either_family(given: dict[str, Any], 
     assert verdict(run, TARGET) == (OK, "current")
 
 
+@pytest.mark.shows("guardian_set", "CRITICAL wrong_quorum")
 async def test_the_other_roots_quorum_rule() -> None:
     lab = GuardianLab()
     lab.contract(quorum=4)
@@ -131,6 +133,7 @@ async def test_the_other_roots_quorum_rule() -> None:
     assert "4 of 5 signatures are enough, set 1 of the pro root wants 3" in result(run, TARGET).verdicts[0].message
 
 
+@pytest.mark.shows("guardian_set", "CRITICAL wrong_emitter")
 async def test_the_migration_that_was_done_by_half() -> None:
     """The receiver is the pro root's, the data sources are still the core root's: no update passes both."""
     lab = GuardianLab()
@@ -149,6 +152,7 @@ async def test_a_chain_that_was_missed() -> None:
     assert verdict(await lab.look(), TARGET) == (OK, "current")
 
 
+@pytest.mark.shows("guardian_set", "OK", "CRITICAL set_behind", "CRITICAL unknown_set")
 async def test_the_guardians_know_of_a_set_that_the_registry_has_not() -> None:
     lab = GuardianLab()
     lab.contract(GUARDIANS.index, GUARDIANS.signers, quorum=13, sources=((26, CORE_EMITTER.address),))

@@ -67,6 +67,7 @@ async def once(clock: FakeClock, engine: ReplyTransport, *services: Any, **optio
     return task.result()
 
 
+@pytest.mark.shows("http_service", "CRITICAL server_error", "CRITICAL not_json", "CRITICAL tls")
 async def test_many_services_are_asked_at_once_and_each_is_judged_by_itself() -> None:
     clock = FakeClock()
     open_at_once = most = 0
@@ -154,6 +155,7 @@ async def test_the_wait_for_the_engine_is_no_part_of_the_time() -> None:
     assert verdict(await once(clock, stuck, service("http://a/")), "http://a/ ipv4") == (UNKNOWN, "deadline_queue")
 
 
+@pytest.mark.shows("http_service", "OK", "CRITICAL unexpected_status")
 async def test_redirects_only_when_asked_and_each_hop_with_its_own_phases() -> None:
     clock = FakeClock()
     steps = {"http://a/": "/two", "http://a/two": "https://b/three", "http://a/round": "/round"}
@@ -210,6 +212,7 @@ async def test_one_family_for_each_service() -> None:
     }  # fmt: skip
 
 
+@pytest.mark.shows("http_service", "OK", "CRITICAL over_budget")
 async def test_a_slow_service_is_over_its_budget_and_recovers_with_the_percentile() -> None:
     clock = FakeClock()
     slow = True

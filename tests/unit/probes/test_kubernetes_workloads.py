@@ -61,6 +61,7 @@ def part(run: ProbeRun, kind: str, name: str) -> tuple[Status, str, str]:
     return worst.status, worst.reason, worst.message
 
 
+@pytest.mark.shows("kubernetes_workloads", "OK")
 async def test_a_healthy_cluster_is_ok_kind_by_kind(make: Objects, clock: FakeClock, config: str) -> None:
     server = ApiServer(make.healthy(), clock)
     run = await once(server, config)
@@ -73,6 +74,7 @@ async def test_a_healthy_cluster_is_ok_kind_by_kind(make: Objects, clock: FakeCl
     assert SECRET not in repr(run)
 
 
+@pytest.mark.shows("kubernetes_workloads", "CRITICAL job_failed", "CRITICAL claim_lost", "CRITICAL certificate_expired")
 async def test_each_state_of_a_cluster_at_once(make: Objects, clock: FakeClock, config: str) -> None:
     objects = make.healthy()
     stalled = {
@@ -117,6 +119,7 @@ async def test_each_state_of_a_cluster_at_once(make: Objects, clock: FakeClock, 
     assert SECRET not in repr(run)
 
 
+@pytest.mark.shows("kubernetes_workloads", "OK", "WARNING rolling_out", "CRITICAL rolling_out")
 async def test_a_rollout_within_its_grace_warns_and_beyond_it_is_critical(make: Objects, clock: FakeClock, config: str) -> None:
     server = ApiServer(make.healthy(), clock)
     objects = server.objects["deployments"]
@@ -273,6 +276,7 @@ async def test_secrets_are_read_only_where_that_is_asked_for(make: Objects, cloc
     assert SECRET not in repr(run)
 
 
+@pytest.mark.shows("kubernetes_workloads", "OK", "WARNING restarting", "CRITICAL restarting")
 async def test_restarts_are_counted_within_the_window(make: Objects, clock: FakeClock, config: str) -> None:
     server = ApiServer({"pods": [make.pod("oracle/a", containers=[make.container(restarts=40)])]}, clock)
     options = PROBE.options(kubeconfig=config, kinds=("pods",), max_restarts=2, warn_restarts=1, restart_window=10 * MINUTE)

@@ -95,6 +95,7 @@ def told(run: ProbeRun, target: str, check: str) -> tuple[Status, str]:
     return found.status, found.reason
 
 
+@pytest.mark.shows("lazer_latency", "OK")
 async def test_three_routers_that_tell_the_same_at_the_same_time(routers: Routers) -> None:
     async with routers.watching(channels=(FAST, SLOW)):
         run = await routers.turn(8)
@@ -123,6 +124,7 @@ async def test_a_clock_that_cannot_tell_judges_no_age_and_who_lags_all_the_same(
     assert told(run, routers.lane("a"), "endpoint_lag") == (OK, "abreast")
 
 
+@pytest.mark.shows("lazer_latency", "OK", "WARNING lagging", "CRITICAL over_budget")
 async def test_a_router_that_is_late_is_over_its_budget_and_named_as_the_one_that_lags(routers: Routers) -> None:
     routers.by_name["c"].faults.late = 600 * MS
     async with routers.watching():
@@ -148,6 +150,7 @@ async def test_all_of_them_late_is_no_lag_and_over_budget_everywhere(routers: Ro
     assert {told(run, routers.lane(name), "endpoint_lag") for name in NAMES} == {(OK, "abreast")}
 
 
+@pytest.mark.shows("lazer_latency", "CRITICAL stale")
 async def test_a_price_that_is_only_sent_again_is_stale_and_no_sample_of_latency(routers: Routers) -> None:
     frozen = routers.clock.now().plus(-5 * S)
     for router in routers.by_name.values():
@@ -162,6 +165,7 @@ async def test_a_price_that_is_only_sent_again_is_stale_and_no_sample_of_latency
         assert verdict(run, "feed 1") == (OK, "fresh"), "one endpoint that has it is enough"
 
 
+@pytest.mark.shows("lazer_latency", "CRITICAL silent_stream")
 async def test_a_router_that_cannot_be_reached_and_one_that_goes_silent(routers: Routers) -> None:
     routers.by_name["a"].faults.status = 503
     async with routers.watching():

@@ -201,6 +201,7 @@ def elapsed_s(journey: Journey, name: Any, chain: str = "") -> float | None:
     return None if ns is None else ns / NS_PER_S
 
 
+@pytest.mark.shows("price_journey", "OK")
 async def test_an_update_is_followed_from_its_publishers_to_a_block() -> None:
     road = Road()
     async with road.watching():
@@ -265,6 +266,7 @@ async def test_the_core_roots_slots_have_no_time() -> None:
     assert {one.stage("attested").clock for one in road.journeys} == {"guardians"}
 
 
+@pytest.mark.shows("price_journey", "CRITICAL bad_signature")
 async def test_what_does_not_verify_is_a_verdict_and_its_stages_say_so() -> None:
     road = Road()
     road.lab.first.inject(faults.BadSignature(road.feed))
@@ -277,6 +279,7 @@ async def test_what_does_not_verify_is_a_verdict_and_its_stages_say_so() -> None
     assert {one.reason for one in result(run, road.landed).verdicts if one.check == "landed_within"} == {"pending"}
 
 
+@pytest.mark.shows("price_journey", "OK", "CRITICAL not_landed")
 async def test_a_pusher_that_is_gone_is_found_within_the_heartbeat() -> None:
     road = Road()
     async with road.watching():
@@ -319,6 +322,7 @@ async def test_a_chain_that_cannot_be_looked_at_is_not_a_price_that_did_not_land
         assert verdict(run, road.landed)[1] != "slow_landed"
 
 
+@pytest.mark.shows("price_journey", "OK", "CRITICAL connect")
 async def test_looks_that_failed_for_a_while_are_made_up_for() -> None:
     road = Road()
     async with road.watching():

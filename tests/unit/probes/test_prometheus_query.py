@@ -62,6 +62,16 @@ async def once(clock: FakeClock, transport: ReplyTransport, *queries: Any, **opt
     return task.result()
 
 
+@pytest.mark.shows("prometheus_query", "OK")
+async def test_every_query_within_its_bounds() -> None:
+    clock = FakeClock()
+    transport = engine({"up": vector("1", "1"), "errors": vector()}.__getitem__, clock)
+    run = await once(clock, transport, query("up", critical=("< 1",)), query("errors", critical=("> 0",), on_empty="ok"))
+    assert run.status is OK
+    assert {one.target.id: verdict(run, one.target.id)[0] for one in run.results} == {"up": OK, "errors": OK, URL: OK}
+
+
+@pytest.mark.shows("prometheus_query", "WARNING beyond_warning", "CRITICAL beyond_critical", "CRITICAL empty")
 async def test_each_query_has_its_own_verdict() -> None:
     clock = FakeClock()
     said: dict[str, Any] = {
@@ -108,6 +118,7 @@ async def test_each_query_has_its_own_verdict() -> None:
     assert "parse error" in result(run, "typo").verdicts[0].message
 
 
+@pytest.mark.shows("prometheus_query", "CRITICAL stale_data")
 async def test_data_that_is_too_old_whatever_its_values() -> None:
     clock = FakeClock()
     said = {"up": vector("1"), "timestamp(up)": vector("1699999990.5"), "old": vector("1"), "t": vector("1699999000.5")}

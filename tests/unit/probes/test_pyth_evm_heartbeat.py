@@ -50,6 +50,7 @@ async def run_of(lab: ChainLab, **more: Any) -> ProbeRun:
     return await lab.once(PROBE, **options(lab, **more))
 
 
+@pytest.mark.shows("pyth_evm_heartbeat", "OK")
 async def test_all_is_well_in_two_requests_for_each_chain() -> None:
     lab = pushed()
     run = await run_of(lab, max_deviation=Bps.parse("50bps"))
@@ -80,6 +81,7 @@ async def test_a_feed_never_pushed_says_so_in_the_contracts_words() -> None:
     assert others_ok(run, never, nought)
 
 
+@pytest.mark.shows("pyth_evm_heartbeat", "WARNING late", "CRITICAL overdue")
 async def test_a_heartbeat_is_late_and_then_overdue_by_the_feeds_own_limits() -> None:
     lab = pushed()
     feeds = (PushFeed(feed="Crypto.BTC/USD", heartbeat=2 * MINUTE), *(PushFeed(feed=one) for one in lab.ids[1:]))
@@ -141,6 +143,7 @@ async def test_a_node_of_another_chain_is_never_believed() -> None:
     assert verdict(run, ONE) == (CRITICAL, "wrong_chain")
 
 
+@pytest.mark.shows("pyth_evm_heartbeat", "OK", "WARNING moving", "CRITICAL deviating")
 async def test_a_deviation_has_time_to_be_pushed() -> None:
     lab = pushed()
     lab.push(lab.ids[0], chain=lab.one, off=60)
@@ -187,6 +190,7 @@ async def test_a_symbol_that_is_none_and_an_address_without_a_contract() -> None
     assert verdict(run, at(ONE, lab.ids[1])) == (OK, "kept")
 
 
+@pytest.mark.shows("pyth_evm_heartbeat", "CRITICAL past_valid_period")
 async def test_a_price_past_the_contracts_own_period() -> None:
     lab = pushed()
     await lab.clock.advance(90 * S)

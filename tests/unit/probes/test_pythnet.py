@@ -135,6 +135,8 @@ def market(symbol: str = "Crypto.BTC/USD", **more: Any) -> Market:
     return Market(symbol, publishers, **more)
 
 
+@pytest.mark.shows("pythnet_feeds", "OK")
+@pytest.mark.shows("pythnet_publishers", "OK")
 async def test_a_healthy_network_is_ok_feed_by_feed_and_publisher_by_publisher() -> None:
     node = Node(OracleNetwork(market(), market("Crypto.ETH/USD"), market("FX.EUR/USD", attributes={"asset_type": "FX"})))
     async with node.watching("pythnet_feeds"):
@@ -153,6 +155,7 @@ async def test_a_healthy_network_is_ok_feed_by_feed_and_publisher_by_publisher()
         assert node.of(run, "Crypto.BTC/USD", "publisher_price").tally == Tally(ok=5)
 
 
+@pytest.mark.shows("pythnet_publishers", "CRITICAL abandoned", "CRITICAL off_price", "WARNING ignored_quote")
 async def test_each_scripted_publisher_is_told_by_the_check_that_is_meant_for_it() -> None:
     scripted = {
         "gone": "offline",
@@ -178,6 +181,7 @@ async def test_each_scripted_publisher_is_told_by_the_check_that_is_meant_for_it
     assert verdict(run, eth) == (OK, "aggregating")
 
 
+@pytest.mark.shows("pythnet_publishers", "OK", "CRITICAL stalled", "WARNING low_score")
 async def test_a_stall_lasts_as_long_as_it_lasts() -> None:
     node = Node(OracleNetwork(market(publishers={"stuck": "stalled"})))
     btc = "Crypto.BTC/USD"
@@ -193,6 +197,7 @@ async def test_a_stall_lasts_as_long_as_it_lasts() -> None:
         assert node.parts(run, btc, "publisher_stalled") == {}
 
 
+@pytest.mark.shows("pythnet_feeds", "OK", "CRITICAL offline", "CRITICAL below_minimum")
 async def test_a_feed_without_a_quorum_is_offline_and_below_its_minimum() -> None:
     node = Node(OracleNetwork(market(), market("Crypto.ETH/USD")))
     btc = node.network.markets["Crypto.BTC/USD"]
@@ -262,6 +267,7 @@ async def test_a_feed_that_disappears_or_breaks_later_is_a_verdict(name: str) ->
         assert verdict(run, node.network.markets["Crypto.BTC/USD"].feed_id)[0] is OK
 
 
+@pytest.mark.shows("pythnet_feeds", "CRITICAL deviating")
 async def test_a_price_is_held_against_the_median_of_exchanges() -> None:
     # 64,000.5 on every exchange, and nobody quotes the third.
     at, btc, off = int(PRICES["BTC"] * 10_000), "Crypto.BTC/USD", "Crypto.SOL/USD"

@@ -54,6 +54,7 @@ def reasons(run: ProbeRun, target: str) -> dict[str, str]:
     return {one.check: one.reason for one in result(run, target).verdicts}
 
 
+@pytest.mark.shows("receiver_staleness", "OK")
 async def test_all_is_well_in_one_request_for_every_account_and_the_clock() -> None:
     lab = posted()
     run = await run_of(lab, max_deviation=Bps.parse("50bps"))
@@ -69,6 +70,7 @@ async def test_all_is_well_in_one_request_for_every_account_and_the_clock() -> N
     assert names == set(PROBE.metrics)
 
 
+@pytest.mark.shows("receiver_staleness", "CRITICAL never_pushed")
 async def test_a_feed_nobody_posts_in_this_shard() -> None:
     lab = posted()
     feeds = (*(PostedFeed(feed=one) for one in lab.ids), PostedFeed(feed=lab.ids[0], shard=7))
@@ -78,6 +80,7 @@ async def test_a_feed_nobody_posts_in_this_shard() -> None:
     assert others_ok(run, at(lab.ids[0], 7))
 
 
+@pytest.mark.shows("receiver_staleness", "CRITICAL overdue", "CRITICAL slots_behind")
 async def test_a_feed_goes_old_by_its_own_heartbeat_and_in_slots() -> None:
     lab = posted()
     feeds = (PostedFeed(feed="Crypto.BTC/USD", heartbeat=30 * S), *(PostedFeed(feed=one) for one in lab.ids[1:]))
@@ -119,6 +122,7 @@ async def test_a_feed_that_only_the_old_programs_hold_is_read_there() -> None:
     assert {verdict(run, at(one)) for one in lab.ids} == {(CRITICAL, "never_pushed")}
 
 
+@pytest.mark.shows("receiver_staleness", "CRITICAL under_verified")
 async def test_an_account_that_is_only_partly_verified() -> None:
     lab = posted()
     lab.post(lab.ids[1], level=VerificationLevel(2))

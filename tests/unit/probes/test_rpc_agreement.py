@@ -61,6 +61,7 @@ def accounts(run: ProbeRun) -> str:
     return next(one.target.id for one in run.results if one.target.id.lower() == f"mine/{WALLET}")
 
 
+@pytest.mark.shows("rpc_agreement", "OK")
 async def test_all_agree_on_block_account_and_call() -> None:
     lab = Lab()
     run = await lab.look()
@@ -72,6 +73,7 @@ async def test_all_agree_on_block_account_and_call() -> None:
     assert {node.requests for node in lab.nodes} == {3}
 
 
+@pytest.mark.shows("rpc_agreement", "CRITICAL disagrees")
 async def test_dissenters_are_named_with_their_values() -> None:
     lab = Lab()
     lab.supply[1] = 99
@@ -130,6 +132,7 @@ async def test_one_that_claims_too_much_blinds_nobody() -> None:
     assert "3 of 3 agree" in result(run, "mine/block").verdicts[0].message
 
 
+@pytest.mark.shows("rpc_agreement", "WARNING few_endpoints", "CRITICAL connect")
 async def test_too_few_answers_are_no_quorum() -> None:
     lab = Lab()
     lab.down |= dict.fromkeys(("a.test", "b.test"), ConnectError("connection refused"))

@@ -50,6 +50,7 @@ def told(run: ProbeRun, target: str, check: str) -> str:
     return next(one.message for one in result(run, target).verdicts if one.check == check)
 
 
+@pytest.mark.shows("solana_slot_lag", "OK")
 async def test_all_nodes_are_level() -> None:
     lab = Lab()
     run = await lab.look()
@@ -67,6 +68,7 @@ async def test_all_nodes_are_level() -> None:
     assert len(lab.a.requests) == 2
 
 
+@pytest.mark.shows("solana_slot_lag", "CRITICAL behind", "WARNING not_in_sync")
 async def test_a_node_behind_the_best_is_named_and_so_is_its_own_word() -> None:
     lab = Lab()
     lab.b.behind = 60
@@ -85,6 +87,7 @@ async def test_a_node_behind_the_best_is_named_and_so_is_its_own_word() -> None:
     assert verdict(await lab.look(clusters={CLUSTER: strict}), CLUSTER) == (WARNING, "few_endpoints")
 
 
+@pytest.mark.shows("solana_slot_lag", "CRITICAL head_stale")
 async def test_the_cluster_stands_still() -> None:
     lab = Lab()
     for node in (lab.a, lab.b, lab.c):
@@ -116,6 +119,7 @@ async def test_a_slot_that_does_not_rise_by_our_own_count() -> None:
     assert others_ok(lab.runs[-1], at(A))
 
 
+@pytest.mark.shows("solana_slot_lag", "OK", "WARNING not_settling", "CRITICAL not_finalizing")
 async def test_the_cluster_does_not_settle() -> None:
     lab = Lab()
     lab.a.settled |= {"finalized": 97}

@@ -64,6 +64,7 @@ def say(expect: str | None = None, **more: Any) -> Any:
     return MODULE.Say(expect=expect, **more)
 
 
+@pytest.mark.shows("tcp_service", "CRITICAL unexpected_answer", "CRITICAL closed_early", "CRITICAL tls")
 async def test_each_state_of_a_service_is_told_by_itself(lab: Lab) -> None:
     answers: dict[str, Any] = {
         "open": FakeWire(),
@@ -101,6 +102,7 @@ async def test_each_state_of_a_service_is_told_by_itself(lab: Lab) -> None:
     assert "SSH-2.0-x" in evidence.decoded
 
 
+@pytest.mark.shows("tcp_service", "OK")
 async def test_a_dialogue_of_several_turns_and_what_came_too_early_belongs_to_the_next(lab: Lab) -> None:
     wire = FakeWire(says=[b"220 mail\r\n250-one\r\n", b"250 two\r\n", b"\xff\x00bye"])
     lab.answers = lambda call: wire
@@ -162,6 +164,7 @@ async def test_a_service_that_hangs_holds_up_no_other(lab: Lab) -> None:
     assert slow.observed_at.since(quick.observed_at) >= 1_900 * MS
 
 
+@pytest.mark.shows("tcp_service", "CRITICAL over_budget")
 async def test_the_time_is_that_of_the_whole_dialogue_without_the_queue(lab: Lab) -> None:
     class Slow(FakeWire):
         async def receive(self) -> bytes:

@@ -113,6 +113,7 @@ SHOWN: dict[str, tuple[Any, tuple[Status, str]]] = {
 }
 
 
+@pytest.mark.shows("tls_certificate", "CRITICAL expired", "CRITICAL name_mismatch", "CRITICAL unknown_authority")
 async def test_each_state_of_a_server_is_told_by_itself(lab: Lab) -> None:
     lab.answers = lambda call: SHOWN[call.host.removesuffix(".example")][0]()
     run = await lab.once(*map(server, SHOWN))
@@ -160,6 +161,7 @@ def _values(meter: RunMeter, which: str) -> dict[str, float]:
     return {str(key[1]).split()[0]: slot.value for key, slot in series.items() if slot.value is not None}
 
 
+@pytest.mark.shows("tls_certificate", "OK")
 async def test_what_is_asked_for(lab: Lab) -> None:
     lab.answers = lambda call: showing(
         leaf(BETWEEN, "192.0.2.1", "2001:db8::1", "plain.example", "sni.example"), BETWEEN, alpn="h2"
@@ -185,6 +187,7 @@ async def test_what_is_asked_for(lab: Lab) -> None:
     assert "ALPN h2" in next(one.message for one in run.results[0].verdicts if one.check == "tls_strength")
 
 
+@pytest.mark.shows("tls_certificate", "WARNING expiring", "WARNING weak_protocol")
 async def test_limits_and_authorities_of_a_server_of_its_own(lab: Lab, tmp_path: Path) -> None:
     (tmp_path / "stranger.pem").write_bytes(STRANGER.pem)
     lab.answers = lambda call: showing(leaf(STRANGER if call.host == "own.example" else ROOT, days=40), protocol="TLSv1.2")
@@ -226,6 +229,7 @@ async def test_a_server_that_hangs_holds_up_no_other(lab: Lab) -> None:
     assert hanging.observed_at.since(quick.observed_at) >= 1_900 * MS
 
 
+@pytest.mark.shows("tls_certificate", "OK", "CRITICAL expires_soon")
 async def test_a_certificate_that_is_renewed_while_the_probe_runs(lab: Lab) -> None:
     ending, renewed = leaf(ROOT, days=5), leaf(ROOT, days=95)
     lab.answers = lambda call: showing(ending)

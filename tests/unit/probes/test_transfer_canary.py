@@ -85,6 +85,7 @@ def stages(run: ProbeRun) -> dict[str, str]:
     return {one.name: one.reason or ("ok" if one.at is not None else "?") for one in journey.stages}
 
 
+@pytest.mark.shows("transfer_canary", "OK")
 async def test_it_lands_and_each_level_is_timed_from_the_sending(lab: TransferLab) -> None:
     run = await lab.run()
     assert run.status is OK
@@ -111,6 +112,7 @@ async def test_a_dry_run_needs_an_address_alone(lab: TransferLab) -> None:
     assert lab.sends == 0
 
 
+@pytest.mark.shows("transfer_canary", "CRITICAL expired")
 async def test_it_expires_when_nobody_takes_it(lab: TransferLab) -> None:
     lab.host.loses = True
     run = await lab.run()
@@ -144,10 +146,12 @@ async def test_what_was_not_final_in_time_is_late(lab: TransferLab) -> None:
     assert lab.sends == 1
 
 
+@pytest.mark.shows("transfer_canary", "WARNING late")
 async def test_it_is_confirmed_late(lab: TransferLab) -> None:
     assert await lab.said(max_landing=timedelta(milliseconds=100)) == (WARNING, "late")
 
 
+@pytest.mark.shows("transfer_canary", "CRITICAL dropped")
 async def test_a_block_that_did_not_stay_drops_it(lab: TransferLab) -> None:
     lab.host.loses = True
     seen = 0
@@ -237,6 +241,7 @@ async def test_it_is_on_the_disk_before_it_is_sent(lab: TransferLab) -> None:
     assert seen == [[(None, None, PAID)]]
 
 
+@pytest.mark.shows("transfer_canary", "CRITICAL refused")
 async def test_a_node_that_refuses(lab: TransferLab) -> None:
     def refuse(method: str, *_: Any) -> dict[str, Any] | None:
         return {"error": {"code": -32602, "message": "invalid transaction"}} if method == SEND else None

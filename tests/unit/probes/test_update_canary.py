@@ -89,6 +89,7 @@ def stages(run: ProbeRun) -> dict[str, str]:
 # -- ends ------------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.shows("update_canary", "OK")
 async def test_it_lands(lab: CanaryLab) -> None:
     run = await lab.run()
     assert run.status is OK
@@ -111,6 +112,7 @@ async def test_a_chain_without_a_base_fee_is_paid_by_gas_price(lab: CanaryLab) -
     assert await lab.said() == (OK, "landed")
 
 
+@pytest.mark.shows("update_canary", "WARNING late")
 async def test_it_lands_late(lab: CanaryLab) -> None:
     lab.chain.lands_after_s = 31
     assert await lab.said() == (WARNING, "late")
@@ -136,6 +138,7 @@ async def test_it_waits_is_followed_up_and_never_doubled(lab: CanaryLab) -> None
     assert lab.sends == 2
 
 
+@pytest.mark.shows("update_canary", "CRITICAL dropped")
 async def test_it_is_dropped_and_its_nonce_used_again(lab: CanaryLab) -> None:
     lab.chain.lands_after_s = None
     await lab.run()
@@ -198,6 +201,7 @@ async def test_it_would_revert_and_is_not_sent(lab: CanaryLab) -> None:
     assert (lab.sends, lab.ledger.read_bytes()) == (0, b"")
 
 
+@pytest.mark.shows("update_canary", "CRITICAL reverted")
 async def test_it_reverts_in_its_block(lab: CanaryLab) -> None:
     def refuse() -> None:
         lab.chain.served.refuses = "InvalidUpdateDataSource"
@@ -210,6 +214,7 @@ async def test_it_reverts_in_its_block(lab: CanaryLab) -> None:
     assert run.journeys[0].stage("included", "mine").paid == GAS_USED * GAS_PRICE
 
 
+@pytest.mark.shows("update_canary", "CRITICAL not_readable")
 async def test_it_is_included_and_not_readable(lab: CanaryLab) -> None:
     await lab.run()
     await lab.clock.advance(MINUTE)

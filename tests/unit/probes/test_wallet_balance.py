@@ -118,6 +118,7 @@ async def test_tokens_of_both_programs(program: Pubkey, amount: int, expected: S
     assert [len(one) for one in (lab.svm.asked("getMultipleAccounts"),)] == [1]
 
 
+@pytest.mark.shows("wallet_balance", "CRITICAL below_floor")
 async def test_a_token_account_given_by_its_own_address_and_one_that_is_not_there() -> None:
     lab = ChainLab()
     put_token(lab, TOKEN_PROGRAM, 11_000_000, at=OWNER)
@@ -208,6 +209,7 @@ async def minutes(lab: ChainLab, count: int, spend: int = 0) -> ProbeRun:
     return lab.runs[-1]
 
 
+@pytest.mark.shows("wallet_balance", "OK", "WARNING shortening_runway", "CRITICAL outflow")
 async def test_runway_top_up_and_outflow() -> None:
     lab = ChainLab()
     lab.evm.balances[PUSHER] = 10 * ETH

@@ -115,6 +115,7 @@ def service(name: str, **more: Any) -> Any:
     return MODULE.Service(url=f"wss://{name}.example/", name=name, **more)
 
 
+@pytest.mark.shows("websocket_service", "CRITICAL unexpected_message", "CRITICAL no_pong", "CRITICAL closed_by_peer")
 async def test_each_state_of_a_websocket_is_told_by_itself(lab: Lab) -> None:
     sockets = {
         "open": lab.socket(),
@@ -164,6 +165,7 @@ async def test_each_state_of_a_websocket_is_told_by_itself(lab: Lab) -> None:
     }  # fmt: skip
 
 
+@pytest.mark.shows("websocket_service", "OK")
 async def test_what_is_asked_for_and_said(lab: Lab) -> None:
     key = pk.Secret("c4nary-9876543210")
     socket = lab.socket(b"welcome", b"and you are c4nary-9876543210")
@@ -217,6 +219,7 @@ async def test_one_that_hangs_holds_up_no_other(lab: Lab) -> None:
     assert slow.since(quick) >= 1_900 * MS
 
 
+@pytest.mark.shows("websocket_service", "CRITICAL over_budget")
 async def test_the_time_is_up_to_the_message_and_without_ping_and_queue(lab: Lab) -> None:
     class Slow(FakeSocket):
         async def receive(self) -> bytes:

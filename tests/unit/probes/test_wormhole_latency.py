@@ -57,6 +57,7 @@ def check_of(run: ProbeRun, target: str, name: str) -> Any:
 EVERY = RunSettings(interval=timedelta(seconds=2))
 
 
+@pytest.mark.shows("wormhole_latency", "OK")
 async def test_prices_arrive_and_guardians_are_well() -> None:
     lab = Guarded()
     async with lab.watching(PROBE, settings=EVERY, **lab.options(min_margin=6, version="v2.99.0")):
@@ -91,6 +92,7 @@ async def test_messages_that_do_not_arrive_at_one_guardian() -> None:
         assert result(run, "prices @two").status is OK
 
 
+@pytest.mark.shows("wormhole_latency", "CRITICAL no_quorum", "CRITICAL too_few_guardians")
 async def test_signatures_and_guardians_that_are_lacking() -> None:
     lab = Guarded()
     lab.one.signers = range(14)
@@ -108,6 +110,7 @@ async def test_signatures_and_guardians_that_are_lacking() -> None:
     assert verdict(run, TWO) == (CRITICAL, "too_few_guardians")
 
 
+@pytest.mark.shows("wormhole_latency", "OK", "CRITICAL emitter_silent", "CRITICAL vaa_missing", "WARNING vaa_late")
 async def test_an_emitter_by_its_numbers_and_a_gap() -> None:
     lab = Guarded()
     for _ in range(40):
