@@ -1,7 +1,7 @@
 """Every probe of the catalogue, found by walking its folder: what it must have to be finished.
 
-Each is asked for a question, a manifest that binds, a row in the reference and a runbook; and, in each
-tier, for runs that were seen: one that is OK, and two that fail for different reasons. Tests claim them with
+Each is asked for a question, a manifest that binds, a row in the reference and a runbook; and, in the tier of fake clocks as in
+that of real components, for runs that were seen: one that is OK, and two that fail for different reasons. Tests claim them with
 ``@pytest.mark.shows``, which fails the test that does not show them (``tests/support/shows.py``).
 """
 
@@ -20,7 +20,7 @@ from tests.docs.reference import DOCS, ROOT
 from tests.support.shows import Claim, claims_in
 
 FOUND = list_probes((catalogue(),))
-TIERS = {"fake clock": ROOT / "tests" / "unit" / "probes"}
+TIERS = {"fake clock": ROOT / "tests" / "unit" / "probes", "real components": ROOT / "tests" / "system"}
 FAILING = ("WARNING", "CRITICAL")
 """What counts as a failing state. UNKNOWN is what is wrong here: a probe that can say only that finds no fault."""
 RUNNERS_OWN = {"probe_error", "vantage", "behind_endpoint"}
@@ -72,6 +72,14 @@ def test_a_probe_is_seen_well_and_failing(found: Found, tier: str) -> None:
 @pytest.mark.parametrize("tier", TIERS)
 def test_no_claim_is_of_a_probe_that_is_not_there(tier: str) -> None:
     assert set(claims_of(tier)) - {one.name for one in FOUND} == set()
+
+
+def test_what_claims_to_show_it_with_real_components_is_of_that_tier() -> None:
+    """Or it would run in no tier that has them."""
+    folder = TIERS["real components"]
+    marked = re.compile(r"^pytestmark = .*\bpytest\.mark\.system\b", re.MULTILINE)
+    claiming = [path for path in folder.rglob("test_*.py") if claims_in(path)]
+    assert [path.name for path in claiming if not marked.search(path.read_text())] == []
 
 
 @pytest.mark.parametrize(

@@ -45,6 +45,7 @@ async def pair() -> AsyncIterator[Pair]:
         yield Pair(hermes, past, archive, tuple(str(market.feed.id) for market in network.markets))
 
 
+@pytest.mark.shows("benchmarks_parity", "OK")
 async def test_the_past_is_what_hermes_served(pair: Pair) -> None:
     run = await pair.once()
     assert run.status is OK
@@ -52,6 +53,7 @@ async def test_the_past_is_what_hermes_served(pair: Pair) -> None:
     assert verdict(run, pair.past) == (OK, "available")
 
 
+@pytest.mark.shows("benchmarks_parity", "WARNING lagging", "CRITICAL unavailable")
 async def test_a_late_archive_and_one_that_has_nothing(pair: Pair) -> None:
     pair.archive.available_after = timedelta(seconds=100)
     run = await pair.once()
@@ -63,6 +65,7 @@ async def test_a_late_archive_and_one_that_has_nothing(pair: Pair) -> None:
     assert {verdict(run, one) for one in pair.ids} == {(SKIPPED, "not_yet")}
 
 
+@pytest.mark.shows("benchmarks_parity", "CRITICAL different", "CRITICAL parsed_differs")
 async def test_differences_are_named(pair: Pair) -> None:
     pair.archive.inject(faults.ConflictingData(pair.ids[0]))
     pair.archive.inject(faults.ParsedMismatch(pair.ids[1]))

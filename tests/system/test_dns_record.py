@@ -100,6 +100,7 @@ RECORDS = [
 
 
 @pytest.mark.parametrize("over", ["udp", "tcp", "tls"])
+@pytest.mark.shows("dns_record", "OK")
 async def test_every_type_over_every_way(servers: Servers, over: str) -> None:
     port = servers.tls if over == "tls" else servers.primary
     more = {"tls_name": "ns1.pyth.test"} if over == "tls" else {}
@@ -110,6 +111,7 @@ async def test_every_type_over_every_way(servers: Servers, over: str) -> None:
     assert ("(over tcp, after a truncated answer over udp)" if over == "udp" else f"(over {over})") in long
 
 
+@pytest.mark.shows("dns_record", "CRITICAL dissent", "CRITICAL unexpected_value", "CRITICAL unexpected_rcode")
 async def test_what_is_not_as_asked_and_who_dissents(servers: Servers) -> None:
     two = [resolver("ns1", servers.primary), resolver("ns2", servers.secondary)]
     run = await ask(

@@ -53,6 +53,7 @@ async def bench() -> AsyncIterator[Bench]:
         yield Bench(sandbox, tickers, {"endpoint": hermes, "feeds": feeds, "base_urls": tickers.urls(markets)})
 
 
+@pytest.mark.shows("feed_accuracy", "OK")
 async def test_all_is_well_with_one_exchange_down(bench: Bench) -> None:
     options = {"exchanges": ("coinbase", "kraken", "bitstamp", "binance"), "stand_ins": ("USDT",)}
     assert (await bench.once(**options)).status is OK
@@ -62,6 +63,7 @@ async def test_all_is_well_with_one_exchange_down(bench: Bench) -> None:
     assert "kraken gave none" in result(run, bench.ids[0]).verdicts[0].message
 
 
+@pytest.mark.shows("feed_accuracy", "WARNING unconfirmed", "CRITICAL deviating")
 async def test_a_feed_that_stays_off_is_critical(bench: Bench) -> None:
     for says in bench.tickers.says.values():
         says.bps = 120
@@ -79,6 +81,7 @@ async def test_no_quorum_is_unknown(bench: Bench) -> None:
     assert others_ok(run, *bench.ids)
 
 
+@pytest.mark.shows("feed_accuracy", "CRITICAL server_error")
 async def test_hermes_down_is_told_once(bench: Bench) -> None:
     bench.sandbox.inject(faults.ServerError())
     run = await bench.once()

@@ -39,6 +39,7 @@ async def ask(*services: Any, **options: Any) -> ProbeRun:
     return await run_once(PROBE, PROBE.options(services=services, **{"budget": 3 * S, **options}))
 
 
+@pytest.mark.shows("grpc_health", "CRITICAL not_serving", "CRITICAL service_unknown", "CRITICAL tls")
 async def test_each_state_at_once_and_the_one_that_hangs_delays_no_other(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -110,6 +111,7 @@ async def test_started_as_a_file_on_the_loop_that_it_takes(tmp_path: Path) -> No
             assert words in out
 
 
+@pytest.mark.shows("grpc_health", "OK")
 async def test_a_hundred_runs_leave_no_thread_and_no_descriptor() -> None:
     async with grpc_server() as served:
         for _ in range(3):

@@ -95,6 +95,7 @@ WANTED = {"expect_json": {"parsed[0].price.expo": MODULE.Expected(equals="-8")}}
 
 
 @pytest.mark.parametrize("version", ["1.1", "2"])
+@pytest.mark.shows("http_service", "OK")
 async def test_an_answer_over_tls_with_all_its_phases(site: Site, version: str) -> None:
     url = f"{site.https['good']}/prices"
     run = await ask(service(url, name="prices", http_version=version, **WANTED))
@@ -108,6 +109,7 @@ async def test_an_answer_over_tls_with_all_its_phases(site: Site, version: str) 
     assert sum(part or 0 for part in parts) <= record.elapsed_ns
 
 
+@pytest.mark.shows("http_service", "CRITICAL not_json", "CRITICAL server_error", "CRITICAL unexpected_status")
 async def test_each_state_of_a_service_at_once(site: Site) -> None:
     names = ("prices", "error", "down", "once", "round", "bomb", "nothing")
     services = [service(f"{site.http}/{name}", name=name, **(WANTED if name in ("prices", "error") else {})) for name in names]
@@ -143,6 +145,7 @@ async def test_a_bomb_is_not_inflated(site: Site) -> None:
 
 
 @pytest.mark.parametrize("name", ["expired", "early", "name", "stranger"])
+@pytest.mark.shows("http_service", "CRITICAL tls")
 async def test_a_certificate_that_does_not_hold(site: Site, name: str) -> None:
     run = await ask(service(f"{site.https[name]}/prices", name=name))
     assert verdict(run, f"{name} ipv4") == (CRITICAL, "tls")

@@ -90,6 +90,7 @@ async def cluster(tmp_path: Path) -> AsyncIterator[Cluster]:
             yield made
 
 
+@pytest.mark.shows("kubernetes_workloads", "OK")
 async def test_a_healthy_cluster_by_client_certificate_and_by_token(cluster: Cluster) -> None:
     for server, user in (
         (cluster.by_certificate, cluster.certificate(cluster.authority)),
@@ -104,6 +105,7 @@ async def test_a_healthy_cluster_by_client_certificate_and_by_token(cluster: Clu
         assert SECRET not in repr(run)
 
 
+@pytest.mark.shows("kubernetes_workloads", "CRITICAL claim_lost", "CRITICAL crash_loop", "CRITICAL progress_deadline_exceeded")
 async def test_states_of_a_cluster_in_real_time(cluster: Cluster) -> None:
     make, user = cluster.make, {"token": _TOKEN}
     loop = make.container(restarts=9, waiting="CrashLoopBackOff", ended="Error")

@@ -72,11 +72,13 @@ def told(run: ProbeRun, target: str, check: str) -> tuple[Status, str] | None:
     return None if found is None else (found.status, found.reason)
 
 
+@pytest.mark.shows("lazer_latency", "OK")
 async def test_all_is_well(three: Routers) -> None:
     run = await three.until(lambda run: {one.status for one in run.results} == {OK})
     assert len(run.results) == 3 + 3 + 3 + 2
 
 
+@pytest.mark.shows("lazer_latency", "WARNING lagging", "CRITICAL over_budget")
 async def test_a_late_router_is_named(three: Routers) -> None:
     three.routers[2].faults.late = 4 * S
     run = await three.until(
@@ -90,6 +92,7 @@ async def test_a_late_router_is_named(three: Routers) -> None:
     assert told(run, three.lane(0), "stream_latency") == (OK, "within_budget")
 
 
+@pytest.mark.shows("lazer_latency", "CRITICAL stale", "CRITICAL server_error")
 async def test_a_router_that_is_gone_and_a_price_that_is_only_sent_again(three: Routers) -> None:
     three.routers[0].faults.status = 503
     for router in three.routers:

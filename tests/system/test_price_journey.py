@@ -157,6 +157,7 @@ def slow_stages(journeys: list[Journey]) -> set[tuple[str, str]]:
     }
 
 
+@pytest.mark.shows("price_journey", "OK")
 async def test_an_update_is_followed_to_both_chains(world: World) -> None:
     def landed(_: ProbeRun, journeys: list[Journey]) -> bool:
         return any(not one.overdue for one in journeys)
@@ -174,7 +175,15 @@ async def test_an_update_is_followed_to_both_chains(world: World) -> None:
     assert all(one.explained for one in journey.stages)
 
 
-@pytest.mark.parametrize("stage", ["aggregated", "attested", "proven", "arrived"])
+@pytest.mark.parametrize(
+    "stage",
+    [
+        pytest.param("aggregated", marks=pytest.mark.shows("price_journey", "OK", "CRITICAL slow_aggregated")),
+        pytest.param("attested", marks=pytest.mark.shows("price_journey", "OK", "CRITICAL slow_attested")),
+        pytest.param("proven", marks=pytest.mark.shows("price_journey", "OK", "CRITICAL slow_proven")),
+        pytest.param("arrived", marks=pytest.mark.shows("price_journey", "OK", "CRITICAL slow_arrived")),
+    ],
+)
 async def test_a_delay_before_the_chains(world: World, stage: str) -> None:
     delay = timedelta(seconds=DELAY_S)
     acts: dict[str, Callable[[], object]] = {
@@ -194,6 +203,7 @@ async def test_a_delay_before_the_chains(world: World, stage: str) -> None:
 
 
 @pytest.mark.parametrize("chain_name", ["anvil", "svm"])
+@pytest.mark.shows("price_journey", "OK", "CRITICAL slow_landed")
 async def test_a_delay_of_one_chains_pusher(world: World, chain_name: str) -> None:
     other = {"anvil": "svm", "svm": "anvil"}[chain_name]
 

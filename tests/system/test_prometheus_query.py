@@ -94,6 +94,7 @@ async def scraped(url: str) -> None:
         time.sleep(0.1)
 
 
+@pytest.mark.shows("prometheus_query", "OK", "WARNING beyond_warning", "CRITICAL beyond_critical", "CRITICAL stale_data")
 async def test_every_kind_of_result_and_every_state(url: str) -> None:
     await scraped(url)
     run = await ask(
@@ -142,6 +143,7 @@ async def test_every_kind_of_result_and_every_state(url: str) -> None:
     assert 110e9 < old.value < 180e9
 
 
+@pytest.mark.shows("prometheus_query", "OK")
 async def test_a_server_that_wants_a_password(tmp_path: Any) -> None:
     try:
         with prometheus(tmp_path / "locked", "scrape_configs: []\n", web=_WEB) as url:

@@ -59,6 +59,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[int, int, i
         pytest.skip(str(problem))
 
 
+@pytest.mark.shows("tcp_service", "CRITICAL closed_early", "CRITICAL connect", "CRITICAL tls")
 async def test_each_state_of_a_service_at_once(site: tuple[int, int, int, Path]) -> None:
     plain, secured, expired, bundle = site
     (closed,) = free_ports(1)
@@ -94,6 +95,7 @@ async def test_each_state_of_a_service_at_once(site: tuple[int, int, int, Path])
     assert phases["plain"].connect_ns
 
 
+@pytest.mark.shows("tcp_service", "OK")
 async def test_a_dialogue_within_tls(tmp_path: Path) -> None:
     (tmp_path / "ca.pem").write_bytes(ROOT.pem)
     with s_server(tmp_path, (leaf(ROOT, "localhost"), ROOT), "-rev") as port:
@@ -122,6 +124,7 @@ async def dripping() -> AsyncIterator[int]:
         server.close()
 
 
+@pytest.mark.shows("tcp_service", "CRITICAL unexpected_answer")
 async def test_services_that_hang_hold_up_nobody(site: tuple[int, int, int, Path]) -> None:
     with socket.create_server(("127.0.0.1", 0), backlog=64) as silent:
         async with dripping() as port:

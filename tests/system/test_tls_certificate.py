@@ -110,6 +110,7 @@ async def ask(site: Site, *servers: Any, **options: Any) -> ProbeRun:
     return await run_once(PROBE, PROBE.options(servers=servers, **given))
 
 
+@pytest.mark.shows("tls_certificate", "CRITICAL expired", "CRITICAL name_mismatch", "CRITICAL unknown_authority")
 async def test_each_state_of_a_certificate_at_once(site: Site) -> None:
     run = await ask(site, *(server(port, name=name) for name, port in site.ports.items()))
     assert {name: verdict(run, f"{name} ipv4") for name in TOLD} == TOLD
@@ -132,6 +133,7 @@ async def test_who_has_only_the_old_root_is_told_that_it_ends(site: Site, tmp_pa
     assert "the authority CN=old root" in result(run, "crossed ipv4").verdicts[0].message
 
 
+@pytest.mark.shows("tls_certificate", "OK")
 async def test_protocol_cipher_and_alpn_are_those_of_the_connection(site: Site) -> None:
     port = site.ports["good"]
     run = await ask(site, server(port, name="h2", alpn=("h2", "http/1.1")), server(port, name="none"),

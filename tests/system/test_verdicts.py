@@ -124,6 +124,55 @@ async def test_a_service_that_is_not_ready_and_serves() -> None:
         assert len((await client.ready()).reasons) == 2
 
 
+@pytest.mark.shows("hermes_proof", "OK", "CRITICAL over_budget", "CRITICAL bad_proof")
+async def test_a_service_that_is_well_then_slow_and_then_proves_nothing() -> None:
+    network = SandboxNetwork(feeds=3)
+    sandbox = Sandbox(network)
+    broken = str(network.markets[0].feed.id)
+    probe = load("hermes_proof")
+    async with serve(sandbox) as endpoint:
+        well = probe.options(**proof_options(network, endpoint), max_latency=10 * S)
+        assert (await run_once(probe, well, settings=FAST)).status is OK
+        slow = sandbox.inject(faults.Slow(delay_ms=600))
+        held_to_less = probe.options(**proof_options(network, endpoint), max_latency=S / 2)
+        run = await run_once(probe, held_to_less, settings=FAST)
+        assert verdict(run, endpoint) == (CRITICAL, "over_budget")
+        assert others_ok(run, endpoint)
+        slow.clear()
+        sandbox.inject(faults.BadProof(broken))
+        run = await run_once(probe, well, settings=FAST)
+        assert verdict(run, broken) == (CRITICAL, "bad_proof")
+        assert others_ok(run, broken)
+
+
+@pytest.mark.shows("hermes_latency", "OK", "CRITICAL over_budget", "CRITICAL deadline_first_byte", "CRITICAL deadline_transfer")
+async def test_requests_and_streams_that_are_quick_slow_and_hang() -> None:
+    network = SandboxNetwork(feeds=2)
+    sandbox = Sandbox(network)
+    probe = load("hermes_latency")
+    async with serve(sandbox) as endpoint:
+
+        async def look(budget: timedelta, timeout: timedelta = 4 * S) -> ProbeRun:
+            feeds = (str(network.markets[0].feed.id),)
+            budgets = {"rest_budget": budget, "stream_budget": budget, "timeout": timeout}
+            options = probe.options(endpoint=endpoint, feeds=feeds, **budgets)
+            return await run_once(probe, options, settings=RunSettings(interval=10 * S, deadline=10 * S))
+
+        rest, stream = f"rest {endpoint}", f"stream {endpoint}"
+        assert (await look(3 * S)).status is OK
+        slow = sandbox.inject(faults.Slow(delay_ms=600))
+        assert verdict(await look(S / 2), rest) == (CRITICAL, "over_budget")
+        slow.clear()
+        hangs = sandbox.inject(faults.Hang())
+        run = await look(3 * S, timeout=S)
+        assert verdict(run, rest) == verdict(run, stream) == (CRITICAL, "deadline_first_byte")
+        hangs.clear()
+        sandbox.inject(faults.SilentStream())
+        run = await look(3 * S, timeout=S)
+        assert verdict(run, stream) == (CRITICAL, "deadline_transfer")
+        assert verdict(run, rest)[0] is OK
+
+
 async def until(name: str, options: dict[str, Any], condition: Callable[[ProbeRun], bool], seconds: float = 20) -> ProbeRun:
     """The first run of a probe that meets the condition."""
     probe = load(name)
@@ -157,6 +206,25 @@ async def test_a_fault_of_a_feed_on_the_stream(fault: Callable[[str], Fault], ex
     assert others_ok(run, broken)
 
 
+@pytest.mark.shows("hermes_freshness", "OK", "CRITICAL stale", "CRITICAL wide_confidence")
+async def test_a_stream_that_is_well_and_a_feed_that_goes_stale_recovers_and_is_unsure() -> None:
+    network = SandboxNetwork(feeds=4)
+    sandbox = Sandbox(network)
+    feed = str(network.markets[1].feed.id)
+    feeds = tuple(str(market.feed.id) for market in network.markets)
+    async with serve(sandbox) as endpoint:
+        options = {"endpoint": endpoint, "feeds": feeds, "max_age": 4 * S}
+        await until("hermes_freshness", options, lambda run: run.status is OK)
+        stale = sandbox.inject(faults.StaleFeed(feed))
+        run = await until("hermes_freshness", options, lambda run: _is(run, feed, (CRITICAL, "stale")))
+        assert others_ok(run, feed)
+        stale.clear()
+        await until("hermes_freshness", options, lambda run: run.status is OK)
+        sandbox.inject(faults.WideConfidence(feed))
+        run = await until("hermes_freshness", options, lambda run: _is(run, feed, (CRITICAL, "wide_confidence")))
+        assert others_ok(run, feed)
+
+
 @pytest.mark.parametrize(
     ("fault", "expected"),
     [
@@ -179,12 +247,14 @@ async def test_a_fault_of_the_stream(fault: Fault, expected: tuple[Status, str])
         assert _is(run, endpoint, expected)
 
 
-async def test_endpoints_that_conflict_or_lag() -> None:
+@pytest.mark.shows("hermes_agreement", "OK", "WARNING lagging", "CRITICAL conflicting_data")
+async def test_endpoints_that_agree_and_then_conflict_or_lag() -> None:
     network = SandboxNetwork(feeds=3)
     first, second = Sandbox(network), Sandbox(network)
     feed, other = (str(market.feed.id) for market in network.markets[:2])
     async with serve(first) as one, serve(second) as two:
         options = {"endpoints": (one, two), "feeds": (feed, other), "max_delay": S}
+        await until("hermes_agreement", options, lambda run: run.status is OK and _is(run, feed, (OK, "agreeing")))
         conflict = second.inject(faults.ConflictingData(feed))
         run = await until("hermes_agreement", options, lambda run: _is(run, feed, (CRITICAL, "conflicting_data")))
         assert verdict(run, other)[0] is not CRITICAL

@@ -104,6 +104,7 @@ async def ask(*services: Any, **options: Any) -> ProbeRun:
     return await run_once(PROBE, PROBE.options(services=services, **{"budget": 3 * S, "max_ping": 3 * S, **options}))
 
 
+@pytest.mark.shows("websocket_service", "CRITICAL unexpected_message", "CRITICAL closed_by_peer", "CRITICAL tls")
 async def test_each_state_of_a_websocket_at_once(site: Site) -> None:
     plain, secured = f"ws://localhost:{site.plain}", f"wss://localhost:{site.secured}"
     (closed,) = free_ports(1)
@@ -144,6 +145,16 @@ async def test_each_state_of_a_websocket_at_once(site: Site) -> None:
     assert pings["secured ipv4"]
 
 
+@pytest.mark.shows("websocket_service", "OK")
+async def test_all_is_well_with_tls_and_without(site: Site) -> None:
+    run = await ask(
+        service(f"ws://localhost:{site.plain}/", "plain", **SUBSCRIBE),
+        service(f"wss://localhost:{site.secured}/", "secured", ca_file=site.bundle, **SUBSCRIBE),
+    )
+    assert run.status is OK, [one.verdicts for one in run.results]
+    assert {verdict(run, f"{name} ipv4") for name in ("plain", "secured")} == {(OK, "as_expected")}
+
+
 async def test_those_that_hang_hold_up_nobody(site: Site) -> None:
     with socket.create_server(("127.0.0.1", 0), backlog=64) as silent:
         port = silent.getsockname()[1]
@@ -158,6 +169,7 @@ async def test_those_that_hang_hold_up_nobody(site: Site) -> None:
     assert others_ok(run, *hanging, "mute ipv4")
 
 
+@pytest.mark.shows("websocket_service", "CRITICAL no_pong")
 async def test_a_peer_that_answers_no_ping(tmp_path: Path) -> None:
     """It speaks the upgrade, and nothing after it."""
     import base64

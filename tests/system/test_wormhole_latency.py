@@ -56,6 +56,7 @@ async def until(made: Places, condition: Any, **options: Any) -> ProbeRun:
     raise AssertionError("it ended")
 
 
+@pytest.mark.shows("wormhole_latency", "OK")
 async def test_all_is_well() -> None:
     async with places() as made:
 
@@ -71,6 +72,7 @@ async def test_all_is_well() -> None:
     assert reasons <= {"in_time", "nothing_new", "newest", "signed"}
 
 
+@pytest.mark.shows("wormhole_latency", "WARNING thin_quorum", "CRITICAL vaa_missing", "CRITICAL too_few_guardians")
 async def test_messages_that_do_not_come_and_guardians_that_are_silent() -> None:
     async with places() as made:
         made.second.appears_after = 600 * S
@@ -89,6 +91,7 @@ async def test_messages_that_do_not_come_and_guardians_that_are_silent() -> None
     assert "thin_quorum" in {one.reason for one in result(run, made.prices(made.one)).verdicts}
 
 
+@pytest.mark.shows("wormhole_latency", "CRITICAL no_quorum")
 async def test_a_guardian_that_is_down_and_one_that_signs_too_little() -> None:
     async with places() as made:
         made.second.down = True

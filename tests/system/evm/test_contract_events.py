@@ -66,6 +66,7 @@ def told(run: ProbeRun, target: str = "paid") -> str:
     return result(run, target).verdicts[0].message
 
 
+@pytest.mark.shows("contract_event", "OK", "CRITICAL matched", "WARNING withdrawn")
 async def test_a_transfer_that_is_reorganised_away_is_withdrawn_and_one_that_comes_back_counts_anew(chain: Chain) -> None:
     token = await chain.token()
     async with aclosing(watch(load("contract_event"), options(chain, token), settings=FAST)) as found:
@@ -112,6 +113,7 @@ async def test_a_range_is_replayed_and_confirmations_hold_back(chain: Chain) -> 
     assert verdict(await run_once(load("contract_event"), held, settings=ONCE), "paid") == (OK, "no_match")
 
 
+@pytest.mark.shows("contract_event", "OK", "CRITICAL absent", "CRITICAL connect")
 async def test_absence_an_upgrade_and_a_node_that_died(chain: Chain) -> None:
     token = await chain.token()
     absent = {"name": "due", "event": DECLARED, "addresses": (token,), "max_absence": timedelta(minutes=5)}

@@ -62,6 +62,7 @@ async def watched(chain: Chain, **more: Any) -> AsyncIterator[Watched]:
         yield Watched(lottery, service, url)
 
 
+@pytest.mark.shows("entropy_callback", "OK")
 async def test_a_keeper_that_does_its_work(chain: Chain) -> None:
     async with watched(chain) as made:
         run = await made.run()
@@ -77,6 +78,7 @@ async def test_a_keeper_that_does_its_work(chain: Chain) -> None:
         assert {one.name: one.value for one in made.of(run, "entropy_provider").measures}["entropy.remaining"] == LENGTH - 4
 
 
+@pytest.mark.shows("entropy_callback", "CRITICAL stuck", "CRITICAL withheld", "CRITICAL wrong_revelation")
 async def test_a_keeper_that_does_not(chain: Chain) -> None:
     async with watched(chain) as made:
         await made.lottery.asked()
@@ -95,6 +97,7 @@ async def test_a_keeper_that_does_not(chain: Chain) -> None:
 
 
 @pytest.mark.parametrize(("mood", "words"), [(REFUSE, "the callback reverted"), (ENDLESS, "ran out of gas")])
+@pytest.mark.shows("entropy_callback", "WARNING callback_failed")
 async def test_callbacks_that_fail(chain: Chain, mood: int, words: str) -> None:
     async with watched(chain) as made:
         await made.lottery.asked()
@@ -118,6 +121,7 @@ async def test_a_requester_that_refuses_its_number_for_ever(chain: Chain) -> Non
         assert "the callback reverted" in found.message
 
 
+@pytest.mark.shows("entropy_callback", "WARNING running_out", "CRITICAL used_up")
 async def test_a_hash_chain_that_comes_to_its_end(chain: Chain) -> None:
     async with watched(chain) as made:
         for _ in range(MOST):

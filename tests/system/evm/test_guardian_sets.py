@@ -38,6 +38,7 @@ async def look(chain: Chain, *contracts: str, **more: Any) -> ProbeRun:
     return await run_once(probe, probe.options(chains={"anvil": given}, guardians=(), **more))
 
 
+@pytest.mark.shows("guardian_set", "CRITICAL set_behind", "CRITICAL wrong_emitter", "CRITICAL wrong_quorum")
 async def test_sets_of_both_roots_and_the_ways_to_be_wrong(chain: Chain) -> None:
     await chain.with_multicall()
     before = trust.MAINNET.get(TrustRoot.PRO, 0)
@@ -56,6 +57,19 @@ async def test_sets_of_both_roots_and_the_ways_to_be_wrong(chain: Chain) -> None
     assert verdict(run, "anvil") == (Status.OK, "within_budget")
 
 
+@pytest.mark.shows("guardian_set", "OK")
+async def test_contracts_of_both_roots_in_order(chain: Chain) -> None:
+    await chain.with_multicall()
+    places = [
+        await contract(chain, CORE, CORE_EMITTER, half=False),
+        await contract(chain, PRO, PRO_EMITTER, half=True),
+    ]
+    run = await look(chain, *places)
+    assert run.status is Status.OK, [one.verdicts for one in run.results]
+    assert {verdict(run, f"anvil/{one}") for one in places} == {(Status.OK, "current")}
+
+
+@pytest.mark.shows("guardian_set", "CRITICAL unknown_set", "CRITICAL connect")
 async def test_a_network_whose_sets_are_not_known_and_a_node_that_died(chain: Chain) -> None:
     place = await contract(chain, PRO, PRO_EMITTER, half=True)
     run = await look(chain, place, network="beta")

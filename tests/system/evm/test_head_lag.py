@@ -62,6 +62,7 @@ async def nodes(**other: Any) -> AsyncIterator[Nodes]:
         yield Nodes(mine, second, proxy, served.http)
 
 
+@pytest.mark.shows("evm_head_lag", "OK")
 async def test_every_endpoint_follows_and_finality_is_measured() -> None:
     async with nodes() as made:
         run = await made.look()
@@ -70,6 +71,7 @@ async def test_every_endpoint_follows_and_finality_is_measured() -> None:
         assert {"chain.head_lag", "chain.head_age", "chain.finality_lag", "chain.soft_lag.blocks"} <= measured
 
 
+@pytest.mark.shows("evm_head_lag", "OK", "CRITICAL behind")
 async def test_an_endpoint_behind_is_named_and_the_others_are_well() -> None:
     async with nodes() as made:
 
@@ -83,6 +85,7 @@ async def test_an_endpoint_behind_is_named_and_the_others_are_well() -> None:
         assert verdict(await made.look(), made.at(made.proxied))[0] is OK
 
 
+@pytest.mark.shows("evm_head_lag", "CRITICAL wrong_chain")
 async def test_an_endpoint_of_another_chain_is_named() -> None:
     async with nodes() as made:
         with made.proxy.inject(faults.WrongChain(chain_id=1)).during():
@@ -105,6 +108,7 @@ async def test_an_endpoint_that_hangs_and_one_that_is_gone() -> None:
         assert verdict(run, "mine")[0] is OK
 
 
+@pytest.mark.shows("evm_head_lag", "CRITICAL head_stale")
 async def test_a_chain_that_makes_no_blocks_is_stale_and_does_not_finalize() -> None:
     async with nodes(block_time=None) as made:
 

@@ -93,6 +93,14 @@ async def run_of(name: str, options: dict[str, Any]) -> ProbeRun:
 # -- pyth_evm_heartbeat --------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.shows("pyth_evm_heartbeat", "OK")
+async def test_every_feed_is_pushed_and_near_its_source(chain: Chain) -> None:
+    async with pushed(chain) as made:
+        run = await run_of("pyth_evm_heartbeat", made.options())
+        assert run.status is OK, [one.verdicts for one in run.results]
+        assert {verdict(run, made.at(one))[0] for one in made.feeds} == {OK}
+
+
 async def test_heartbeats_are_kept_and_a_feed_nobody_pushes_is_named(chain: Chain) -> None:
     async with pushed(chain) as made:
         unpushed = "ab" * 32
@@ -105,6 +113,7 @@ async def test_heartbeats_are_kept_and_a_feed_nobody_pushes_is_named(chain: Chai
         assert [one.rpc_method for one in run.requests if one.rpc_method] == ["eth_chainId", "eth_getBlockByNumber", "eth_call"]
 
 
+@pytest.mark.shows("pyth_evm_heartbeat", "CRITICAL overdue", "CRITICAL past_valid_period")
 async def test_an_old_price_is_overdue_and_past_the_contracts_period(chain: Chain) -> None:
     async with pushed(chain, feeds=2, first=False) as made:
         fresh, old = made.feeds
@@ -116,6 +125,7 @@ async def test_an_old_price_is_overdue_and_past_the_contracts_period(chain: Chai
         assert others_ok(run, made.at(old))
 
 
+@pytest.mark.shows("pyth_evm_heartbeat", "WARNING moving")
 async def test_a_price_far_from_its_source(chain: Chain) -> None:
     async with pushed(chain, feeds=2, first=False) as made:
         one, other = made.feeds
@@ -171,6 +181,7 @@ async def lagging(made: Pushed, feed: str, **more: Any) -> tuple[Status, str, st
     return stage(await run_of("cross_chain_lag", route(made, **more)), made.at(feed))
 
 
+@pytest.mark.shows("cross_chain_lag", "OK")
 async def test_a_chain_that_follows_its_source(chain: Chain) -> None:
     async with pushed(chain) as made:
         run = await run_of("cross_chain_lag", route(made))
@@ -181,6 +192,7 @@ async def test_a_chain_that_follows_its_source(chain: Chain) -> None:
         assert f"wallet {made.pusher.wallet} has 9999" in told
 
 
+@pytest.mark.shows("cross_chain_lag", "CRITICAL source_idle")
 async def test_stage_source_idle(chain: Chain) -> None:
     async with pushed(chain, feeds=2) as made:
         made.sandbox.inject(faults.StaleFeed(made.feeds[0]))
@@ -196,6 +208,7 @@ async def test_stage_source_idle(chain: Chain) -> None:
         assert others_ok(run, made.at(made.feeds[0]))
 
 
+@pytest.mark.shows("cross_chain_lag", "CRITICAL pusher_behind")
 async def test_stage_pusher_behind(chain: Chain) -> None:
     async with pushed(chain, first=False) as made:
         stopped, other, never = made.feeds
@@ -214,6 +227,7 @@ async def test_stage_pusher_behind(chain: Chain) -> None:
         assert "no pusher was named" in (await lagging(made, stopped, route={"pusher": None}))[2]
 
 
+@pytest.mark.shows("cross_chain_lag", "CRITICAL wallet_empty")
 async def test_stage_wallet_empty(chain: Chain) -> None:
     async with pushed(chain, feeds=1, first=False) as made:
         await made.pusher.push(made.feeds, ago_s=OLD_S)
@@ -223,6 +237,7 @@ async def test_stage_wallet_empty(chain: Chain) -> None:
         assert f"has {ETHER // 1000} wei, needs {ETHER // 100}" in told
 
 
+@pytest.mark.shows("cross_chain_lag", "CRITICAL transaction_failing")
 async def test_stage_transaction_failing(chain: Chain) -> None:
     async with pushed(chain, feeds=1, first=False) as made:
         await made.pusher.push(made.feeds, ago_s=OLD_S)
@@ -250,6 +265,7 @@ async def test_stage_transactions_that_get_into_no_block(chain: Chain) -> None:
         assert "get into no block" in told
 
 
+@pytest.mark.shows("cross_chain_lag", "CRITICAL head_stale")
 async def test_stage_rpc_lagging(chain: Chain) -> None:
     async with pushed(chain, feeds=1, first=False) as made:
         await made.pusher.push(made.feeds, ago_s=OLD_S)

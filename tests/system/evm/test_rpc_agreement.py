@@ -69,6 +69,7 @@ async def nodes() -> AsyncIterator[Nodes]:
         yield Nodes(node, stranger, proxies, [one.http for one in served])
 
 
+@pytest.mark.shows("rpc_agreement", "OK")
 async def test_all_agree_at_one_height() -> None:
     async with nodes() as made:
         run = await made.look()
@@ -84,6 +85,7 @@ async def test_an_endpoint_that_lags_is_no_dissenter() -> None:
         assert f"0x{5:064x} at 5" in result(run, "mine/number").verdicts[0].message
 
 
+@pytest.mark.shows("rpc_agreement", "CRITICAL disagrees")
 async def test_a_fork_that_one_endpoint_alone_sees_is_named() -> None:
     async with nodes() as made:
         with made.proxies[0].inject(faults.Fork(depth=4)).during():
@@ -104,6 +106,7 @@ async def test_another_chain_that_claims_the_same_id_is_a_dissenter() -> None:
         assert f"{made.stranger.url} says 7 wei" in result(run, account).verdicts[0].message
 
 
+@pytest.mark.shows("rpc_agreement", "WARNING few_endpoints")
 async def test_two_that_differ_have_no_majority_and_one_alone_no_quorum() -> None:
     async with nodes() as made:
         made.proxies[1].inject(faults.WrongChain(chain_id=1))

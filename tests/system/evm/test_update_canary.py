@@ -108,6 +108,7 @@ def stages(journey: Journey) -> dict[str, str]:
     return {one.name: one.reason or ("ok" if one.at is not None else "?") for one in journey.stages}
 
 
+@pytest.mark.shows("update_canary", "OK")
 async def test_an_update_is_paid_for_landed_and_read_back(chain: Chain, tmp_path: Path) -> None:
     async with in_place(chain, tmp_path) as made:
         before = await chain.client.balance(made.wallet)
@@ -154,6 +155,7 @@ async def test_an_update_that_the_contract_refuses_is_not_sent(chain: Chain, tmp
         assert (await made.sent(), made.ledger.read_bytes()) == (0, b"")
 
 
+@pytest.mark.shows("update_canary", "CRITICAL reverted")
 async def test_a_transaction_that_reverts_in_its_block_says_why(chain: Chain, tmp_path: Path) -> None:
     async with in_place(chain, tmp_path) as made:
         await chain.node.automine(False)
@@ -177,6 +179,7 @@ async def waiting(made: Set) -> bool:
     return await made.chain.client.nonce(made.wallet, "pending") > await made.sent()
 
 
+@pytest.mark.shows("update_canary", "CRITICAL not_readable")
 async def test_a_price_that_is_not_stored_is_found_out(chain: Chain, tmp_path: Path) -> None:
     async with in_place(chain, tmp_path) as made:
         await made.run()
@@ -235,6 +238,7 @@ async def test_a_run_that_is_cut_short_leaves_its_transaction_to_the_next(chain:
         assert await made.sent() == 1
 
 
+@pytest.mark.shows("update_canary", "CRITICAL dropped")
 async def test_what_is_dropped_is_told_once_and_its_nonce_is_used_again(chain: Chain, tmp_path: Path) -> None:
     async with in_place(chain, tmp_path) as made:
         await chain.node.automine(False)
@@ -266,6 +270,7 @@ async def test_a_nonce_that_somebody_else_used(chain: Chain, tmp_path: Path) -> 
         assert await made.sent() == 2
 
 
+@pytest.mark.shows("update_canary", "CRITICAL not_included")
 async def test_a_fee_that_rose_above_what_is_offered(chain: Chain, tmp_path: Path) -> None:
     async with in_place(chain, tmp_path) as made:
         await chain.node.automine(False)

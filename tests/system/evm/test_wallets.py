@@ -35,6 +35,7 @@ def eth(text: str) -> Amount:
     return Amount.parse(f"{text} ETH")
 
 
+@pytest.mark.shows("wallet_balance", "WARNING low", "CRITICAL below_floor")
 async def test_coins_and_a_token_with_and_without_multicall3(chain: Chain) -> None:
     token = await chain.token()
     transfer = TRANSFER.call(WALLET, 5 * ETH)
@@ -72,6 +73,7 @@ async def test_a_node_of_another_chain_and_one_that_died(chain: Chain) -> None:
     assert verdict(run, "anvil") == (Status.CRITICAL, "connect")
 
 
+@pytest.mark.shows("wallet_balance", "OK", "CRITICAL outflow")
 async def test_a_top_up_is_none_and_a_theft_is_an_outflow(chain: Chain) -> None:
     """Each change is awaited in the runs: the probe reads on while blocks come."""
     probe = load("wallet_balance")

@@ -90,6 +90,7 @@ async def until(runs: AsyncIterator[ProbeRun], condition: Callable[[ProbeRun], b
     raise AssertionError(last and [(one.target.id, one.verdicts) for one in last.results])
 
 
+@pytest.mark.shows("contract_event", "OK", "CRITICAL matched", "CRITICAL absent")
 async def test_transactions_that_fail_and_a_program_that_is_quiet(cluster: Cluster) -> None:
     settings = RunSettings(interval=timedelta(milliseconds=300))
     async with aclosing(watch(load("contract_event"), options(cluster, lookback=50), settings=settings)) as runs:

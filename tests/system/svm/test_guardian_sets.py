@@ -41,6 +41,7 @@ def put(ledger: Ledger, generation: ProgramGeneration, index: int, signers: tupl
         ledger.set_account(Key.from_bytes(bytes(key)), data, owner=Key.from_bytes(bytes(owner)))
 
 
+@pytest.mark.shows("guardian_set", "CRITICAL set_behind", "CRITICAL connect")
 async def test_one_generation_was_rotated_and_the_other_forgotten() -> None:
     old, new = (trust.MAINNET.get(TrustRoot.PRO, index) for index in (0, 1))
     assert old is not None

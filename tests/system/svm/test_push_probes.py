@@ -128,6 +128,7 @@ async def posted(feeds: int = 3, *, moving: bool = True) -> AsyncIterator[Posted
         yield made
 
 
+@pytest.mark.shows("receiver_staleness", "OK")
 async def test_every_account_is_fresh_full_and_fit() -> None:
     async with posted() as made:
         run = await made.run(max_slots=10_000)
@@ -174,6 +175,7 @@ async def test_a_feed_that_is_broken_alone(break_it: Callable[[Posted, str], Non
         assert others_ok(run, made.at(broken))
 
 
+@pytest.mark.shows("receiver_staleness", "CRITICAL contradicting")
 async def test_generations_that_contradict_each_other() -> None:
     async with posted() as made:
         now_ns = made.network.published_ns(made.network.clock.now())
@@ -185,6 +187,7 @@ async def test_generations_that_contradict_each_other() -> None:
         assert others_ok(run, made.at(made.feeds[0]))
 
 
+@pytest.mark.shows("receiver_staleness", "CRITICAL head_stale")
 async def test_a_cluster_that_stands_still() -> None:
     async with posted(1, moving=False) as made:
         made.ledger.set_clock(made.network.clock.now().seconds - 300)
@@ -207,6 +210,7 @@ async def test_one_node_down_is_a_warning_and_both_are_one_verdict() -> None:
         assert {verdict(run, made.at(one)) for one in made.feeds} == {(UNKNOWN, "behind_endpoint")}
 
 
+@pytest.mark.shows("cross_chain_lag", "CRITICAL pusher_behind", "CRITICAL never_pushed")
 async def test_stages_of_a_feed_that_follows_one_that_nobody_posts_and_one_that_never_was() -> None:
     async with posted() as made:
         run = await made.lag()
@@ -221,6 +225,7 @@ async def test_stages_of_a_feed_that_follows_one_that_nobody_posts_and_one_that_
         assert made.stage(run, made.feeds[2]) == (OK, "keeping_up")
 
 
+@pytest.mark.shows("cross_chain_lag", "OK", "CRITICAL source_idle")
 async def test_stage_source_idle() -> None:
     async with posted(2) as made:
         made.sandbox.inject(faults.StaleFeed(made.feeds[0]))

@@ -93,6 +93,7 @@ def market(symbol: str = BTC, **more: Any) -> Market:
     return Market(symbol, more.pop("publishers", {}) | HONEST, **more)
 
 
+@pytest.mark.shows("pythnet_publishers", "CRITICAL off_price", "CRITICAL stalled", "WARNING low_score")
 async def test_each_scripted_publisher_on_a_real_node() -> None:
     scripted = {
         "gone": "offline",
@@ -130,6 +131,7 @@ async def test_each_scripted_publisher_on_a_real_node() -> None:
         assert {check: chain.parts(run, BTC, check) for check in expected} == {check: {} for check in expected}
 
 
+@pytest.mark.shows("pythnet_feeds", "CRITICAL offline", "CRITICAL below_minimum", "CRITICAL missing")
 async def test_feeds_that_lose_their_quorum_break_and_disappear() -> None:
     chain = Chain(
         market(), market(ETH), market("Crypto.BAD/USD", corrupt="product"), market("Crypto.SOON/USD", min_publishers=30)
@@ -162,7 +164,13 @@ async def test_feeds_that_lose_their_quorum_break_and_disappear() -> None:
         assert verdict(run, chain.network.markets[BTC].feed_id)[0] is OK
 
 
-@pytest.mark.parametrize("name", ["pythnet_feeds", "pythnet_publishers"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param("pythnet_feeds", marks=pytest.mark.shows("pythnet_feeds", "OK")),
+        pytest.param("pythnet_publishers", marks=pytest.mark.shows("pythnet_publishers", "OK")),
+    ],
+)
 async def test_a_node_that_refuses_is_told_once_and_recovers(name: str) -> None:
     chain = Chain(market(), market(ETH))
     async with chain.watched(name):

@@ -55,6 +55,7 @@ async def nodes() -> AsyncIterator[Nodes]:
         yield Nodes(ledger, made, [one.http for one in served], await client.genesis_hash())
 
 
+@pytest.mark.shows("rpc_agreement", "OK")
 async def test_all_nodes_agree_on_a_finalized_block_and_an_account() -> None:
     async with nodes() as made:
         run = await made.look()
@@ -73,6 +74,7 @@ async def test_an_account_of_an_older_slot_is_lag() -> None:
         assert verdict(run, "mine/block") == (OK, "agree")
 
 
+@pytest.mark.shows("rpc_agreement", "WARNING few_endpoints")
 async def test_a_node_that_fails_is_told_and_two_leave_no_quorum() -> None:
     async with nodes() as made:
         made.nodes[0].faults.http_status = 503
@@ -85,6 +87,7 @@ async def test_a_node_that_fails_is_told_and_two_leave_no_quorum() -> None:
         assert {verdict(run, one) for one in ("mine/block", f"mine/{KEY}")} == {(UNKNOWN, "no_quorum")}
 
 
+@pytest.mark.shows("rpc_agreement", "CRITICAL disagrees")
 async def test_a_node_with_another_account_at_the_same_slot_is_named() -> None:
     async with nodes() as made, AsyncExitStack() as stack:
         # A ledger made the same way has the same blocks; this one was told something else.

@@ -69,6 +69,7 @@ async def nodes(*, moving: bool = True) -> AsyncIterator[Nodes]:
         yield Nodes(made, urls, proxy, await client.genesis_hash())
 
 
+@pytest.mark.shows("solana_slot_lag", "OK")
 async def test_every_node_follows_and_finality_is_measured() -> None:
     async with nodes() as made:
         run = await made.look()
@@ -77,6 +78,7 @@ async def test_every_node_follows_and_finality_is_measured() -> None:
         assert measured == set(PROBE.metrics) - {"chain.endpoints_alive"}
 
 
+@pytest.mark.shows("solana_slot_lag", "OK", "CRITICAL behind", "WARNING not_in_sync")
 async def test_a_node_that_lags_is_named_and_says_so_itself() -> None:
     async with nodes() as made:
         with made.nodes[1].faults.behind_by(20):
@@ -95,6 +97,7 @@ async def test_a_node_that_does_not_know_its_health() -> None:
         assert others_ok(run, made.at(1))
 
 
+@pytest.mark.shows("solana_slot_lag", "CRITICAL head_stale")
 async def test_a_cluster_that_stands_still() -> None:
     async with nodes(moving=False) as made:
 

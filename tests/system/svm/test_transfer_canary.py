@@ -82,6 +82,7 @@ async def proxied(bank: Bank) -> AsyncIterator[RpcProxy]:
         await transport.aclose()
 
 
+@pytest.mark.shows("transfer_canary", "OK")
 async def test_a_transfer_lands_and_is_final(bank: Bank) -> None:
     before = bank.lamports
     run = await bank.run()
@@ -96,6 +97,7 @@ async def test_a_transfer_lands_and_is_final(bank: Bank) -> None:
     assert before - bank.lamports == 5_000
 
 
+@pytest.mark.shows("transfer_canary", "CRITICAL expired")
 async def test_a_send_that_never_arrives_expires(bank: Bank) -> None:
     async with proxied(bank) as proxy:
         with proxy.inject(faults.HangUp(methods=(SEND,))).during():
@@ -124,6 +126,7 @@ async def test_a_node_that_hangs_at_the_send_is_not_waited_for_twice(bank: Bank)
         assert verdict(run, TARGET)[1] in ("expired", "not_landed")
 
 
+@pytest.mark.shows("transfer_canary", "CRITICAL wrong_chain")
 async def test_a_wallet_that_holds_nothing_and_a_cluster_that_is_another(bank: Bank) -> None:
     poor = Keypair()
     run = await bank.run(key=Secret(str(poor), origin="test"))

@@ -56,6 +56,7 @@ async def bank() -> AsyncIterator[Bank]:
         yield Bank(ledger, node.http, Pubkey(bytes(owner)))
 
 
+@pytest.mark.shows("wallet_balance", "WARNING low", "CRITICAL below_floor")
 async def test_coins_and_tokens_of_both_programs(bank: Bank) -> None:
     bank.give(MINT, TOKEN_PROGRAM, 10_000_000)
     bank.give(MINT_2022, TOKEN_2022_PROGRAM, 9_999_999)
