@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import re
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from datetime import timedelta
@@ -13,14 +12,12 @@ import msgspec
 import probekit as pk
 from probekit.checks import Check, EventAbsent, EventMatched, ScanReach
 from probekit.clients.event_watch import EvmEventWatch, EvmRule
-from probekit.clients.evm import EvmClient
 from probekit.clients.program_watch import ProgramEventWatch, ProgramRule
-from probekit.clients.solana import GENESIS
 from probekit.codecs.evm.conditions import Condition, NamedEvent
 from probekit.codecs.evm.registry import chain as evm_chain
 from probekit.errors import ProbekitError
 from probekit.model.evm import Address
-from probekit.model.solana import Commitment
+from probekit.model.solana import GENESIS, Commitment
 from probekit.transports.rpc import PoolPolicy
 from probekit.units import to_ns
 
@@ -160,6 +157,8 @@ Watch = EvmEventWatch | ProgramEventWatch
 
 async def watch_of(ctx: pk.Context[Options], name: str) -> Watch:
     """What a chain is looked at with; it remembers how far."""
+    from probekit.clients.evm import EvmClient
+
     options, chain = ctx.options, ctx.options.chains[name]
     endpoints = [pk.Endpoint(url, key=chain.key if "{key}" in url else None) for url in chain.endpoints]
     given: dict[str, Any] = {
@@ -229,6 +228,8 @@ async def look(ctx: pk.Context[Options], name: str) -> list[pk.Observation[Any] 
 
 
 async def observe(ctx: pk.Context[Options], watched: Sequence[pk.Target]) -> AsyncIterator[pk.Observation[Any] | pk.Failure]:
+    import asyncio
+
     chains = dict.fromkeys(rule.chain for rule in ctx.options.rules)
     # All chains at once: a tick takes as long as the slowest, not as all of them together.
     for told in await asyncio.gather(*(look(ctx, name) for name in chains)):

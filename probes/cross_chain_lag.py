@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequenc
 from contextlib import aclosing
 from datetime import timedelta
 from decimal import Decimal
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import msgspec
 
@@ -21,20 +21,22 @@ from probekit.checks import (
     PushStage,
 )
 from probekit.clients.chain_options import LastAsked, endpoints_of
-from probekit.clients.evm import EvmClient
 from probekit.clients.push_feeds import PushChain, PushFeed, PushOptions, PushRoute
 from probekit.clients.push_receiver import Consumers, PostedPlace, read_receiver
 from probekit.clients.push_watch import PushPlaces, PushWatch, Seen, read_evm
 from probekit.clients.pusher import Pusher, PusherReads
-from probekit.clients.solana import GENESIS
-from probekit.clients.source_prices import SourcePrices
-from probekit.clients.stored_prices import StoredPrices
 from probekit.clock import within
 from probekit.errors import ProbekitError
 from probekit.model.chain_feed import ChainFeed, PushedFeed
 from probekit.model.evm import Address
 from probekit.model.options import require_positive
+from probekit.model.solana import GENESIS
 from probekit.units import format_ns, to_ns
+
+if TYPE_CHECKING:
+    from probekit.clients.evm import EvmClient
+    from probekit.clients.source_prices import SourcePrices
+    from probekit.clients.stored_prices import StoredPrices
 
 _WEI = 10**18
 

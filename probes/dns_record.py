@@ -6,17 +6,19 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import aclosing
 from datetime import timedelta
 from ipaddress import ip_address
-from typing import Annotated, Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple
 
 import msgspec
 
 import probekit as pk
 from probekit.checks import Check, DnsAgreement, DnsAssertions, LatencyBudget
-from probekit.clients.dns import DnsServer, ask, system_servers
 from probekit.clock import as_they_come
 from probekit.errors import ProbekitError
 from probekit.model.dns import DnsAnswer, DnsQuestion, DnsWire, RecordType, normal
 from probekit.units import to_ns
+
+if TYPE_CHECKING:
+    from probekit.clients.dns import DnsServer
 
 Rcode = Literal["NOERROR", "FORMERR", "SERVFAIL", "NXDOMAIN", "NOTIMP", "REFUSED", "NOTAUTH"]
 MOST = 256
@@ -43,6 +45,8 @@ class Resolver(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
             raise ValueError("tls_name must not be empty")
 
     def server(self) -> DnsServer:
+        from probekit.clients.dns import DnsServer
+
         return DnsServer(self.address, self.port or (853 if self.over == "tls" else 53), self.over, self.tls_name)
 
 
@@ -132,6 +136,8 @@ class Asked(NamedTuple):
 
 def servers(options: Options) -> dict[str, DnsServer]:
     """Whom to ask, by label."""
+    from probekit.clients.dns import system_servers
+
     if options.resolvers:
         return {one.name or str(one.server()): one.server() for one in options.resolvers}
     return {str(one): one for one in system_servers()}
@@ -150,6 +156,8 @@ async def targets(ctx: pk.Context[Options]) -> Sequence[pk.Target]:
 
 
 async def see(ctx: pk.Context[Options], one: Asked, due_ns: int) -> pk.Observation[DnsAnswer] | pk.Failure:
+    from probekit.clients.dns import ask
+
     try:
         answer = await ask(
             one.record.question(), one.server, due_ns=due_ns, clock=ctx.clock, observer=ctx.observer, target=one.id

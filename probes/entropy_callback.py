@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator, Sequence
 from datetime import timedelta
 from typing import TYPE_CHECKING, Annotated, Any, Final
@@ -166,6 +165,8 @@ async def watcher_of(ctx: pk.Context[Options], name: str, chain: EntropyChain) -
 
 
 async def observe(ctx: pk.Context[Options], watched: Sequence[pk.Target]) -> AsyncIterator[Seen]:
+    import asyncio
+
     # All chains at once: a tick takes as long as the slowest, not as all of them together.
     for told in await asyncio.gather(*(look(ctx, name, chain) for name, chain in ctx.options.chains.items())):
         for one in told:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import difflib
 from collections.abc import AsyncIterator, Mapping, Sequence
 from datetime import timedelta
@@ -203,6 +202,8 @@ def in_dollars(price: ReferencePrice, rates: Mapping[str, Decimal]) -> Reference
 
 
 async def observe(ctx: pk.Context[Options], watched: Sequence[pk.Target]) -> AsyncIterator[pk.Observation[Any] | pk.Failure]:
+    import asyncio
+
     client, endpoint, clock = await hermes(ctx), pk.Target.endpoint(ctx.options.endpoint).id, ctx.clock
     known = await book(ctx)
     feeds = {target.id: target.feed for target in watched if target.feed is not None}

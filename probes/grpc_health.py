@@ -5,17 +5,19 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import aclosing
 from datetime import timedelta
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 from urllib.parse import urlsplit
 
 import msgspec
 
 import probekit as pk
 from probekit.checks import Check, GrpcHealth, LatencyBudget
-from probekit.clients.grpc_health import GrpcServer, Metadata, check, refuse_metadata
 from probekit.clock import as_they_come
 from probekit.errors import ConfigError, ProbekitError
 from probekit.units import to_ns
+
+if TYPE_CHECKING:
+    from probekit.clients.grpc_health import GrpcServer, Metadata
 
 MOST = 128
 """Calls at once, each on a connection of its own: none waits for another."""
@@ -34,6 +36,8 @@ class Service(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     budget: timedelta | None = None
 
     def __post_init__(self) -> None:
+        from probekit.clients.grpc_health import refuse_metadata
+
         self.server()
         name = self.authority
         if name is not None and not (name and name.isascii() and name.isprintable() and " " not in name):
@@ -48,6 +52,8 @@ class Service(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
             raise ValueError(f"metadata and secret_metadata both have {', '.join(twice)}")
 
     def server(self) -> GrpcServer:
+        from probekit.clients.grpc_health import GrpcServer
+
         try:
             parts = urlsplit(f"//{self.address}")
             host, port = parts.hostname, parts.port
@@ -86,6 +92,8 @@ async def targets(ctx: pk.Context[Options]) -> Sequence[pk.Target]:
 
 
 async def see(ctx: pk.Context[Options], one: Service, due_ns: int) -> pk.Observation[Any] | pk.Failure:
+    from probekit.clients.grpc_health import check
+
     metadata: Metadata = (*one.metadata.items(), *one.secret_metadata.items())
     try:
         answer = await check(

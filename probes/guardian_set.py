@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections import Counter
 from collections.abc import AsyncIterator, Iterator, Sequence
 from dataclasses import dataclass
@@ -143,6 +142,8 @@ Told = list[tuple[str, SetSighting | LatencySample | ProbekitError]]
 
 
 async def observe(ctx: pk.Context[Options], watched: Sequence[pk.Target]) -> AsyncIterator[pk.Observation[Any] | pk.Failure]:
+    import asyncio
+
     options = ctx.options
     # All at once: a tick takes as long as the slowest, not as all of them together.
     reads = [read_chain(ctx, name) for name in options.chains]
@@ -204,6 +205,8 @@ async def read_chain(ctx: pk.Context[Options], name: str) -> Told:
 
 
 async def read_evm(ctx: pk.Context[Options], name: str) -> Told:
+    import asyncio
+
     option, trust = ctx.options.chains[name], ctx.state("trust", lambda: trust_of(ctx.options))
     chain_id = option.evm_id(name)
     assert chain_id is not None

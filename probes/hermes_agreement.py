@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections import defaultdict, deque
 from collections.abc import AsyncIterator, Sequence
 from contextlib import aclosing
 from datetime import timedelta
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import probekit as pk
 from probekit.checks import Agreement, Check, SignedPoint, StreamContinuity
 from probekit.clients.signed import points_of
 from probekit.errors import DecodeError, ProbekitError, StreamClosed
+
+if TYPE_CHECKING:
+    import asyncio
 
 HISTORY = 32
 """Signed points kept per feed and endpoint: how far apart two endpoints may be and still share a slot."""
@@ -74,6 +76,8 @@ class Histories:
 
 
 async def observe(ctx: pk.Context[Options], watched: Sequence[pk.Target]) -> AsyncIterator[pk.Observation[Any] | pk.Failure]:
+    import asyncio
+
     feeds = [target.id for target in watched if target.feed is not None]
     for refusal in (await book(ctx)).refusals(feeds, source=""):
         yield refusal

@@ -6,7 +6,7 @@ import re
 from collections.abc import AsyncIterator, Iterator, Sequence
 from datetime import timedelta
 from fnmatch import fnmatchcase
-from typing import Annotated, Any, Final, get_args
+from typing import TYPE_CHECKING, Annotated, Any, Final, get_args
 
 import msgspec
 
@@ -25,12 +25,13 @@ from probekit.checks import (
     RequiredObjects,
     WorkloadReplicas,
 )
-from probekit.clients.kubernetes import KubernetesClient
-from probekit.clients.kubernetes_access import load_access
 from probekit.codecs.kubernetes import place_of
 from probekit.errors import OutOfReach, ProbekitError, ServerError, TransportError, Unauthorized
 from probekit.model import RequestRecord
 from probekit.model.kubernetes import Listing, ObjectKind
+
+if TYPE_CHECKING:
+    from probekit.clients.kubernetes import KubernetesClient
 
 KINDS: Final[tuple[ObjectKind, ...]] = get_args(ObjectKind)
 USUAL: Final[tuple[ObjectKind, ...]] = tuple(kind for kind in KINDS if kind != "tls_secrets")
@@ -140,6 +141,9 @@ async def targets(ctx: pk.Context[Options]) -> Sequence[pk.Target]:
 
 
 async def client(ctx: pk.Context[Options]) -> KubernetesClient:
+    from probekit.clients.kubernetes import KubernetesClient
+    from probekit.clients.kubernetes_access import load_access
+
     options = ctx.options
     asked_for = {place_of(kind).plural: f"{options.cluster}/{kind}" for kind in options.kinds}
 

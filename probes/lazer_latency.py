@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import aclosing
 from datetime import timedelta
@@ -18,14 +17,12 @@ from probekit.checks import (
     StreamLatency,
     StreamState,
 )
-from probekit.clients.lazer import SOCKETS
 from probekit.clients.lazer_events import LazerConnected, LazerLost, LazerRejected, LazerSubscribed, LazerTick
 from probekit.clients.lazer_race import LazerRace
-from probekit.clients.lazer_stream import LazerStream, LazerStreamPolicy
 from probekit.clock import reap
 from probekit.codecs.lazer.messages import PriceRequest
 from probekit.errors import DeadlineExceeded, DecodeError, ProbekitError, StreamClosed
-from probekit.model.lazer import Channel, UpdateFormat
+from probekit.model.lazer import SOCKETS, Channel, UpdateFormat
 from probekit.model.lazer_pace import SignatureSample
 from probekit.trust.lazer import PRODUCTION, LazerSigners, verify_update
 from probekit.units import to_ns
@@ -120,6 +117,8 @@ class Followed:
     """One endpoint's stream, and what is known of it."""
 
     def __init__(self, ctx: pk.Context[Options], url: str, race: LazerRace) -> None:
+        from probekit.clients.lazer_stream import LazerStream, LazerStreamPolicy
+
         options = ctx.options
         self.ctx, self.endpoint, self.race = ctx, pk.Target.endpoint(url).id, race
         # Signed where something is verified; never all of it, at thousands of updates a second.
@@ -231,6 +230,8 @@ def feeds_of(ctx: pk.Context[Options], all_: Sequence[Followed], race: LazerRace
 
 
 async def observe(ctx: pk.Context[Options], watched: Sequence[pk.Target]) -> AsyncIterator[pk.Observation[Any] | pk.Failure]:
+    import asyncio
+
     endpoints = [pk.Target.endpoint(url).id for url in ctx.options.endpoints]
     race = LazerRace(endpoints, ctx.options.channels)
     all_ = [Followed(ctx, url, race) for url in ctx.options.endpoints]

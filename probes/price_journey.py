@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from contextlib import aclosing
 from datetime import timedelta
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import msgspec
 
@@ -15,8 +14,6 @@ from probekit.checks import Check, LandedWithin, LatencyBudget, LatencySample, S
 from probekit.clients.chain_options import endpoints_of
 from probekit.clients.followed import followed
 from probekit.clients.landings import EvmLandings, SolanaLandings
-from probekit.clients.pyth_evm import PythEvmClient
-from probekit.clients.receiver import ReceiverClient
 from probekit.clock import reap
 from probekit.codecs.evm import registry
 from probekit.errors import DecodeError, ProbekitError, VerificationError
@@ -26,6 +23,9 @@ from probekit.model.journey_book import BookState, JourneyBook
 from probekit.model.receiver import ProgramGeneration
 from probekit.trust import SignerSetOption, Trust
 from probekit.units import NS_PER_S, to_ns
+
+if TYPE_CHECKING:
+    import asyncio
 
 WAITING = 1_000
 """Observations on their way to the runner; beyond, the sources wait."""
@@ -311,6 +311,9 @@ async def follow_time(ctx: pk.Context[Options], books: Books) -> AsyncGenerator[
 
 async def looks_of(ctx: pk.Context[Options]) -> dict[str, Looks]:
     """Every chain's client, each over a pool of its own."""
+    from probekit.clients.pyth_evm import PythEvmClient
+    from probekit.clients.receiver import ReceiverClient
+
     made: dict[str, Looks] = {}
     for one in ctx.options.evm:
         evm = await ctx.evm(one.name, endpoints_of(one.endpoints, one.key), chain_id=one.chain_id)
@@ -326,6 +329,8 @@ async def looks_of(ctx: pk.Context[Options]) -> dict[str, Looks]:
 
 
 async def observe(ctx: pk.Context[Options], watched: Sequence[pk.Target]) -> AsyncIterator[Seen]:
+    import asyncio
+
     endpoint = pk.Target.endpoint(ctx.options.endpoint).id
     feeds = [target.id for target in watched if target.feed is not None]
     for refusal in (await book(ctx)).refusals(feeds, source=endpoint):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Awaitable, Mapping, Sequence
 from contextlib import aclosing
 from datetime import timedelta
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import probekit as pk
 from probekit.checks import (
@@ -20,7 +20,9 @@ from probekit.checks import (
 from probekit.clients.chain_options import LastAsked
 from probekit.clients.push_feeds import PushChain, PushOptions
 from probekit.clients.push_watch import PushPlaces, PushWatch, Seen, read_evm
-from probekit.clients.source_prices import SourcePrices
+
+if TYPE_CHECKING:
+    from probekit.clients.source_prices import SourcePrices
 
 
 class Options(PushOptions[PushChain], frozen=True, kw_only=True):

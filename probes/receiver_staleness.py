@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Awaitable, Mapping, Sequence
 from contextlib import aclosing
 from datetime import timedelta
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import msgspec
 
@@ -24,10 +24,12 @@ from probekit.checks import (
 from probekit.clients.chain_options import LastAsked, endpoints_of
 from probekit.clients.push_receiver import Consumers, PostedPlace, read_receiver
 from probekit.clients.push_watch import PushPlaces, PushWatch, Seen
-from probekit.clients.solana import GENESIS
-from probekit.clients.source_prices import SourcePrices
 from probekit.model.options import require_positive
 from probekit.model.receiver import FULL, VerificationLevel
+from probekit.model.solana import GENESIS
+
+if TYPE_CHECKING:
+    from probekit.clients.source_prices import SourcePrices
 
 
 class PostedFeed(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

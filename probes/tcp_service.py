@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import aclosing
 from datetime import timedelta
 from functools import lru_cache
-from typing import Annotated, Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple
 
 import msgspec
 
@@ -18,9 +18,10 @@ from probekit.errors import DeadlineExceeded, ProbekitError, TransportError
 from probekit.model.place import host_and_port, is_host, reachable_over
 from probekit.secret import redact
 from probekit.transports.authorities import authorities
-from probekit.transports.dial import Call, Dialer, SocketDialer, Wire
-from probekit.transports.tls import TlsOffer
 from probekit.units import to_ns
+
+if TYPE_CHECKING:
+    from probekit.transports.dial import Dialer, Wire
 
 PLACEHOLDER = "{secret}"
 SHOWN = 200
@@ -197,6 +198,9 @@ def shown(data: bytes) -> str:
 
 
 async def ask(ctx: pk.Context[Options], dialer: Dialer, service: Service) -> TcpAnswer:
+    from probekit.transports.dial import Call
+    from probekit.transports.tls import TlsOffer
+
     host, port = host_and_port(service.address)
     due_ns = ctx.clock.monotonic_ns() + to_ns(ctx.options.timeout)
     offer = TlsOffer(service.server_name or host, service.alpn, True, service.ca_file) if service.tls else None
@@ -228,6 +232,8 @@ async def see(ctx: pk.Context[Options], dialer: Dialer, service: Service) -> pk.
 
 
 async def observe(ctx: pk.Context[Options], watched: Sequence[pk.Target]) -> AsyncIterator[pk.Observation[Any] | pk.Failure]:
+    from probekit.transports.dial import SocketDialer
+
     dialer = ctx.state("dialer", lambda: SocketDialer(clock=ctx.clock, observer=ctx.observer))
     services = {one.id: one for one in ctx.options.services}
     async with aclosing(as_they_come(see(ctx, dialer, services[one.id]) for one in watched)) as found:

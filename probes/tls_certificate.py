@@ -16,11 +16,10 @@ from probekit.errors import ProbekitError
 from probekit.model.certificate import TlsSighting
 from probekit.model.place import host_and_port, is_host, reachable_over
 from probekit.transports.authorities import authorities
-from probekit.transports.dial import Call, Dialer, SocketDialer
-from probekit.transports.tls import TlsOffer
 from probekit.units import to_ns
 
 if TYPE_CHECKING:
+    from probekit.transports.dial import Dialer
     from probekit.trust.certificates import Anchors
 
 
@@ -119,6 +118,8 @@ def authorities_of(options: Options, server: Server) -> Anchors | ProbekitError:
 
 async def sight(ctx: pk.Context[Options], dialer: Dialer, server: Server, trusted: Anchors | ProbekitError) -> TlsSighting:
     """One handshake, and what its certificates are worth to the authorities trusted for this server."""
+    from probekit.transports.dial import Call
+    from probekit.transports.tls import TlsOffer
     from probekit.trust.certificates import is_for, trust_of
 
     if isinstance(trusted, ProbekitError):
@@ -156,6 +157,8 @@ async def see(
 
 
 async def observe(ctx: pk.Context[Options], watched: Sequence[pk.Target]) -> AsyncIterator[pk.Observation[Any] | pk.Failure]:
+    from probekit.transports.dial import SocketDialer
+
     dialer = ctx.state("dialer", lambda: SocketDialer(clock=ctx.clock, observer=ctx.observer))
     servers = {one.id: one for one in ctx.options.servers}
     # Before anything is timed: reading a bundle takes longer than a handshake.

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 import probekit as pk
 from probekit.checks import Check, LatencyBudget, LatencySample, TransferLanded
 from probekit.clients.chain_options import CLUSTERS, endpoints_of
-from probekit.clients.solana import GENESIS
 from probekit.clients.spend_ledger import ledger_at
 from probekit.errors import ConfigError, ProbekitError, SendRefused
 from probekit.model.canary import CanaryOutcome, CanaryReport, Caps, Coin
+from probekit.model.solana import GENESIS
 from probekit.units import Amount
 
 if TYPE_CHECKING:

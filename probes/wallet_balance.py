@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator, Iterator, Sequence
 from datetime import timedelta
 from decimal import Decimal
-from typing import Annotated, Any, Final
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import msgspec
 
@@ -14,7 +13,6 @@ import probekit as pk
 from probekit.checks import BalanceAge, BalanceFloor, Check, LatencyBudget, LatencySample, Outflow, Runway
 from probekit.clients import chain_options
 from probekit.clients.chain_options import CLUSTERS, shared_failure
-from probekit.clients.evm import EvmClient
 from probekit.codecs.evm import erc20
 from probekit.codecs.evm.registry import chain as evm_chain
 from probekit.codecs.solana.addresses import TOKEN_2022_PROGRAM, TOKEN_PROGRAM, associated_token
@@ -24,6 +22,9 @@ from probekit.model.evm import Address, Block
 from probekit.model.solana import Account
 from probekit.model.wallet import Holding
 from probekit.units import Amount
+
+if TYPE_CHECKING:
+    from probekit.clients.evm import EvmClient
 
 PARTS: Final = {"evm": {"wei": 18, "gwei": 9}, "svm": {"lamports": 9}}
 """Parts of a native coin: how many decimal places each lies below it."""
@@ -173,6 +174,8 @@ async def targets(ctx: pk.Context[Options]) -> Sequence[pk.Target]:
 
 
 async def observe(ctx: pk.Context[Options], watched: Sequence[pk.Target]) -> AsyncIterator[pk.Observation[Any] | pk.Failure]:
+    import asyncio
+
     by_chain: dict[str, list[WalletOption]] = {}
     for wallet in ctx.options.wallets:
         by_chain.setdefault(wallet.chain, []).append(wallet)

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator, Coroutine, Sequence
 from contextlib import aclosing
 from datetime import timedelta
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 from urllib.parse import urlsplit
 
 import msgspec
@@ -21,6 +20,9 @@ from probekit.model.wormhole import AnnouncedVaa, EmitterView, GuardianReport, S
 from probekit.transports.base import Request
 from probekit.transports.retry import NO_RETRY
 from probekit.transports.sendable import refuse_unsendable
+
+if TYPE_CHECKING:
+    import asyncio
 
 PRICES = "prices"
 Seen = pk.Observation[Any] | pk.Failure
@@ -167,6 +169,8 @@ async def guardian_look(
     ctx: pk.Context[Options], url: str, places: Places, announced: asyncio.Future[Announced | None] | None
 ) -> list[Seen]:
     """One guardian's API: its heartbeats, and every emitter there."""
+    import asyncio
+
     options, clock, endpoint = ctx.options, ctx.clock, pk.Target.endpoint(url).id
     client = await ctx.hold(
         f"guardian:{url}",
@@ -206,6 +210,8 @@ async def guardian_look(
 
 
 async def observe(ctx: pk.Context[Options], watched: Sequence[pk.Target]) -> AsyncIterator[Seen]:
+    import asyncio
+
     options, places = ctx.options, ctx.state("places", Places)
     announced: asyncio.Future[Announced | None] | None = None
     looks: list[Coroutine[Any, Any, list[Seen]]] = []

@@ -8,10 +8,10 @@ from urllib.parse import urlsplit
 
 import msgspec
 
-from probekit.clients.solana import GENESIS
 from probekit.codecs.evm import registry
 from probekit.errors import ProbekitError
 from probekit.model import RequestRecord
+from probekit.model.solana import GENESIS
 from probekit.secret import Secret
 from probekit.transports.base import Observer
 from probekit.transports.rpc import Endpoint

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Awaitable, Iterable, Iterator, Mapping
 from datetime import timedelta
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
-from probekit.clients.chain_options import ChainOption
 from probekit.clock import Clock, reap, within
 from probekit.errors import DeadlineExceeded, ProbekitError, WrongChain
 from probekit.model import Target
 from probekit.units import format_ns, to_ns
+
+if TYPE_CHECKING:
+    from probekit.clients.chain_options import ChainOption
 
 __all__ = ["at_once", "endpoint_target", "endpoint_targets", "own_or_common", "same_chain", "too_few", "wrong_chains"]
 
@@ -48,6 +49,8 @@ async def at_once(
     asked: Mapping[str, Awaitable[T]], *, clock: Clock, timeout: timedelta
 ) -> dict[str, tuple[T | ProbekitError, int]]:
     """Ask all (by label) together within ``timeout``: each its value or its error, and how long it took in ns."""
+    import asyncio
+
     began_ns = clock.monotonic_ns()
 
     async def one(ask: Awaitable[T]) -> tuple[T | ProbekitError, int]:

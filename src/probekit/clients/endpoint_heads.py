@@ -4,13 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
 from datetime import timedelta
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
 from probekit.clients.each_endpoint import at_once, endpoint_target, same_chain
-from probekit.clients.evm import EvmClient
-from probekit.clients.solana import SolanaClient
 from probekit.clock import Clock
 from probekit.codecs import evm_rpc
 from probekit.codecs.solana import rpc as svm_rpc
@@ -24,6 +22,10 @@ from probekit.transports.rpc import EVM, SVM, Call, Outcome
 from probekit.transports.rpc.family import result_of
 from probekit.transports.rpc.wire import raised
 from probekit.units import format_ns, to_ns
+
+if TYPE_CHECKING:
+    from probekit.clients.evm import EvmClient
+    from probekit.clients.solana import SolanaClient
 
 __all__ = ["Seen", "evm_head", "heads_of", "svm_head"]
 

@@ -12,16 +12,18 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import msgspec
 
-from probekit.clients.evm import EvmClient
 from probekit.codecs.evm.conditions import Condition, NamedEvent, shown
 from probekit.errors import DecodeError, ProbekitError
 from probekit.model.contract_events import EventMatch, EventSighting, ScanState
 from probekit.model.evm import Address, Block, Log
 from probekit.units import Instant
+
+if TYPE_CHECKING:
+    from probekit.clients.evm import EvmClient
 
 __all__ = ["EvmEventWatch", "EvmRule", "Found"]
 

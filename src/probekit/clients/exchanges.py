@@ -5,13 +5,12 @@ Which exchange says what, and in which words it refuses, stands in :mod:`probeki
 
 from __future__ import annotations
 
-import asyncio
 import difflib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import cached_property
-from typing import Final, TypeVar
+from typing import TYPE_CHECKING, Final, TypeVar
 
 from probekit.clients.over_http import OverHttp
 from probekit.clock import SYSTEM_CLOCK, Clock, together, within
@@ -34,6 +33,9 @@ from probekit.transports.base import Engine, HeaderValue, Limits, Observer, Requ
 from probekit.transports.recording import Recording
 from probekit.transports.status import retry_after_ns
 from probekit.units import Instant, format_ns
+
+if TYPE_CHECKING:
+    import asyncio
 
 __all__ = ["ExchangesClient", "ReferenceReads"]
 
@@ -143,6 +145,8 @@ class ExchangesClient(OverHttp):
         self, venue: Venue, markets: Mapping[str, Market], deadline_ns: int
     ) -> dict[str, ReferencePrice | ProbekitError]:
         """Everything of one exchange: symbol -> price or error, whatever happens."""
+        import asyncio
+
         gate = asyncio.Semaphore(venue.at_once)
         queries = venue.queries(tuple(dict.fromkeys(market.name for market in markets.values())))
         found: dict[str, _Seen] = {}

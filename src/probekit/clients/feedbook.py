@@ -5,13 +5,15 @@ from __future__ import annotations
 import difflib
 from collections.abc import Collection, Sequence
 from datetime import timedelta
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
-from probekit.clients.hermes import HermesClient
 from probekit.clock import Clock, within
 from probekit.errors import NotFound, ProbekitError
 from probekit.model import Failure, Feed, FeedId, Target
 from probekit.units import NS_PER_S, to_ns
+
+if TYPE_CHECKING:
+    from probekit.clients.hermes import HermesClient
 
 _PATIENCE_NS: Final = 2 * NS_PER_S
 """A symbol table that hangs must not hold up the observation it describes."""

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Iterable
 from contextlib import aclosing
+from typing import TYPE_CHECKING
 
 from probekit.checks import StreamState
 from probekit.clients.batch import Batch
-from probekit.clients.hermes import HermesClient
 from probekit.clock import Clock
 from probekit.errors import DeadlineExceeded, StreamClosed
 from probekit.model import Failure, FeedId, Observation
+
+if TYPE_CHECKING:
+    from probekit.clients.hermes import HermesClient
 
 __all__ = ["followed"]
 

@@ -7,15 +7,17 @@ place of all that earlier ones did, so that reorganisations and failed looks men
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
-from probekit.clients.pyth_evm import PythEvmClient
-from probekit.clients.receiver import ReceiverClient
 from probekit.codecs.solana.addresses import SPONSORED_SHARD
 from probekit.errors import DecodeError, ProbekitError
 from probekit.model.journey import Landing, Look
 from probekit.model.receiver import ProgramGeneration, PushFeedAccount
 from probekit.units import Instant
+
+if TYPE_CHECKING:
+    from probekit.clients.pyth_evm import PythEvmClient
+    from probekit.clients.receiver import ReceiverClient
 
 __all__ = ["EvmLandings", "SolanaLandings"]
 

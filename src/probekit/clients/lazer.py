@@ -24,7 +24,7 @@ from probekit.codecs.lazer.messages import PriceRequest, request_body
 from probekit.codecs.lazer.symbols import AccessToken, Candle
 from probekit.codecs.lazer.updates import decode_update, write_update
 from probekit.errors import DecodeError, NotEntitled, NotFound, ProbekitError, StatusError, Unauthorized
-from probekit.model.lazer import DEFAULT_PROPERTIES, Channel, FeedProperty, LazerUpdate, UpdateFormat
+from probekit.model.lazer import DEFAULT_PROPERTIES, SOCKETS, Channel, FeedProperty, LazerUpdate, UpdateFormat
 from probekit.model.lazer_symbols import LazerSymbol
 from probekit.secret import Secret
 from probekit.transports.base import Engine, HeaderValue, Limits, Observer, Request, Transport
@@ -38,8 +38,6 @@ from probekit.units import NS_PER_US, Instant, to_ns
 __all__ = ["HISTORY", "ROUTERS", "SOCKETS", "LazerBatch", "LazerClient"]
 
 ROUTERS: Final = tuple(f"https://pyth-lazer{part}.dourolabs.app" for part in ("", "-0", "-1", "-2"))
-SOCKETS: Final = tuple(f"wss://pyth-lazer-{number}.dourolabs.app/v1/stream" for number in range(3))
-"""All of them at once: deployments take one down at a time."""
 HISTORY: Final = ("https://pyth.dourolabs.app",)
 
 _SYMBOLS_FOR: Final = timedelta(minutes=10)

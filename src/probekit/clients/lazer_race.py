@@ -6,12 +6,14 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Sequence
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
-from probekit.clients.lazer_events import LazerTick
 from probekit.model.lazer import Channel, FeedValues, LazerPayload
 from probekit.model.lazer_pace import FeedPulse, StreamPace
 from probekit.units import NS_PER_S, NS_PER_US, Instant
+
+if TYPE_CHECKING:
+    from probekit.clients.lazer_events import LazerTick
 
 __all__ = ["LazerRace"]
 

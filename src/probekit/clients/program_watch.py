@@ -12,15 +12,17 @@ import re
 from collections.abc import Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
-from typing import Final, Literal
+from typing import TYPE_CHECKING, Final, Literal
 
 from probekit.clients.event_watch import Found
-from probekit.clients.solana import SolanaClient
 from probekit.errors import DecodeError, ProbekitError
 from probekit.model.contract_events import EventMatch, EventSighting, ScanState
 from probekit.model.pubkey import Pubkey
 from probekit.model.solana import Commitment, SignatureInfo, TransactionLogs
 from probekit.units import Instant
+
+if TYPE_CHECKING:
+    from probekit.clients.solana import SolanaClient
 
 __all__ = ["ProgramEventWatch", "ProgramRule"]
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from datetime import timedelta
-from typing import Annotated, Final, Generic, Protocol, TypeVar
+from typing import TYPE_CHECKING, Annotated, Final, Generic, Protocol, TypeVar
 
 import msgspec
 from msgspec import Meta
@@ -16,8 +16,10 @@ from probekit.model import Feed, Target
 from probekit.model.evm import Address
 from probekit.model.options import Options, doc, require_positive
 from probekit.secret import Secret
-from probekit.transports.rpc import Endpoint
 from probekit.units import Bps
+
+if TYPE_CHECKING:
+    from probekit.transports.rpc import Endpoint
 
 __all__ = ["PushChain", "PushFeed", "PushOptions", "PushRoute", "asked_for", "contract_address"]
 

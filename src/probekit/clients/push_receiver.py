@@ -2,17 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
-from probekit.clients.chain_options import LastAsked
 from probekit.clients.push_watch import PushPlaces, Seen, push_target
-from probekit.clients.receiver import ReceiverClient
-from probekit.clients.solana import SolanaClient
-from probekit.clients.source_prices import SourcePrices
 from probekit.clients.stored_prices import ask_all, chain_state
 from probekit.clock import Clock, within
 from probekit.codecs.solana.sysvar import ClusterClock
@@ -28,6 +23,11 @@ from probekit.model.receiver import (
     VerificationLevel,
 )
 from probekit.units import format_ns, to_ns
+
+if TYPE_CHECKING:
+    from probekit.clients.chain_options import LastAsked
+    from probekit.clients.solana import SolanaClient
+    from probekit.clients.source_prices import SourcePrices
 
 __all__ = ["Consumers", "PostedPlace", "read_receiver"]
 
@@ -95,6 +95,8 @@ async def read_receiver(
 
     ``described`` are the feeds by target.
     """
+    import asyncio
+
     began_ns = clock.monotonic_ns()
     posted = [one for one in places if one.feed in known]
     wanted = [(known[one.feed], one.shard) for one in posted]
@@ -123,6 +125,8 @@ async def _read(
     client: SolanaClient, wanted: Sequence[tuple[FeedId, int]], cluster: str, clock: Clock, timeout_ns: int
 ) -> tuple[ClusterClock, _Reads] | ProbekitError:
     """The cluster's clock and every account, or why they could not be read."""
+    from probekit.clients.receiver import ReceiverClient
+
     try:
         return await within(clock, clock.monotonic_ns() + timeout_ns, ReceiverClient(client, clock=clock).push_reads(wanted))
     except TimeoutError:

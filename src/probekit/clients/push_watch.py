@@ -2,18 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from probekit.checks import LatencySample
-from probekit.clients.chain_options import LastAsked
-from probekit.clients.evm import EvmClient
 from probekit.clients.feedbook import FeedBook
-from probekit.clients.hermes import HermesClient
-from probekit.clients.push_feeds import PushChain
 from probekit.clients.source_prices import SourcePrices, source_prices
 from probekit.clients.stored_prices import StoredPrices, ask_all, chain_state, stored_prices
 from probekit.clock import Clock, reap
@@ -21,6 +16,12 @@ from probekit.errors import NotFound, ProbekitError
 from probekit.model import Failure, Feed, FeedId, Observation, Target
 from probekit.model.chain_feed import ChainFeed
 from probekit.model.evm import Address
+
+if TYPE_CHECKING:
+    from probekit.clients.chain_options import LastAsked
+    from probekit.clients.evm import EvmClient
+    from probekit.clients.hermes import HermesClient
+    from probekit.clients.push_feeds import PushChain
 
 __all__ = ["PushPlaces", "PushRead", "PushWatch", "Seen", "push_target", "read_evm"]
 
@@ -89,6 +90,8 @@ class PushWatch:
 
     async def observe(self, read: PushRead) -> AsyncGenerator[Seen, None]:
         """Read the source and all chains at once. Each chain tells as soon as it is read: one that hangs holds up no other."""
+        import asyncio
+
         known, clock = self._book, self._clock
         feeds = {reference: feed.id for reference, feed in (await known.feeds()).items() if feed is not None}
         unresolved = dict(known.unresolved)
@@ -133,6 +136,8 @@ async def read_evm(
 
     ``described`` are the feeds by target. ``also`` reads more at that block, and gives what each feed is extended by.
     """
+    import asyncio
+
     wanted = dict.fromkeys(chain.addresses.values(), feeds)
     found, _ = await asyncio.gather(
         stored_prices(client, wanted, clock=clock, timeout=timeout), ask_all(client.pool, timeout=timeout)

@@ -10,10 +10,8 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
-from probekit.clients.evm import EvmClient
-from probekit.clients.pyth_evm import PythEvmClient
 from probekit.clock import both, together
 from probekit.codecs.evm.reverts import reverted
 from probekit.codecs.evm_rpc import data as hex_data
@@ -22,7 +20,9 @@ from probekit.errors import DecodeError, ProbekitError, Reverted
 from probekit.model import FeedId
 from probekit.model.chain_feed import ChainHead, PusherState
 from probekit.model.evm import Address
-from probekit.transports.rpc.family import result_of
+
+if TYPE_CHECKING:
+    from probekit.clients.evm import EvmClient
 
 __all__ = ["Pusher", "PusherReads"]
 
@@ -102,6 +102,8 @@ class Pusher:
         self, contract: Address, feeds: Iterable[FeedId], first: int, last: int
     ) -> tuple[list[tuple[str, FeedId, int]], list[DecodeError]]:
         """(transaction, feed, block) of every price stored in these blocks, and the events that do not decode."""
+        from probekit.clients.pyth_evm import PythEvmClient
+
         found = await PythEvmClient(self._evm, contract).price_updates(from_block=first, to_block=last, feeds=feeds)
         read = [
             (one.log.transaction_hash, one.event.feed_id, one.log.block_number)
@@ -122,6 +124,8 @@ class Pusher:
 
     async def _newest_fate(self, before: int, last: int, nonce: int, contracts: frozenset[Address]) -> tuple[bool, str]:
         """Whether the wallet's newest transaction failed, and its story; one that cannot be found out counts as failed."""
+        from probekit.transports.rpc.family import result_of
+
         try:
             low, high = before, last
             while high - low > 1:

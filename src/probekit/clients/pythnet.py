@@ -6,14 +6,12 @@ and addresses: pyth-client ``program/rust/src/accounts``; networks: pyth-client-
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import timedelta
-from typing import Final, Generic, TypeVar
+from typing import TYPE_CHECKING, Final, Generic, TypeVar
 
 import msgspec
 
-from probekit.clients.solana import SolanaClient
 from probekit.codecs.pythnet import (
     decode_columns,
     decode_mapping,
@@ -28,6 +26,9 @@ from probekit.model import FeedId
 from probekit.model.pubkey import Pubkey
 from probekit.model.pythnet import PermissionsAccount, PriceAccount, PriceColumns, PriceHead, ProductAccount
 from probekit.model.solana import Account
+
+if TYPE_CHECKING:
+    from probekit.clients.solana import SolanaClient
 
 __all__ = ["DEPLOYMENTS", "Deployment", "FeedAccount", "PythnetClient", "PythnetState"]
 
@@ -289,6 +290,8 @@ class PythnetClient:
         return list(keys)
 
     async def _accounts(self, keys: Sequence[Pubkey]) -> list[Account | ProbekitError | None]:
+        import asyncio
+
         gate = asyncio.Semaphore(_CONCURRENT)
 
         async def some(part: Sequence[Pubkey]) -> list[Account | ProbekitError | None]:

@@ -5,15 +5,17 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import timedelta
-from typing import Generic, TypeVar
+from typing import TYPE_CHECKING, Generic, TypeVar
 
-from probekit.clients.pythnet import FeedAccount, PythnetClient, PythnetState
 from probekit.clock import Clock
 from probekit.errors import Missing, NotFound, ProbekitError, RpcError, TransportError
 from probekit.model import Feed, FeedId, MarketSession, Target
 from probekit.model.pubkey import Pubkey
 from probekit.model.pythnet import OracleFeed, PriceColumns, PriceHead, QuoteSheet
 from probekit.units import Instant, to_ns
+
+if TYPE_CHECKING:
+    from probekit.clients.pythnet import FeedAccount, PythnetClient, PythnetState
 
 __all__ = ["PythnetBook"]
 

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from datetime import timedelta
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import msgspec
 
 from probekit.checks import LatencySample
 from probekit.clients.pythnet import DEPLOYMENTS, Deployment
-from probekit.clients.pythnet_book import PythnetBook
 from probekit.clock import Clock
 from probekit.model import Failure, Observation
 from probekit.model.options import Options, doc
 from probekit.model.pubkey import Pubkey
+
+if TYPE_CHECKING:
+    from probekit.clients.pythnet_book import PythnetBook
 
 __all__ = ["PythnetOptions", "reading"]
 

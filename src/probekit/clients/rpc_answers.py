@@ -5,11 +5,9 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from probekit.clients.each_endpoint import same_chain
-from probekit.clients.evm import EvmClient
-from probekit.clients.solana import SolanaClient
 from probekit.codecs.evm_rpc import data as hex_data
 from probekit.codecs.solana import rpc as svm_rpc
 from probekit.errors import DecodeError, NotServed, ProbekitError, Reverted
@@ -20,6 +18,10 @@ from probekit.model.solana import Commitment
 from probekit.transports.rpc import EVM, SVM, Call, Outcome
 from probekit.transports.rpc.family import quantity, result_of
 from probekit.transports.rpc.wire import raised
+
+if TYPE_CHECKING:
+    from probekit.clients.evm import EvmClient
+    from probekit.clients.solana import SolanaClient
 
 __all__ = ["BLOCK", "EvmQuestions", "Questions", "SvmQuestions"]
 

@@ -6,7 +6,7 @@ Methods and shapes: Solana RPC reference. Accounts come in base64 with the slot 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import Any, Final, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Final, Self, TypeVar
 
 from probekit.clients.solana_landing import Confirmation, not_before
 from probekit.clients.solana_transactions import SolanaTransactions
@@ -22,6 +22,7 @@ from probekit.errors import (
 from probekit.model.fees import PriorityFees
 from probekit.model.pubkey import Pubkey, base58
 from probekit.model.solana import (
+    GENESIS,
     Account,
     Commitment,
     EpochInfo,
@@ -35,18 +36,13 @@ from probekit.model.solana import (
 from probekit.transports.base import Engine, Observer
 from probekit.transports.rpc import SVM, Call, Endpoint, EndpointPool, HealthPolicy, PoolPolicy, Standing
 from probekit.transports.rpc.family import result_of
-from probekit.transports.rpc.record import CallObserver, ChangeObserver
+
+if TYPE_CHECKING:
+    from probekit.transports.rpc.record import CallObserver, ChangeObserver
 
 __all__ = ["GENESIS", "Confirmation", "SolanaClient"]
 
 T = TypeVar("T")
-
-GENESIS: Final = {
-    "mainnet-beta": "5eykt4UsFv8P8NJdTREpY1vzqKqZKvdpKuc147dw2N9d",
-    "devnet": "EtWTRABZaYq6iMfeYKouRu166VU2xqa1wcaWoxPkrZBG",
-    "testnet": "4uhcVJyU9pJkvQyS88uRDiswHXSCkY3zQawwpjk2NsNY",
-}
-"""Genesis hash of each public cluster of Solana (Solana documentation, "clusters")."""
 
 MAX_ACCOUNTS: Final = 100
 """Addresses in one ``getMultipleAccounts``: the limit of agave's RPC."""
@@ -55,9 +51,9 @@ MAX_ACCOUNTS: Final = 100
 class SolanaClient(SolanaTransactions):
     """A client of one cluster.
 
-    ``genesis_hash`` is what every endpoint must serve (see :data:`GENESIS`); without one, the first endpoint's answer binds the
-    others and nothing can be sent. ``commitment`` is what reads ask for unless told otherwise. ``pool`` is one of the caller's,
-    not closed here; without it, one is made of ``endpoints``.
+    ``genesis_hash`` is what every endpoint must serve (``GENESIS`` has those of the public clusters); without one, the first
+    endpoint's answer binds the others and nothing can be sent. ``commitment`` is what reads ask for unless told otherwise.
+    ``pool`` is one of the caller's, not closed here; without it, one is made of ``endpoints``.
 
     Raises what :class:`~probekit.transports.rpc.EndpointPool` raises, and ``DecodeError`` for answers that are none.
     """

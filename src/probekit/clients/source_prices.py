@@ -5,13 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
+from typing import TYPE_CHECKING
 
-from probekit.clients.hermes import HermesClient
 from probekit.clock import Clock, within
 from probekit.errors import DeadlineExceeded, ProbekitError
 from probekit.model import FeedId
 from probekit.model.chain_feed import PublishedPrice
 from probekit.units import Instant, format_ns, to_ns
+
+if TYPE_CHECKING:
+    from probekit.clients.hermes import HermesClient
 
 __all__ = ["SourcePrices", "source_prices"]
 

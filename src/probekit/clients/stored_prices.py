@@ -5,10 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from probekit.clients.evm import EvmClient
-from probekit.clients.source_prices import SourcePrices
 from probekit.clock import Clock, within
 from probekit.codecs.evm import pyth
 from probekit.codecs.evm.contract import ContractCall
@@ -18,8 +16,13 @@ from probekit.model import FeedId
 from probekit.model.chain_feed import ChainFeed, ChainHead, ChainState, EndpointStanding, PublishedPrice
 from probekit.model.evm import Address, Block
 from probekit.model.pyth_evm import OnChainPrice, PythError
-from probekit.transports.rpc import EndpointPool, EndpointState
+from probekit.model.rpc import EndpointState
 from probekit.units import format_ns, to_ns
+
+if TYPE_CHECKING:
+    from probekit.clients.evm import EvmClient
+    from probekit.clients.source_prices import SourcePrices
+    from probekit.transports.rpc import EndpointPool
 
 __all__ = ["NeverPushed", "StoredPrices", "ask_all", "chain_state", "stored_prices"]
 

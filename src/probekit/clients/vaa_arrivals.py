@@ -7,11 +7,10 @@ nothing announces them, the next number is, and the one after it, which shows a 
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import msgspec
 
-from probekit.clients.wormhole import WormholeClient
 from probekit.clock import Clock, together
 from probekit.codecs import accumulator
 from probekit.codecs.vaa import Vaa
@@ -20,6 +19,9 @@ from probekit.model import TrustRoot
 from probekit.model.wormhole import AnnouncedVaa, EmitterView, GuardianSet, PendingVaa, SeenVaa
 from probekit.trust import CORE_EMITTER, SignerSet, Trust, signed_by
 from probekit.units import Instant, to_ns
+
+if TYPE_CHECKING:
+    from probekit.clients.wormhole import WormholeClient
 
 __all__ = ["VaaArrivals", "price_slot"]
 

@@ -18,6 +18,9 @@ from probekit.model.price import Price
 from probekit.model.pubkey import Pubkey, base58
 from probekit.units import NS_PER_US, Instant, to_ns
 
+SOCKETS: Final = tuple(f"wss://pyth-lazer-{number}.dourolabs.app/v1/stream" for number in range(3))
+"""The streams of the public routers. All of them at once: deployments take one down at a time."""
+
 
 class Channel(StrEnum):
     """How often a subscription is told: at once, or at whole multiples of a period."""

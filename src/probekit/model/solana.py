@@ -18,6 +18,13 @@ from probekit.units import Instant
 
 LAMPORTS_PER_SOL: Final = 1_000_000_000
 
+GENESIS: Final = {
+    "mainnet-beta": "5eykt4UsFv8P8NJdTREpY1vzqKqZKvdpKuc147dw2N9d",
+    "devnet": "EtWTRABZaYq6iMfeYKouRu166VU2xqa1wcaWoxPkrZBG",
+    "testnet": "4uhcVJyU9pJkvQyS88uRDiswHXSCkY3zQawwpjk2NsNY",
+}
+"""Genesis hash of each public cluster of Solana (Solana documentation, "clusters")."""
+
 
 class Commitment(StrEnum):
     """How final a block is to the node that answers; each level holds for all that the next one holds for."""

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
-import ssl
 from functools import lru_cache
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from probekit.errors import ConfigError
+
+if TYPE_CHECKING:
+    import ssl
 
 _USUAL: Final = ("/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.crt")
 
@@ -40,6 +42,8 @@ def authorities(ca_file: str | None = None) -> Authorities:
 
 def system_ca_file() -> str | None:
     """The bundle that Python's ssl module would use, else one of the usual places, else certifi's; ``None`` without any."""
+    import ssl
+
     for candidate in (ssl.get_default_verify_paths().openssl_cafile, *_USUAL):
         if os.access(candidate, os.R_OK):
             return candidate
@@ -65,6 +69,8 @@ def _context(trusted: Authorities) -> ssl.SSLContext:
 
 def verifying(trusted: Authorities) -> ssl.SSLContext:
     """A context of one's own that trusts those. Raises ``ConfigError`` for authorities that cannot be read."""
+    import ssl
+
     if trusted == Authorities():
         return ssl.create_default_context()
     try:

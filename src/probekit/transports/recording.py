@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import Final
 
 from probekit.clock import Clock
@@ -40,6 +39,8 @@ class Recording:
         self._clock = clock
 
     async def send(self, request: Request) -> Response:
+        import asyncio
+
         started_at, started_ns = self._clock.now(), self._clock.monotonic_ns()
         try:
             response = await self._engine.send(request)

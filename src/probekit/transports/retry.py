@@ -7,8 +7,6 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 
-from tenacity import AsyncRetrying, retry_if_exception, stop_after_attempt
-
 from probekit.clock import Clock
 from probekit.errors import RateLimited, ServerError, TransportError
 from probekit.transports.base import Request, Response, Transport
@@ -83,6 +81,8 @@ class Retry:
     async def send(self, request: Request) -> Response:
         if not request.may_repeat or self._policy.attempts == 1:
             return await self._inner.send(request)
+        # Imported by what tries again: a policy is named where a probe is defined, and --help of it tries nothing.
+        from tenacity import AsyncRetrying, retry_if_exception, stop_after_attempt
 
         attempt, wait_ns = 0, 0
 

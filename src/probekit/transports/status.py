@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
-from email.utils import parsedate_to_datetime
 from typing import Final
 
 from probekit.clock import Clock, within
@@ -26,6 +25,8 @@ def retry_after_ns(value: str | None, now: Instant) -> int | None:
     text = value.strip()
     if text.isascii() and text.isdigit() and len(text) <= 9:
         return int(text) * NS_PER_S
+    from email.utils import parsedate_to_datetime
+
     try:
         return max(0, Instant.from_datetime(parsedate_to_datetime(text)).since(now))
     except (ValueError, TypeError, OverflowError):

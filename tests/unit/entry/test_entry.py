@@ -24,6 +24,8 @@ from probekit.dev.sandbox import Sandbox
 from probekit.dev.server import serve_in_thread
 from probekit.entry.execute import exit_code
 from probekit.entry.output import Printer, junit, plain_table, rich_table
+from probekit.manifest import list_probes
+from probekit.manifest.discovery import catalogue
 from probekit.model import Evidence, ProbeRun, Status, Target, TargetResult, Vantage, Verdict
 from probekit.runner.encode import decode_run
 from probekit.units import Instant
@@ -304,47 +306,81 @@ def test_a_probes_file_runs_by_itself_and_ends_on_sigterm(url: str) -> None:
     assert first.probe == "hermes_freshness"
 
 
-@pytest.mark.parametrize("asked", [["--help"], ["--version"]])
-@pytest.mark.parametrize("command", [False, True], ids=["as a file", "as a command"])
-def test_what_help_and_import_must_not_load(asked: list[str], command: bool) -> None:
-    heavy = (
-        "asyncio",
-        "concurrent.futures",
-        "logging",
-        "ssl",
-        "subprocess",
-        "zoneinfo",
-        "httpx",
-        "pycurl",
-        "web3",
-        "solders",
-        "rich",
-        "opentelemetry.sdk",
-        "requests",
-        "grpc",
-        "uvloop",
-        "pydantic",
-        "yaml",
-        "probekit.runner",
-        "probekit.transports",
-    )
-    run = (
-        f"from probekit.cli.main import main; code = main(['run', 'hermes_freshness', *{asked!r}])"
-        if command
-        else f"code = probekit.main(module.probe, {asked!r})"
-    )
+HEAVY = (
+    "asyncio",
+    "concurrent.futures",
+    "logging",
+    "ssl",
+    "subprocess",
+    "email",
+    "sqlite3",
+    "aiohttp",
+    "cryptography",
+    "dns",
+    "grpc",
+    "httpx",
+    "lightkube",
+    "opentelemetry.sdk",
+    "pycurl",
+    "pydantic",
+    "requests",
+    "rich",
+    "solana",
+    "solders",
+    "tenacity",
+    "uvloop",
+    "web3",
+    "websockets",
+    "yaml",
+    "probekit.clients.evm",
+    "probekit.clients.hermes",
+    "probekit.clients.kubernetes",
+    "probekit.clients.lazer",
+    "probekit.clients.solana",
+    "probekit.dev",
+    "probekit.manifest.read",
+    "probekit.runner",
+    "probekit.transports.curl",
+    "probekit.transports.dial",
+    "probekit.transports.httpx",
+    "probekit.transports.rpc.pool",
+)
+"""What runs a probe: loops, engines, pools, clients, and the libraries that they are made of."""
+LIGHTEST = ("zoneinfo", "probekit.clients", "probekit.transports")
+"""What a probe that needs none of it does not load either."""
+
+
+def loaded_by(path: Path, run: str, heavy: tuple[str, ...]) -> str:
+    """Which of ``heavy`` a process loads that imports a probe's file as ``module`` and does ``run``, which sets ``code``."""
     code = (
         "import sys, importlib.util, contextlib, io\n"
         "import probekit\n"
         "light = set(sys.modules)\n"
         "assert 'msgspec' not in light and 'asyncio' not in light, 'import probekit loads more than itself'\n"
-        f"spec = importlib.util.spec_from_file_location('p', {str(ROOT / 'probes' / 'hermes_freshness.py')!r})\n"
+        f"spec = importlib.util.spec_from_file_location('p', {str(path)!r})\n"
         "module = importlib.util.module_from_spec(spec); sys.modules['p'] = module; spec.loader.exec_module(module)\n"
         "code = 0\n"
         "with contextlib.suppress(SystemExit), contextlib.redirect_stdout(io.StringIO()) as said:\n"
         f"    {run}\n"
-        "assert code == 0 and 'hermes_freshness' in said.getvalue()\n"
+        f"assert code == 0 and {path.stem!r} in said.getvalue()\n"
         f"print([name for name in {heavy!r} if name in sys.modules])\n"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
-    assert done.stdout.strip() == "[]", done.stderr
+    return done.stdout.strip() or done.stderr
+
+
+@pytest.mark.parametrize("asked", [["--help"], ["--version"]])
+@pytest.mark.parametrize("command", [False, True], ids=["as a file", "as a command"])
+def test_what_help_and_import_must_not_load(asked: list[str], command: bool) -> None:
+    run = (
+        f"from probekit.cli.main import main; code = main(['run', 'hermes_freshness', *{asked!r}])"
+        if command
+        else f"code = probekit.main(module.probe, {asked!r})"
+    )
+    assert loaded_by(ROOT / "probes" / "hermes_freshness.py", run, HEAVY + LIGHTEST) == "[]"
+
+
+@pytest.mark.parametrize("path", [pytest.param(one.path, id=one.name) for one in list_probes((catalogue(),))])
+def test_no_probe_loads_what_runs_it_to_say_what_it_takes(path: Path) -> None:
+    """A bound without a clock: each of these takes tens of milliseconds, or leads to what does."""
+    assert loaded_by(path, "code = probekit.main(module.probe, ['--help'])", HEAVY) == "[]"

@@ -39,7 +39,7 @@ class Lab:
             self.dialers.append(FakeDialer(clock, lambda call: self.answers(call), observer))
             return self.dialers[-1]
 
-        monkeypatch.setattr(MODULE, "SocketDialer", make)
+        monkeypatch.setattr("probekit.transports.dial.SocketDialer", make)
 
     async def once(self, *services: Any, **options: Any) -> ProbeRun:
         task = asyncio.ensure_future(run_once(PROBE, PROBE.options(services=services, **options), clock=self.clock))

@@ -70,7 +70,7 @@ class Lab:
             self.dialers.append(FakeDialer(clock, lambda call: self.answers(call), observer))
             return self.dialers[-1]
 
-        monkeypatch.setattr(MODULE, "SocketDialer", make)
+        monkeypatch.setattr("probekit.transports.dial.SocketDialer", make)
 
     def options(self, *servers: Any, **options: Any) -> Any:
         return PROBE.options(servers=servers, **{"ca_file": self.bundle, **options})
