@@ -14,8 +14,12 @@ from probekit.clients.solana import GENESIS
 from probekit.errors import ConnectError, DecodeError, NotFound
 from probekit.model import RequestRecord, TrustRoot
 from probekit.probe import Context, Options
+from probekit.telemetry import names
+from probekit.telemetry.measure import RunMeter
+from probekit.telemetry.slots import Slots
 from probekit.testing import FakeClock
-from tests.support.chains import EVM, SVM, ChainLab
+from tests.support.chains import EVM, SVM, ChainLab, LivingCluster, LivingNode
+from tests.support.sandbox import load, module_of
 
 
 class Nothing(Options, frozen=True, kw_only=True):
@@ -121,3 +125,37 @@ async def test_a_book_refuses_what_is_no_feed_and_raises_where_nothing_is_left()
         book.unresolved = {"Crypto.X/USD": NotFound("no feed")}
         (told,) = book.refusals(("feed",), source="hermes")
         assert (told.target, told.source) == ("Crypto.X/USD", "hermes")
+
+
+@pytest.mark.parametrize(
+    ("name", "group", "more"),
+    [
+        ("evm_head_lag", "chains", {"chain_id": 7}),
+        ("rpc_agreement", "chains", {"chain_id": 7}),
+        ("solana_slot_lag", "clusters", {}),
+    ],
+)
+async def test_latency_and_error_rate_of_every_rpc_endpoint_are_measured(name: str, group: str, more: dict[str, Any]) -> None:
+    """One histogram of attempts by endpoint and outcome: both are a query of it."""
+    lab, probe, hosts = ChainLab(), load(name), ("a.test", "b.test", "c.test")
+    for host in hosts:
+        node = LivingCluster(lab.clock).answer if group == "clusters" else LivingNode(lab.clock, chain_id=7)._reply
+        lab.also[host] = node
+    option = module_of(probe).ClusterOption if group == "clusters" else module_of(probe).ChainOption
+    endpoints = tuple(f"http://{host}" for host in hosts)
+    chain = "solana_devnet" if group == "clusters" else "mine"
+    lab.down["c.test"] = ConnectError("connection refused")
+    given: dict[str, Any] = {group: {chain: option(endpoints=endpoints, **more)}}
+    run = await lab.once(probe, **given)
+    meter = RunMeter(Slots(clock_ns=lambda: 0))
+    meter.record(run)
+    attempts = meter.slots.histogram(names.RPC_ATTEMPT_DURATION)
+
+    def counted(endpoint: str, error_type: str) -> int:
+        return attempts.bind((chain, endpoint, error_type)).snapshot(fresh_range=False).count
+
+    for endpoint in endpoints[:2]:
+        assert counted(endpoint, "") > 0
+        assert counted(endpoint, "connect") == 0
+    assert counted(endpoints[2], "") == 0
+    assert counted(endpoints[2], "connect") > 0
