@@ -245,6 +245,7 @@ def test_a_low_score_is_told_with_penalties_and_samples() -> None:
     assert (verdicts[28].status, verdicts[28].reason, verdicts[28].tally) == (SKIPPED, "pending", Tally(skipped=2))
     assert parts(verdicts[-1]) == {"p1": (WARNING, "low_score")}
     assert "0 of 31 samples" in verdicts[-1].message
+    assert "from a penalty of 0.000, stalled 0.000 from 0.000" in verdicts[-1].message
     assert verdicts[-1].measures[0].value == 0
     lenient = PublisherScore(per_publisher=((Pubkey(publisher(1)), PublisherScore(Decimal(0))),))
     assert parts(run(lenient, pages)[1][-1]) == {}

@@ -212,6 +212,9 @@ def test_the_feeds_own_latency_limit_says_which_quotes_are_compared() -> None:
     far = (Said(5, behind=26), Said(5, behind=40), Said(5, behind=41))
     assert judged(PublisherPrice(), sheet(*far)).tally == Tally(skipped=3)
     assert judged(PublisherPrice(), sheet(*far, max_latency=40)).tally == Tally(critical=2, skipped=1)
+    within = PublisherWithinConfidence(Decimal(2))
+    assert judged(within, sheet(*far)).tally == Tally(skipped=3)
+    assert judged(within, sheet(*far, max_latency=40)).tally == Tally(warning=2, skipped=1)
 
 
 quotes = st.builds(

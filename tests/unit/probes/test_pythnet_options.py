@@ -60,14 +60,26 @@ def test_limits_by_class_symbol_and_publisher_each_over_the_one_below() -> None:
     assert yen["publisher_offline"].max_slots == 40
 
 
+NO_LIMIT_OF_A_FEED = {
+    "by_asset_class", "by_publisher", "by_symbol", "endpoints", "feeds", "genesis_hash", "listing_every", "mapping",
+    "max_latency", "min_sources", "network", "program", "publishers", "reference_exchanges", "timeout",
+}  # fmt: skip
+"""What is read, of whom, how often, and how the reference is made: the same for all feeds of a run."""
+NO_LIMIT_OF_A_PUBLISHER = NO_LIMIT_OF_A_FEED | {"feed_offline_slots", "feed_abandoned_slots", "min_margin", "score_window"}
+
+
 def test_every_limit_can_be_set_for_every_scope() -> None:
-    for name, kinds in (("pythnet_feeds", ("Limits",)), ("pythnet_publishers", ("Limits", "PublisherLimits"))):
+    """Both ways: no limit without its scopes, and no limit of a scope alone."""
+    for name, kind, common in (
+        ("pythnet_feeds", "Limits", NO_LIMIT_OF_A_FEED),
+        ("pythnet_publishers", "Limits", NO_LIMIT_OF_A_FEED),
+        ("pythnet_publishers", "PublisherLimits", NO_LIMIT_OF_A_PUBLISHER),
+    ):
         probe = load(name)
         known = {field.name for field in msgspec.structs.fields(probe.options)}
-        for kind in kinds:
-            fields = msgspec.structs.fields(getattr(module_of(probe), kind))
-            assert {field.name for field in fields} <= known
-            assert all(field.default is None for field in fields)
+        fields = msgspec.structs.fields(getattr(module_of(probe), kind))
+        assert {field.name for field in fields} == known - common, (name, kind)
+        assert all(field.default is None for field in fields)
 
 
 WRONG = """\

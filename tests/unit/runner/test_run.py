@@ -258,6 +258,21 @@ async def test_swallowed_ticks_show_in_the_next_run() -> None:
     assert [run.skipped_ticks for run in runs[:3]][-1] >= 1
 
 
+async def test_a_wall_clock_that_is_set_back_within_a_run_changes_no_duration() -> None:
+    async def observe(ctx: Context[Opts], wanted: Sequence[Target]) -> AsyncIterator[AnyObservation]:
+        for target in wanted:
+            yield sample(ctx.clock, target.id)
+        clock.step_wall(-3600 * S)
+        await ctx.clock.sleep_until_ns(ctx.clock.monotonic_ns() + 2 * 10**9)
+
+    clock = FakeClock()
+    began = clock.now()
+    run = await once(poll(observe), clock)
+    assert run.elapsed_ns == 2 * 10**9
+    assert run.started_at == began
+    assert clock.now() < began
+
+
 def make_watch(observe: Any, **more: Any) -> Probe[Opts]:
     return Probe.watch(name="w", question="q?", options=Opts, targets=targets, observe=observe, checks=checks, **more)
 
