@@ -327,11 +327,11 @@ class UpdateCanary:
             if _TAKEN.search(error.message):
                 return None
             # By its words whatever the code: some nodes say all of this as an internal error.
-            outcome = next((outcome for words, outcome in _REFUSALS if words.search(error.message)), None)
+            outcome: CanaryOutcome | None = next((one for words, one in _REFUSALS if words.search(error.message)), None)
             if outcome is None and type(error) is not RpcError:
                 return error
             settle(ledger, told, "refused")
-            raise Stopped(outcome or "refused", error.message) from None
+            raise Stopped("refused" if outcome is None else outcome, error.message) from None
         except ProbekitError as error:
             return error  # Nobody knows whether it was taken.
         return None
