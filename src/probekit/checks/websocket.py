@@ -35,11 +35,18 @@ class WebSocketAnswer(msgspec.Struct, frozen=True):
     ping_ns: int | None
     """``None`` where no pong came, or where nothing was pinged."""
     pinged: bool
+    """False where it was not pinged, or closed before a pong came."""
     subprotocol: str | None
     peer_address: str
     family: AddressFamily
     phases: Phases
     elapsed_ns: int
+    waited_ns: int | None = None
+    """How long a pong was waited for that did not come until there was no time left."""
+    too_large: bool = False
+    """A message above the limit, which ends a connection, came in place of the pong."""
+    dropped: int = 0
+    """Messages that came before the pong, or while one was waited for."""
 
     def shown(self) -> dict[str, Any]:
         """As evidence has it: the beginning of each message."""
@@ -49,7 +56,8 @@ class WebSocketAnswer(msgspec.Struct, frozen=True):
 @dataclass(frozen=True, slots=True)
 class WebSocketPing:
     """Rule over a :class:`WebSocketAnswer`: CRITICAL ``no_pong`` where a ping was not answered, WARNING ``slow_pong`` above
-    ``max_ping``. SKIPPED ``not_pinged`` where it was closed before. Raises ``ValueError`` where ``max_ping`` is not positive.
+    ``max_ping``. SKIPPED ``not_pinged`` where it was closed before, a message that was too large came in its place, or less
+    than ``max_ping`` was left to wait. Raises ``ValueError`` where ``max_ping`` is not positive.
     """
 
     max_ping: timedelta
@@ -66,11 +74,22 @@ class WebSocketPing:
 
     def __call__(self, observation: Observation[WebSocketAnswer], *, now: Instant) -> Verdict:
         answer, limit_ns = observation.value, to_ns(self.max_ping)
+        ping_ns, waited_ns = answer.ping_ns, answer.waited_ns
+        unknown = None
         if not answer.pinged:
-            return Verdict(self.name, Status.SKIPPED, "not_pinged", "it was closed before it could be pinged")
-        ping_ns = answer.ping_ns
+            late = answer.end == "late"
+            unknown = "no time was left to ping it" if late else "it was closed before a ping of it was answered"
+        elif answer.too_large:
+            unknown = "a message above the limit came before its pong, and ended the connection"
+        elif waited_ns is not None and waited_ns < limit_ns:
+            unknown = f"only {format_ns(waited_ns)} were left to wait for its pong, which may take {format_ns(limit_ns)}"
+        if unknown is not None:
+            return Verdict(self.name, Status.SKIPPED, "not_pinged", unknown)
         if ping_ns is None:
-            return Verdict(self.name, Status.CRITICAL, "no_pong", "a ping was not answered", None, limit_ns, "ns")
+            words = "a ping was not answered"
+            if answer.dropped:
+                words += f", and {answer.dropped} messages came meanwhile"
+            return Verdict(self.name, Status.CRITICAL, "no_pong", words, None, limit_ns, "ns")
         measures = (Measure("websocket.ping", ping_ns, "ns"),)
         words = f"the pong took {format_ns(ping_ns)}, limit {format_ns(limit_ns)}"
         if ping_ns > limit_ns:

@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 
 from msgspec import structs
 
-from probekit.clock import SYSTEM_CLOCK, Clock
+from probekit.clock import SYSTEM_CLOCK, Clock, reap
 from probekit.errors import (
     BodyTooLarge,
     ConnectError,
@@ -54,6 +54,8 @@ _PING_S: Final = 20
 _CLOSE_S: Final = 1
 _QUEUED: Final = 64
 """Messages kept by the library; then it stops reading, and the server sees a slow consumer."""
+_DROPPED: Final = 65_536
+"""Messages that may come before a pong: a stream that never answers is no reason to read for ever."""
 _TOO_BIG: Final = 1009
 _EXCERPT: Final = 2_048
 
@@ -269,6 +271,8 @@ class WebsocketsSocket:
         self._connection = connection
         self._shown = shown
         self._max_message_bytes = max_message_bytes
+        self.dropped = 0
+        """Messages that nobody was given."""
 
     async def send(self, text: str) -> None:
         try:
@@ -282,12 +286,32 @@ class WebsocketsSocket:
         except (ConnectionClosed, OSError) as error:
             raise self._closed(error) from None
 
-    async def ping(self) -> None:
-        """Return once a ping of ours has been answered. Raises as :meth:`receive`."""
+    async def ping(self) -> bool:
+        """True once a ping of ours has been answered, false where too many messages came before. Raises as :meth:`receive`.
+
+        What comes meanwhile is dropped: the pong is behind it, and the library reads no further while too much waits. So
+        nothing else may read.
+        """
+        reader: asyncio.Future[None] | None = None
         try:
-            await (await self._connection.ping())
+            pong = asyncio.ensure_future(await self._connection.ping())
+            reader = asyncio.ensure_future(self._drop())
+            await asyncio.wait((pong, reader), return_when=asyncio.FIRST_COMPLETED)
+            if not pong.done():
+                reader.result()
+                return False
+            await pong
         except (ConnectionClosed, OSError) as error:
             raise self._closed(error) from None
+        finally:
+            if reader is not None:
+                await reap(reader)
+        return True
+
+    async def _drop(self) -> None:
+        for _ in range(_DROPPED):
+            await self._connection.recv(decode=False)
+            self.dropped += 1
 
     @property
     def ended(self) -> tuple[int, str] | None:
@@ -295,12 +319,16 @@ class WebsocketsSocket:
         frame = self._connection.protocol.close_rcvd
         return None if frame is None else (int(frame.code), redact(frame.reason)[:200])
 
-    async def aclose(self) -> None:
+    async def aclose(self, *, drop: bool = False) -> None:
+        """``drop``: what comes before the peer's close frame is dropped, as by :meth:`ping`; so nothing else may read."""
+        reader = asyncio.ensure_future(self._drop()) if drop else None
         try:
             await self._connection.close()
         finally:
             # A peer that does not answer the close frame must not keep the descriptor.
             self._connection.transport.abort()
+            if reader is not None:
+                await reap(reader)
 
     def _closed(self, error: Exception) -> TransportError:
         if isinstance(error, ConnectionClosed):

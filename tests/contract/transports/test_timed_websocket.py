@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 from websockets.asyncio.server import ServerConnection, serve
+from websockets.exceptions import ConnectionClosed
 from websockets.typing import Subprotocol
 
 from probekit.clock import SYSTEM_CLOCK
@@ -29,9 +30,11 @@ from probekit.errors import (
 )
 from probekit.model import RequestRecord
 from probekit.secret import Secret
+from probekit.transports import websocket
 from probekit.transports.websocket import SocketRequest, TimedConnector
 from tests.contract.transports.test_dial import saying, serving, silent
 from tests.support.pki import issue, leaf, server_context
+from tests.support.upgrade import upgraded
 
 ROOT = issue("root")
 
@@ -74,6 +77,48 @@ async def test_it_opens_speaks_pings_and_closes() -> None:
     [record] = records
     assert (record.url, record.status, record.error_type) == (f"ws://localhost:{port}/a", 101, None)
     assert (record.phases, record.target, record.family) == (phases, "t", "ipv4")
+
+
+@pytest.mark.parametrize("size", [1, 5_000])
+async def test_a_stream_that_is_faster_than_its_reader_hides_no_pong_and_no_close(size: int) -> None:
+    """The library stops reading with 64 messages unread: whatever is behind them never came."""
+
+    async def flood(connection: ServerConnection) -> None:
+        with contextlib.suppress(ConnectionClosed):
+            while True:
+                for _ in range(200):
+                    await connection.send("x" * size)
+                await asyncio.sleep(0)
+
+    async with server(flood) as port:
+        socket = (await TimedConnector().open(wanted(f"ws://localhost:{port}/"))).socket
+        async with asyncio.timeout(20):
+            assert await socket.ping()
+            assert await socket.ping()
+        began_s = asyncio.get_running_loop().time()
+        await socket.aclose(drop=True)
+        assert (socket.ended, asyncio.get_running_loop().time() - began_s < 1) == ((1000, ""), True)
+    assert socket.dropped > 64
+
+
+async def test_a_stream_without_end_that_answers_no_ping_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(websocket, "_DROPPED", 100)
+
+    async def deaf(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await upgraded(reader, writer)
+        with contextlib.suppress(OSError):
+            while True:
+                writer.write(b"\x81\x01x")
+                await writer.drain()
+                await asyncio.sleep(0)
+        writer.close()
+
+    async with serving(deaf) as port:
+        socket = (await TimedConnector().open(wanted(f"ws://localhost:{port}/"))).socket
+        async with asyncio.timeout(20):
+            assert not await socket.ping()
+        await socket.aclose()
+    assert socket.dropped == 100
 
 
 async def test_tls_is_a_phase_of_its_own_and_verified(tmp_path: Path) -> None:
