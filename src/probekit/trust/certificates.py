@@ -143,10 +143,10 @@ def trust_of(sent: Sequence[bytes], anchors: Anchors, *, at: Instant) -> Trust:
 
 def is_for(certificate: Certificate, server_name: str) -> bool:
     """Whether a certificate names a host or an address, by RFC 9525: a ``*`` stands for one whole label, the first of three or
-    more.
+    more; an address is named by an iPAddress entry alone, which has no zone.
     """
     try:
-        return str(ip_address(server_name)) in certificate.names
+        return str(ip_address(server_name.partition("%")[0])) in certificate.addresses
     except ValueError:
         wanted = server_name.lower().rstrip(".")
     parent = wanted.partition(".")[2]
@@ -255,8 +255,7 @@ def _problem(path: Sequence[x509.Certificate], at: Instant) -> str:
             return f"{_name(one.subject)} has extensions that do not decode: {error}"[:_CUT]
         if strange:
             return f"{_name(one.subject)} has a critical extension that is not known: {strange[0].dotted_string}"
-    subject = _some_name(path[0])
-    if subject is None:
+    if not _alternatives(path[0]):
         return f"{_name(path[0].subject)} names no host: it has no subjectAltName"
     authorities, servers = _policies()
     moment = min(max(_moment(at), start), end)
@@ -268,22 +267,12 @@ def _problem(path: Sequence[x509.Certificate], at: Instant) -> str:
         .extension_policies(ca_policy=authorities, ee_policy=servers)
     )
     try:
-        builder.build_server_verifier(subject).verify(path[0], list(path[1:-1]))
-    except verification.VerificationError as error:
+        # A server's verifier wants a name to look for, and takes none that a host must not have: names are told by themselves.
+        # What a certificate is for is asked by the policies, whoever holds it.
+        builder.build_client_verifier().verify(path[0], list(path[1:-1]))
+    except (verification.VerificationError, ValueError) as error:
         return str(error).partition(" (encountered processing")[0].removeprefix("validation failed: ")[:_CUT]
     return ""
-
-
-def _some_name(leaf: x509.Certificate) -> x509.DNSName | x509.IPAddress | None:
-    """One of the names that a certificate is for, so that a verifier has none to object to: names are told by themselves."""
-    for name in _alternatives(leaf):
-        try:
-            if isinstance(name, x509.IPAddress):
-                return x509.IPAddress(name.value)
-            return x509.DNSName(name.value.replace("*", "any", 1))
-        except ValueError:
-            continue
-    return None
 
 
 def _moment(at: Instant) -> datetime:
@@ -339,8 +328,9 @@ def _read(one: x509.Certificate) -> Certificate:
         type(key).__name__.removesuffix("PublicKey"),
         int(getattr(key, "key_size", 256)),
         hashed.name if hashed is not None else one.signature_algorithm_oid._name,
-        tuple(str(name.value) for name in _alternatives(one)),
+        tuple(name.value for name in _alternatives(one) if isinstance(name, x509.DNSName)),
         one.fingerprint(SHA256()).hex(),
+        tuple(str(name.value) for name in _alternatives(one) if isinstance(name, x509.IPAddress)),
     )
 
 
