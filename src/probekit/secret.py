@@ -1,7 +1,8 @@
 """Secrets that cannot leak by accident, and the redaction of text that may hold one.
 
 A :class:`Secret` is masked in repr, str, format, pickle and JSON. Every live secret is also known to :func:`redact`,
-which removes it (plain, percent-encoded, base64, hex) from any text on its way to a log, span, cassette or exception.
+which removes it (plain, percent-encoded, base64, hex, escaped as in JSON) from any text on its way to a log, span,
+cassette or exception.
 """
 
 from __future__ import annotations
@@ -112,9 +113,18 @@ class Secret:
         return (Secret, (MASK,))
 
 
+def _escaped(value: str) -> str:
+    import json
+
+    return json.dumps(value)[1:-1]
+
+
 def _spellings(value: str) -> tuple[str, ...]:
     raw = value.encode()
     forms = {value, quote(value, safe=""), quote(value), quote_plus(value), raw.hex(), repr(value)[1:-1]}
+    # As JSON has it, as Go writes that, and with all that is not ASCII escaped.
+    for text in (value.replace("\\", "\\\\").replace('"', '\\"'), _escaped(value)):
+        forms |= {text, text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")}
     # A base64 text of a longer message shows the secret at one of three alignments; the first and last characters of
     # each also depend on the neighbours, so only the stable middle is matched.
     for lead in range(3):

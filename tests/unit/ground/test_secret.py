@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import gc
+import json
 import pickle
 from pathlib import Path
 from urllib.parse import quote
@@ -47,6 +48,15 @@ def _decodable(text: str) -> bytes:
         return base64.b64decode(text.replace(MASK, ""))
     except ValueError:
         return b""
+
+
+@pytest.mark.parametrize("value", ['pass"word', "back\\slash", "p<w>d&1", "contraseña", 'all "of<\\é>& it'])
+def test_what_json_escapes_is_found_escaped(value: str) -> None:
+    secret = Secret(value)
+    plain = (json.dumps(secret.reveal()), json.dumps(secret.reveal(), ensure_ascii=False))
+    # Go escapes what HTML would read.
+    for text in (*plain, *(one.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026") for one in plain)):
+        assert redact(text) == f'"{MASK}"'
 
 
 def test_redaction_of_bytes() -> None:
