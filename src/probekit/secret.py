@@ -11,7 +11,6 @@ import base64
 import os
 import re
 import weakref
-from collections.abc import Iterator
 from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any, Final, Self, overload
@@ -22,6 +21,10 @@ MASK: Final = "[redacted]"
 # By identity: of two equal secrets one may die while the other is still in use. A plain dictionary, and each reference takes
 # itself out: whether any secret lives is asked of every text that is shown.
 _live: dict[int, weakref.ref[Secret]] = {}
+_changes = 0
+"""How often that changed."""
+_ordered: tuple[int, tuple[str, ...]] = (0, ())
+"""All spellings, the longest first, as of so many changes: a secret may be a part of another."""
 
 
 class Secret:
@@ -142,19 +145,27 @@ def _remember(secret: Secret) -> None:
     key = id(secret)
 
     def forget(dead: weakref.ref[Secret]) -> None:
+        global _changes
         # The number may be another secret's by now.
         if _live.get(key) is dead:
             del _live[key]
+        _changes += 1
 
+    global _changes
     _live[key] = weakref.ref(secret, forget)
+    _changes += 1
 
 
-def _live_forms() -> Iterator[str]:
-    # A list of references is taken at once, so that other threads may make secrets meanwhile.
-    for reference in list(_live.values()):
-        secret = reference()
-        if secret is not None:
-            yield from secret._forms
+def _live_forms() -> tuple[str, ...]:
+    global _ordered
+    # Read first: what another thread makes meanwhile is seen the next time.
+    changes, ordered = _changes, _ordered
+    if ordered[0] != changes:
+        # A list of references is taken at once, so that other threads may make secrets meanwhile.
+        secrets = [reference() for reference in list(_live.values())]
+        forms = {form for secret in secrets if secret is not None for form in secret._forms}
+        _ordered = ordered = (changes, tuple(sorted(forms, key=len, reverse=True)))
+    return ordered[1]
 
 
 def redact(text: str) -> str:

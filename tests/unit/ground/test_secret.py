@@ -132,6 +132,19 @@ def test_decode_error_keeps_a_bounded_raw() -> None:
     assert (len(error.raw), error.raw_length, error.offset) == (65_536, 200_000, 7)
 
 
+@pytest.mark.parametrize("order", [1, -1])
+def test_a_secret_that_is_a_part_of_another_leaves_nothing_of_it(order: int) -> None:
+    kept = [Secret(value) for value in ("short-key", "short-key-and-the-rest")[::order]]
+    assert redact("a short-key-and-the-rest b short-key c") == f"a {MASK} b {MASK} c"
+    del kept[(0, 1)[order > 0]]
+    gc.collect()
+    assert redact("short-key-and") == f"{MASK}-and"
+    another = Secret("short-key-and")
+    assert redact("short-key-and") == MASK, "one that is made later counts at once"
+    del another, kept
+    gc.collect()
+
+
 def test_of_two_equal_secrets_the_survivor_is_still_redacted() -> None:
     first = Secret("one-and-the-same-key")
     second = Secret("one-and-the-same-key")
