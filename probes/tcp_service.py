@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import AsyncIterator, Sequence
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 from datetime import timedelta
 from functools import lru_cache
 from typing import Annotated, Any, Literal, NamedTuple
@@ -14,12 +14,12 @@ import msgspec
 import probekit as pk
 from probekit.checks import Check, LatencyBudget, TcpAnswer, TcpDialogue, Turn
 from probekit.clock import as_they_come, within
-from probekit.errors import DeadlineExceeded, ProbekitError, TransportError
+from probekit.errors import DeadlineExceeded, ProbekitError, StreamClosed, TransportError
 from probekit.model.place import host_and_port, is_host, reachable_over
 from probekit.secret import redact
 from probekit.transports.authorities import authorities
 from probekit.transports.dial import Call, Dialer, SocketDialer, Wire
-from probekit.transports.tls import TlsOffer
+from probekit.transports.tls import TlsOffer, context_of
 from probekit.units import to_ns
 
 PLACEHOLDER = "{secret}"
@@ -114,6 +114,11 @@ class Service(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     def id(self) -> str:
         return f"{self.name or self.address} {self.over}"
 
+    def offer(self) -> TlsOffer | None:
+        """What it is greeted with; ``None`` without TLS."""
+        name = self.server_name or host_and_port(self.address)[0]
+        return TlsOffer(name, self.alpn, True, self.ca_file) if self.tls else None
+
 
 class Options(pk.Options, frozen=True, kw_only=True):
     services: Annotated[tuple[Service, ...], pk.doc("host:port of what is asked, all at once, each over one address family")]
@@ -199,6 +204,10 @@ async def awaited(ctx: pk.Context[Options], wire: Wire, begun: bytes, ear: Ear, 
             more = await within(ctx.clock, due_ns, wire.receive())
         except TimeoutError:
             return Heard(data, first_ns, "late", len(data))
+        except StreamClosed:
+            if not data:
+                raise
+            return Heard(data, first_ns, "ended", len(data))  # its words say more than that it broke
         if not more:
             taken = ear.taken(data, ended=True)
             return Heard(data, first_ns, "ended" if taken is None else "matched", len(data) if taken is None else taken)
@@ -244,8 +253,7 @@ def shown(data: bytes) -> str:
 async def ask(ctx: pk.Context[Options], dialer: Dialer, service: Service) -> TcpAnswer:
     host, port = host_and_port(service.address)
     due_ns = ctx.clock.monotonic_ns() + to_ns(ctx.options.timeout)
-    offer = TlsOffer(service.server_name or host, service.alpn, True, service.ca_file) if service.tls else None
-    wire = await dialer.dial(Call(host, port, service.over, offer, due_ns, service.id))
+    wire = await dialer.dial(Call(host, port, service.over, service.offer(), due_ns, service.id))
     open_ns = ctx.clock.monotonic_ns()
     try:
         turns, first_ns = await converse(ctx, service, wire, due_ns)
@@ -275,6 +283,10 @@ async def see(ctx: pk.Context[Options], dialer: Dialer, service: Service) -> pk.
 async def observe(ctx: pk.Context[Options], watched: Sequence[pk.Target]) -> AsyncIterator[pk.Observation[Any] | pk.Failure]:
     dialer = ctx.state("dialer", lambda: SocketDialer(clock=ctx.clock, observer=ctx.observer))
     services = {one.id: one for one in ctx.options.services}
+    for one in services.values():
+        if (offer := one.offer()) is not None:
+            with suppress(ProbekitError):  # told by each that needs it
+                context_of(offer)  # before anything is timed: reading a bundle takes longer than a handshake
     async with aclosing(as_they_come(see(ctx, dialer, services[one.id]) for one in watched)) as found:
         async for seen in found:
             yield seen

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 from datetime import timedelta
 from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple
 from urllib.parse import urlsplit
@@ -16,7 +16,7 @@ from probekit.clock import as_they_come, within
 from probekit.errors import BodyTooLarge, DeadlineExceeded, ProbekitError, ProtocolError, StreamClosed, TransportError
 from probekit.model.place import is_host, reachable_over
 from probekit.secret import redact_url
-from probekit.transports.authorities import authorities
+from probekit.transports.authorities import authorities, ssl_context
 from probekit.transports.base import HeaderValue
 from probekit.transports.sendable import refuse_headers
 from probekit.units import to_ns
@@ -252,6 +252,10 @@ def connector_of(ctx: pk.Context[Options]) -> TimedConnector:
 async def observe(ctx: pk.Context[Options], watched: Sequence[pk.Target]) -> AsyncIterator[pk.Observation[Any] | pk.Failure]:
     connector = ctx.state("connector", lambda: connector_of(ctx))
     services = {one.id: one for one in ctx.options.services}
+    for one in services.values():
+        if one.secure:
+            with suppress(ProbekitError):  # told by each that needs it
+                ssl_context(one.ca_file)  # before anything is timed: reading a bundle takes longer than a handshake
     async with aclosing(as_they_come(see(ctx, connector, services[one.id]) for one in watched)) as found:
         async for seen in found:
             yield seen

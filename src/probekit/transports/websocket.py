@@ -64,6 +64,14 @@ _LOGGER: Final = logging.getLogger("probekit.transports.websocket")
 _LOGGER.setLevel(logging.INFO)
 
 
+def prepare(url: str, ca_file: str | None) -> ssl.SSLContext | None:
+    """What a handshake with it needs, made once: reading authorities takes longer than a handshake, and blocks every other.
+
+    Raises ``ConfigError`` for authorities that are not there.
+    """
+    return ssl_context(ca_file) if url[:4].lower() == "wss:" else None
+
+
 class _NoRedirect(connect):
     """A redirect is an answer like any other status: a subscription goes to the host it was configured for."""
 
@@ -88,7 +96,7 @@ class WebsocketsConnector:
     ) -> WebsocketsSocket:
         shown = redact_url(url)
         refuse_headers(headers, shown)
-        context = ssl_context(self._ca_file) if url[:4].lower() == "wss:" else None
+        context = prepare(url, self._ca_file)
         try:
             connection = await _NoRedirect(
                 url,
@@ -158,6 +166,8 @@ class TimedConnector:
         error_type: ErrorType | None = "internal"
         failed: TransportError | None = None
         try:
+            prepare(request.url, request.ca_file)
+            started_at, began_ns = clock.now(), clock.monotonic_ns()
             opened = await attempt.open(self._dialer)
             error_type = None
             return opened
@@ -204,8 +214,7 @@ class _Timed:
         request, clock, shown = self._request, self._clock, self._shown
         parts = urlsplit(request.url)
         secure = parts.scheme == "wss"
-        # Reading authorities takes longer than a handshake: before anything is timed.
-        context = ssl_context(request.ca_file) if secure else None
+        context = prepare(request.url, request.ca_file)
         call = Call(parts.hostname or "", parts.port or (443 if secure else 80), request.family, None, request.deadline_ns)
         try:
             connected = await dialer.connect(call)

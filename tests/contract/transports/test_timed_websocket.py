@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import http
+import ssl
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -34,6 +35,7 @@ from probekit.transports import websocket
 from probekit.transports.websocket import SocketRequest, TimedConnector
 from tests.contract.transports.test_dial import saying, serving, silent
 from tests.support.pki import issue, leaf, server_context
+from tests.support.shifted import ShiftedClock
 from tests.support.upgrade import upgraded
 
 ROOT = issue("root")
@@ -77,6 +79,27 @@ async def test_it_opens_speaks_pings_and_closes() -> None:
     [record] = records
     assert (record.url, record.status, record.error_type) == (f"ws://localhost:{port}/a", 101, None)
     assert (record.phases, record.target, record.family) == (phases, "t", "ipv4")
+
+
+async def test_reading_authorities_is_no_time_of_an_opening(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    clock, spent_ns = ShiftedClock(), 60 * 10**9
+    (tmp_path / "ca.pem").write_bytes(ROOT.pem)
+    trusted = ssl.create_default_context(cafile=str(tmp_path / "ca.pem"))
+
+    def slowly(ca_file: str | None) -> ssl.SSLContext:
+        clock.shift_ns += spent_ns
+        monkeypatch.setattr(websocket, "ssl_context", lambda ca_file: trusted)  # made once
+        return trusted
+
+    monkeypatch.setattr(websocket, "ssl_context", slowly)
+    records: list[RequestRecord] = []
+    due_ns = clock.monotonic_ns() + 2 * spent_ns
+    async with server(ssl=server_context(leaf(ROOT, "localhost").write(tmp_path / "good.pem"))) as port:
+        request = SocketRequest(f"wss://localhost:{port}/", deadline_ns=due_ns)
+        opened = await TimedConnector(clock=clock, observer=records.append).open(request)
+        await opened.socket.aclose()
+    assert clock.shift_ns == spent_ns
+    assert max(opened.elapsed_ns, records[0].elapsed_ns, opened.phases.tls_ns or 0) < spent_ns
 
 
 @pytest.mark.parametrize("size", [1, 5_000])
@@ -161,6 +184,7 @@ async def test_an_answer_that_is_no_upgrade(status: http.HTTPStatus, kind: type[
 async def test_each_phase_that_fails_or_hangs() -> None:
     records: list[RequestRecord] = []
     connector = TimedConnector(observer=records.append)
+    websocket.prepare("wss:", None)  # reading authorities is within the deadline, and no time of the opening
     async with serving(silent) as port:
         for scheme, phase in (("ws", "first_byte"), ("wss", "tls")):
             with pytest.raises(DeadlineExceeded) as caught:

@@ -169,6 +169,15 @@ async def test_a_line_counts_once_its_end_has_come(lab: Lab) -> None:
     assert "did not come in a line that ended in time (expect_bytes" in result(run, "prompt ipv4").verdicts[0].message
 
 
+async def test_words_before_a_connection_breaks_are_told(lab: Lab) -> None:
+    broken = StreamClosed("reset", planned=False)
+    lab.answers = lambda call: FakeWire(says=[b"554 5.7.1 you are listed\r\n220 ", broken])
+    run = await lab.once(service("a", say("^220 ")))
+    # What would do at an orderly end does not where it broke.
+    assert verdict(run, "a ipv4") == (CRITICAL, "closed_early")
+    assert "554 5.7.1 you are listed" in run.results[0].verdicts[0].message
+
+
 async def test_what_was_awaited_is_told_with_what_came_before_it_and_not_after(lab: Lab) -> None:
     lab.answers = lambda call: FakeWire(says=[b"one\r\ntwo\r\nthree"])
     run = await lab.once(service("a", say("two")))

@@ -18,7 +18,7 @@ from probekit.errors import ConnectError, DeadlineExceeded, ProtocolError, TlsEr
 from probekit.testing import FakeClock
 from probekit.transports import dns
 from probekit.transports.dns import DnsServer, exchange
-from probekit.units import Instant
+from tests.support.shifted import ShiftedClock
 
 S = timedelta(seconds=1)
 Talk = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
@@ -92,21 +92,7 @@ async def test_over_udp_what_is_not_ours_is_passed_over() -> None:
 
 
 async def test_reading_authorities_is_no_time_of_an_exchange(monkeypatch: pytest.MonkeyPatch) -> None:
-    class Shifted:
-        """The machine's clock, and what the making of a context took."""
-
-        shift_ns = 0
-
-        def now(self) -> Instant:
-            return SYSTEM_CLOCK.now()
-
-        def monotonic_ns(self) -> int:
-            return SYSTEM_CLOCK.monotonic_ns() + self.shift_ns
-
-        async def sleep_until_ns(self, deadline_ns: int) -> None:
-            await SYSTEM_CLOCK.sleep_until_ns(deadline_ns - self.shift_ns)
-
-    authority, clock = trustme.CA(), Shifted()
+    authority, clock = trustme.CA(), ShiftedClock()
     served, trusted = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH), ssl.create_default_context()
     authority.issue_cert("127.0.0.1").configure_cert(served)
     authority.configure_trust(trusted)
