@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from probekit.transports.websocket import TimedConnector, WebsocketsSocket
 
 PLACEHOLDER = "{secret}"
+MOST = 64 * 1024 * 1024
+"""Bytes of messages that are kept of one WebSocket."""
 
 
 class Service(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -124,6 +126,8 @@ class Options(pk.Options, frozen=True, kw_only=True):
         seen = set[str]()
         for one in self.services:
             LatencyBudget(self.budget if one.budget is None else one.budget, self.percentile, self.samples)
+            if one.max_messages * self.max_message.bytes > MOST:
+                raise ValueError(f"max_messages of {one.id}, each of max_message, are above 64MiB")
             if one.id in seen:
                 raise ValueError(f"services has {one.id} twice: give each a name of its own")
             seen.add(one.id)
@@ -184,6 +188,7 @@ async def ask(ctx: pk.Context[Options], connector: TimedConnector, service: Serv
         pong.waited_ns,
         pong.too_large,
         dropped,
+        pong.left,
     )
 
 
@@ -218,6 +223,7 @@ class Pong(NamedTuple):
     ping_ns: int | None = None
     waited_ns: int | None = None
     too_large: bool = False
+    left: bool = False
 
 
 async def ponged(ctx: pk.Context[Options], socket: WebsocketsSocket, due_ns: int) -> Pong:
@@ -231,7 +237,7 @@ async def ponged(ctx: pk.Context[Options], socket: WebsocketsSocket, due_ns: int
     except BodyTooLarge:
         return Pong(too_large=True)
     except StreamClosed:
-        return Pong(pinged=False)
+        return Pong(pinged=False, left=True)
     return Pong(ping_ns=ctx.clock.monotonic_ns() - began_ns)
 
 

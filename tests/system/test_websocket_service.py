@@ -38,6 +38,9 @@ _UPGRADE = "proxy_http_version 1.1; proxy_set_header Upgrade $http_upgrade; prox
 async def subscriptions(connection: ServerConnection) -> None:
     """Answers a request by what its path says."""
     path = connection.request.path if connection.request is not None else ""
+    if path == "/refuses":
+        await connection.close(1008, "no such key")
+        return
     async for _ in connection:
         if path == "/leaves":
             await connection.close(1013, "try again later")
@@ -125,6 +128,7 @@ async def test_each_state_of_a_websocket_at_once(site: Site) -> None:
         service(f"wss://localhost:{site.expired}/", "expired", ca_file=site.bundle, **SUBSCRIBE),
         service(f"{plain}/other", "other", **SUBSCRIBE),
         service(f"{plain}/leaves", "leaves", **SUBSCRIBE),
+        service(f"{plain}/refuses", "refuses"),
         service(f"{plain}/away", "away"),
         service(f"{plain}/key", "key"),
         service(f"{plain}/page", "page"),
@@ -138,6 +142,7 @@ async def test_each_state_of_a_websocket_at_once(site: Site) -> None:
         "expired": (CRITICAL, "tls"),
         "other": (CRITICAL, "unexpected_message"),
         "leaves": (CRITICAL, "closed_by_peer"),
+        "refuses": (CRITICAL, "closed_by_peer"),
         "away": (CRITICAL, "server_error"),
         "key": (UNKNOWN, "not_authorized"),
         "page": (CRITICAL, "status"),

@@ -36,6 +36,8 @@ RESULT = WebSocketMessage(json=(("result.slot", r"^\d+$"),))
     [
         (WebSocketMessage(), answer(), (OK, "open"), "it opened; closed with 1000"),
         (WebSocketMessage(), answer(subprotocol="v2"), (OK, "open"), "speaking v2"),
+        (WebSocketMessage(), answer(left=True, closed=(1008, "key")), (CRITICAL, "closed_by_peer"), "closed with 1008 key"),
+        (WebSocketMessage("^hi"), answer(b"hi", left=True, closed=(1011, "")), (OK, "as_expected"), "closed with 1011"),
         (WebSocketMessage("^hi"), answer(b"hi there"), (OK, "as_expected"), "'hi there' came"),
         (WebSocketMessage("^hi"), answer(b"no", b"hi"), (OK, "as_expected"), "'hi' came"),
         (WebSocketMessage("^hi"), answer(b"no", end="limit"), (CRITICAL, "unexpected_message"), "does not match '^hi': 'no'"),
@@ -70,6 +72,12 @@ def test_messages(check: WebSocketMessage, seen: WebSocketAnswer, expected: tupl
         (answer(ping_ns=None, too_large=True), (SKIPPED, "not_pinged", "a message above the limit")),
         (answer(ping_ns=None, pinged=False, end="late"), (SKIPPED, "not_pinged", "no time was left")),
         (answer(ping_ns=None, pinged=False), (SKIPPED, "not_pinged", "closed before")),
+        (answer(ping_ns=None, pinged=False, left=True), (SKIPPED, "not_pinged", "closed before")),
+        (
+            answer(ping_ns=None, pinged=False, left=True, closed=(1011, "oops")),
+            (CRITICAL, "no_pong", "with 1011 oops in"),
+        ),
+        (answer(ping_ns=None, pinged=False, left=True, closed=None), (CRITICAL, "no_pong", "without a close frame in place")),
     ],
 )
 def test_pings(seen: WebSocketAnswer, expected: tuple[Status, str, str]) -> None:

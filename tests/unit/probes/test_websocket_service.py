@@ -76,7 +76,8 @@ class FakeSocket:
     async def aclose(self, *, drop: bool) -> None:
         assert drop
         self.closed += 1
-        self.ended = self.ended or (1000, "")
+        if not isinstance(self.pong_ms, StreamClosed):
+            self.ended = self.ended or (1000, "")
 
 
 class Lab:
@@ -236,7 +237,7 @@ async def test_a_pong_that_could_not_be_waited_for_is_not_missing(lab: Lab) -> N
         "late": Late(lab.clock, pong_ms=300),
         "latest": lab.socket(b"no"),
         "large": lab.socket(b"hi", pong_ms=large),
-        "leaves": lab.socket(b"hi", pong_ms=CLOSED),
+        "leaves": lab.socket(b"hi", pong_ms=CLOSED, ended=(1000, "")),
     }
     lab.answers = lambda request: answers[request.url.removeprefix("wss://").removesuffix(".example/")]
     run = await lab.once(*(service(name, expect="hi", max_messages=2) for name in answers), timeout=2 * S, budget=3 * S)
@@ -246,6 +247,20 @@ async def test_a_pong_that_could_not_be_waited_for_is_not_missing(lab: Lab) -> N
     assert "no time was left" in pings["latest ipv4"].message
     assert "a message above the limit" in pings["large ipv4"].message
     assert "closed before" in pings["leaves ipv4"].message
+
+
+async def test_one_that_is_closed_at_once_did_not_open_in_earnest(lab: Lab) -> None:
+    answers = {
+        "refuses": lab.socket(pong_ms=CLOSED, ended=(1008, "no such key")),
+        "breaks": lab.socket(b"hi", pong_ms=CLOSED),
+    }
+    lab.answers = lambda request: answers[request.url.removeprefix("wss://").removesuffix(".example/")]
+    run = await lab.once(service("refuses"), service("breaks", expect="hi"))
+    assert {one.target.id: {v.check: v.reason for v in one.verdicts} for one in run.results} == {
+        "refuses ipv4": {"websocket_message": "closed_by_peer", "websocket_ping": "no_pong", "latency_budget": "within_budget"},
+        "breaks ipv4": {"websocket_message": "as_expected", "websocket_ping": "no_pong", "latency_budget": "within_budget"},
+    }
+    assert "1008 no such key" in result(run, "refuses ipv4").verdicts[0].message
 
 
 async def test_the_time_is_up_to_the_message_and_without_ping_and_queue(lab: Lab) -> None:
@@ -302,6 +317,11 @@ def test_options_that_cannot_be_meant() -> None:
         PROBE.options(services=(one, one))
     with pytest.raises(ValueError, match="max_message must be positive"):
         PROBE.options(services=(one,), max_message=pk.ByteSize(0))
+    with pytest.raises(ValueError, match="max_ping 0:00:06 is above timeout 0:00:05"):
+        PROBE.options(services=(one,), max_ping=6 * S)
+    many = MODULE.Service(url="ws://b.example/", expect="x", max_messages=5)
+    with pytest.raises(ValueError, match=r"max_messages of ws://b\.example/ ipv4, each of max_message, are above 64MiB"):
+        PROBE.options(services=(one, many), max_message=pk.ByteSize.parse("16MiB"))
     for wrong in ({"budget": 0 * S}, {"timeout": 0 * S}, {"max_ping": 0 * S}, {"percentile": 101}, {"samples": 0}):
         with pytest.raises(ValueError, match=next(iter(wrong))):
             PROBE.options(services=(one,), **wrong)
