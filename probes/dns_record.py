@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Sequence
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 from datetime import timedelta
 from ipaddress import ip_address
 from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple
@@ -168,8 +168,13 @@ async def see(ctx: pk.Context[Options], one: Asked, due_ns: int) -> pk.Observati
 
 
 async def observe(ctx: pk.Context[Options], watched: Sequence[pk.Target]) -> AsyncIterator[pk.Observation[Any] | pk.Failure]:
+    from probekit.clients.dns import prepare
+
     options = ctx.options
     asked = [Asked(record, *one) for record in options.records for one in servers(options).items()]
+    for server in {one.server for one in asked}:
+        with suppress(ProbekitError):  # told by each that needs it
+            prepare(server)
     due_ns = ctx.clock.monotonic_ns() + to_ns(options.timeout)
     wanted = {one.id for one in watched}
     seen: dict[str, pk.Observation[DnsAnswer] | pk.Failure] = {}

@@ -64,7 +64,9 @@ class Options(pk.Options, frozen=True, kw_only=True):
     critical_before: Annotated[timedelta, pk.doc("how long before its end a certificate is CRITICAL")] = timedelta(days=7)
     warn_before: Annotated[timedelta, pk.doc("how long before its end to warn")] = timedelta(days=21)
     most_objects: Annotated[int, pk.doc("the most objects of one kind that are read")] = 20_000
-    timeout: Annotated[timedelta, pk.doc("how long a list may take, with all its pages")] = timedelta(seconds=20)
+    timeout: Annotated[timedelta, pk.doc("how long all lists may take, with their pages; each has a share of it")] = timedelta(
+        seconds=30
+    )
     max_latency: Annotated[timedelta, pk.doc("p95 of the time for all lists, above which it is slow")] = timedelta(seconds=10)
 
     def __post_init__(self) -> None:
@@ -209,17 +211,25 @@ def judged_error(error: ProbekitError, what: str) -> ProbekitError:
 
 
 def claims_in_use(pods: Listing | ProbekitError | None) -> frozenset[str] | None:
-    """Claims that pods ask for; ``None`` where not every pod is known."""
+    """Claims that pods ask for, of those that have not ended; ``None`` where not every pod is known."""
     if not isinstance(pods, Listing) or pods.problems:
         return None
-    return frozenset(claim for pod in pods.objects for claim in pod.claims)
+    return frozenset(claim for pod in pods.objects if pod.phase not in ("Succeeded", "Failed") for claim in pod.claims)
 
 
 def told(options: Options, listing: Listing, used: frozenset[str] | None) -> Listing:
-    """The listing without what is to be ignored; claims with whether somebody asks for them."""
+    """The listing without what is to be ignored; claims with whether somebody asks for them.
+
+    A claim that was made for a pod is ignored with it, and asked for by it, though nothing be known of pods.
+    """
     kept = [one for one in listing.objects if not ignores(options, listing.kind, one.name)]
-    if listing.kind == "persistentvolumeclaims" and used is not None and not options.labels:
-        kept = [msgspec.structs.replace(one, used=one.name in used) for one in kept]
+    if listing.kind == "persistentvolumeclaims":
+        kept = [one for one in kept if not one.pod or not ignores(options, "pods", one.pod)]
+        asked_for = None if options.labels else used
+        kept = [
+            msgspec.structs.replace(one, used=(bool(one.pod) or None) if asked_for is None else one.name in asked_for)
+            for one in kept
+        ]
     return msgspec.structs.replace(listing, objects=tuple(kept), ignored=len(listing.objects) - len(kept))
 
 

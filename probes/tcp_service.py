@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import AsyncIterator, Sequence
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 from datetime import timedelta
 from functools import lru_cache
 from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple
@@ -14,7 +14,7 @@ import msgspec
 import probekit as pk
 from probekit.checks import Check, LatencyBudget, TcpAnswer, TcpDialogue, Turn
 from probekit.clock import as_they_come, within
-from probekit.errors import DeadlineExceeded, ProbekitError, TransportError
+from probekit.errors import DeadlineExceeded, ProbekitError, StreamClosed, TransportError
 from probekit.model.place import host_and_port, is_host, reachable_over
 from probekit.secret import redact
 from probekit.transports.authorities import authorities
@@ -22,6 +22,7 @@ from probekit.units import to_ns
 
 if TYPE_CHECKING:
     from probekit.transports.dial import Dialer, Wire
+    from probekit.transports.tls import TlsOffer
 
 PLACEHOLDER = "{secret}"
 SHOWN = 200
@@ -31,18 +32,22 @@ SHOWN = 200
 class Say(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """One turn of a dialogue: something that is sent, then something that is awaited; either may be left out.
 
-    ``{secret}`` in ``send`` stands for ``secret``.
+    ``{secret}`` in ``send`` stands for ``secret``. ``expect`` is found in a whole line, those before it are passed over;
+    ``expect_bytes`` in whatever has come.
     """
 
     send: str | None = None
     send_hex: str | None = None
     secret: pk.Secret | None = None
     expect: str | None = None
+    expect_bytes: str | None = None
 
     def __post_init__(self) -> None:
         if self.send is not None and self.send_hex is not None:
             raise ValueError("a turn sends send or send_hex, not both")
-        if not self.send and not self.send_hex and self.expect is None:
+        if self.expect is not None and self.expect_bytes is not None:
+            raise ValueError("a turn waits for expect or expect_bytes, not both")
+        if not self.send and not self.send_hex and self.awaits is None:
             raise ValueError("a turn sends something, expects something, or both")
         if (self.secret is not None) != (PLACEHOLDER in (self.send or "")):
             raise ValueError(f"secret stands in send as {PLACEHOLDER}, and goes with it")
@@ -51,8 +56,19 @@ class Say(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
                 bytes.fromhex(self.send_hex)
             except ValueError:
                 raise ValueError(f"send_hex {self.send_hex[:40]!r} is not hexadecimal") from None
-        if self.expect is not None:
-            pattern(self.expect)
+        for key in ("expect", "expect_bytes"):
+            text = getattr(self, key)
+            try:
+                empty = text is not None and pattern(text).search(b"") is not None
+            except ValueError as error:
+                raise ValueError(f"{key} {error}") from None
+            if empty and key == "expect_bytes":
+                raise ValueError(f"expect_bytes {text!r} is found where nothing has come: it would wait for nothing")
+
+    @property
+    def awaits(self) -> str | None:
+        """The expression of either kind."""
+        return self.expect if self.expect_bytes is None else self.expect_bytes
 
     def data(self) -> bytes:
         """What goes out; of text its UTF-8."""
@@ -100,6 +116,14 @@ class Service(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     def id(self) -> str:
         return f"{self.name or self.address} {self.over}"
 
+    def offer(self) -> TlsOffer | None:
+        """What it is greeted with; ``None`` without TLS."""
+        if not self.tls:
+            return None
+        from probekit.transports.tls import TlsOffer
+
+        return TlsOffer(self.server_name or host_and_port(self.address)[0], self.alpn, True, self.ca_file)
+
 
 class Options(pk.Options, frozen=True, kw_only=True):
     services: Annotated[tuple[Service, ...], pk.doc("host:port of what is asked, all at once, each over one address family")]
@@ -131,7 +155,7 @@ def pattern(text: str) -> re.Pattern[bytes]:
     try:
         return re.compile(text.encode())
     except (re.error, OverflowError, RecursionError) as error:
-        raise ValueError(f"expect {text!r} is no regular expression: {error}") from None
+        raise ValueError(f"{text!r} is no regular expression: {error}") from None
 
 
 async def targets(ctx: pk.Context[Options]) -> Sequence[pk.Target]:
@@ -139,28 +163,62 @@ async def targets(ctx: pk.Context[Options]) -> Sequence[pk.Target]:
 
 
 class Heard(NamedTuple):
-    """What came in a turn, and when its first byte did."""
+    """What came in a turn, when its first byte did, and how much of it is the turn's: the rest belongs to the next."""
 
     data: bytes
     first_ns: int | None
     end: Literal["matched", "ended", "limit", "late"]
+    taken: int
 
 
-async def awaited(ctx: pk.Context[Options], wire: Wire, begun: bytes, expect: str, due_ns: int) -> Heard:
-    """Read on from ``begun`` until ``expect`` is found in it, the peer ends, too much has come or time is up."""
+class Ear:
+    """Looks for what a turn waits for in what has come so far. No line is looked at twice."""
+
+    def __init__(self, say: Say) -> None:
+        self._lines = say.expect_bytes is None
+        self._pattern = pattern(say.awaits or "")
+        self._seen = 0
+        """Where the line begins that has not ended."""
+
+    def taken(self, data: bytes, *, ended: bool) -> int | None:
+        """Up to where ``data`` is the turn's, once that has come. ``ended``: nothing follows, which ends the last line."""
+        if not self._lines:
+            found = self._pattern.search(data)
+            return None if found is None else found.end()
+        while (end := data.find(b"\n", self._seen)) >= 0 or (ended and self._seen < len(data)):
+            begin, self._seen = self._seen, end + 1 if end >= 0 else len(data)
+            if self._found(data[begin : self._seen]):
+                return self._seen
+        return None
+
+    def unended(self, data: bytes) -> bool:
+        """Whether it is in a line that has not ended."""
+        return self._lines and self._seen < len(data) and self._found(data[self._seen :])
+
+    def _found(self, line: bytes) -> bool:
+        return self._pattern.search(line.removesuffix(b"\n").removesuffix(b"\r")) is not None
+
+
+async def awaited(ctx: pk.Context[Options], wire: Wire, begun: bytes, ear: Ear, due_ns: int) -> Heard:
+    """Read on from ``begun`` until what is awaited has come, the peer ends, too much has come or time is up."""
     data, first_ns = begun, ctx.clock.monotonic_ns() if begun else None
-    while pattern(expect).search(data) is None:
+    while (taken := ear.taken(data, ended=False)) is None:
         if len(data) >= ctx.options.max_read.bytes:
-            return Heard(data, first_ns, "limit")
+            return Heard(data, first_ns, "limit", len(data))
         try:
             more = await within(ctx.clock, due_ns, wire.receive())
         except TimeoutError:
-            return Heard(data, first_ns, "late")
+            return Heard(data, first_ns, "late", len(data))
+        except StreamClosed:
+            if not data:
+                raise
+            return Heard(data, first_ns, "ended", len(data))  # its words say more than that it broke
         if not more:
-            return Heard(data, first_ns, "ended")
+            taken = ear.taken(data, ended=True)
+            return Heard(data, first_ns, "ended" if taken is None else "matched", len(data) if taken is None else taken)
         first_ns = first_ns or ctx.clock.monotonic_ns()
         data += more
-    return Heard(data, first_ns, "matched")
+    return Heard(data, first_ns, "matched", taken)
 
 
 async def converse(ctx: pk.Context[Options], service: Service, wire: Wire, due_ns: int) -> tuple[list[Turn], int | None]:
@@ -174,19 +232,19 @@ async def converse(ctx: pk.Context[Options], service: Service, wire: Wire, due_n
                 await within(ctx.clock, due_ns, wire.send(data))
             except TimeoutError:
                 raise DeadlineExceeded(f"{service.address}: what is sent is not taken", phase="transfer") from None
-        if say.expect is None:
+        if say.awaits is None:
             turns.append(Turn(None, "sent"))
             continue
-        heard = await awaited(ctx, wire, left, say.expect, due_ns)
+        ear = Ear(say)
+        heard = await awaited(ctx, wire, left, ear, due_ns)
         first_ns = first_ns or heard.first_ns
         if heard.end == "late" and not heard.data:
-            raise DeadlineExceeded(f"{service.address}: no byte came for {say.expect!r}", phase="first_byte")
-        turns.append(Turn(say.expect, heard.end, shown(heard.data), len(heard.data)))
+            raise DeadlineExceeded(f"{service.address}: no byte came for {say.awaits!r}", phase="first_byte")
+        unended = heard.end in ("late", "limit") and ear.unended(heard.data)
+        turns.append(Turn(say.awaits, heard.end, shown(heard.data[: heard.taken]), heard.taken, unended))
         if heard.end != "matched":
             break
-        # What came after it belongs to the next turn.
-        found = pattern(say.expect).search(heard.data)
-        left = heard.data[found.end() :] if found is not None else b""
+        left = heard.data[heard.taken :]
     return turns, first_ns
 
 
@@ -199,12 +257,10 @@ def shown(data: bytes) -> str:
 
 async def ask(ctx: pk.Context[Options], dialer: Dialer, service: Service) -> TcpAnswer:
     from probekit.transports.dial import Call
-    from probekit.transports.tls import TlsOffer
 
     host, port = host_and_port(service.address)
     due_ns = ctx.clock.monotonic_ns() + to_ns(ctx.options.timeout)
-    offer = TlsOffer(service.server_name or host, service.alpn, True, service.ca_file) if service.tls else None
-    wire = await dialer.dial(Call(host, port, service.over, offer, due_ns, service.id))
+    wire = await dialer.dial(Call(host, port, service.over, service.offer(), due_ns, service.id))
     open_ns = ctx.clock.monotonic_ns()
     try:
         turns, first_ns = await converse(ctx, service, wire, due_ns)
@@ -233,9 +289,14 @@ async def see(ctx: pk.Context[Options], dialer: Dialer, service: Service) -> pk.
 
 async def observe(ctx: pk.Context[Options], watched: Sequence[pk.Target]) -> AsyncIterator[pk.Observation[Any] | pk.Failure]:
     from probekit.transports.dial import SocketDialer
+    from probekit.transports.tls import context_of
 
     dialer = ctx.state("dialer", lambda: SocketDialer(clock=ctx.clock, observer=ctx.observer))
     services = {one.id: one for one in ctx.options.services}
+    for one in services.values():
+        if (offer := one.offer()) is not None:
+            with suppress(ProbekitError):  # told by each that needs it
+                context_of(offer)  # before anything is timed: reading a bundle takes longer than a handshake
     async with aclosing(as_they_come(see(ctx, dialer, services[one.id]) for one in watched)) as found:
         async for seen in found:
             yield seen

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 from datetime import timedelta
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple
 from urllib.parse import urlsplit
 
 import msgspec
@@ -16,7 +16,7 @@ from probekit.clock import as_they_come, within
 from probekit.errors import BodyTooLarge, DeadlineExceeded, ProbekitError, ProtocolError, StreamClosed, TransportError
 from probekit.model.place import is_host, reachable_over
 from probekit.secret import redact_url
-from probekit.transports.authorities import authorities
+from probekit.transports.authorities import authorities, ssl_context
 from probekit.transports.base import HeaderValue
 from probekit.transports.sendable import refuse_headers
 from probekit.units import to_ns
@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from probekit.transports.websocket import TimedConnector, WebsocketsSocket
 
 PLACEHOLDER = "{secret}"
+MOST = 64 * 1024 * 1024
+"""Bytes of messages that are kept of one WebSocket."""
 
 
 class Service(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -117,11 +119,15 @@ class Options(pk.Options, frozen=True, kw_only=True):
 
     def __post_init__(self) -> None:
         self.require("services", "budget", "timeout", "max_ping")
+        if self.max_ping > self.timeout:
+            raise ValueError(f"max_ping {self.max_ping} is above timeout {self.timeout}: no pong could be as slow")
         if not 0 < self.max_message.bytes <= 16 * 1024 * 1024:
             raise ValueError(f"max_message must be positive, and 16MiB at most, not {self.max_message}")
         seen = set[str]()
         for one in self.services:
             LatencyBudget(self.budget if one.budget is None else one.budget, self.percentile, self.samples)
+            if one.max_messages * self.max_message.bytes > MOST:
+                raise ValueError(f"max_messages of {one.id}, each of max_message, are above 64MiB")
             if one.id in seen:
                 raise ValueError(f"services has {one.id} twice: give each a name of its own")
             seen.add(one.id)
@@ -156,29 +162,33 @@ async def ask(ctx: pk.Context[Options], connector: TimedConnector, service: Serv
     )
     open_ns, socket = clock.monotonic_ns(), opened.socket
     messages: list[bytes] = []
-    ping_ns: int | None = None
-    pinged = False
+    pong = Pong(pinged=False)
+    dropped = 0
     try:
         end = await listen(ctx, service, socket, messages, due_ns)
         elapsed_ns = opened.elapsed_ns + clock.monotonic_ns() - open_ns
-        if service.ping and end != "closed":
-            ping_ns, pinged = await pong(ctx, socket, due_ns)
+        if service.ping and end not in ("closed", "late"):
+            pong, dropped = await ponged(ctx, socket, due_ns), socket.dropped
     except TransportError as error:
         error.elapsed_ns = opened.elapsed_ns + clock.monotonic_ns() - open_ns
         raise
     finally:
-        await socket.aclose()
+        await socket.aclose(drop=True)
     return WebSocketAnswer(
         tuple(messages),
         end,
         socket.ended,
-        ping_ns,
-        pinged,
+        pong.ping_ns,
+        pong.pinged,
         opened.subprotocol,
         opened.peer_address,
         service.over,
         opened.phases,
         elapsed_ns,
+        pong.waited_ns,
+        pong.too_large,
+        dropped,
+        pong.left,
     )
 
 
@@ -206,19 +216,29 @@ async def listen(
     return "awaited"
 
 
-async def pong(ctx: pk.Context[Options], socket: WebsocketsSocket, due_ns: int) -> tuple[int | None, bool]:
-    """How long a ping took, ``None`` without an answer; and whether one went out."""
+class Pong(NamedTuple):
+    """What came of a ping, as a :class:`WebSocketAnswer` has it."""
+
+    pinged: bool = True
+    ping_ns: int | None = None
+    waited_ns: int | None = None
+    too_large: bool = False
+    left: bool = False
+
+
+async def ponged(ctx: pk.Context[Options], socket: WebsocketsSocket, due_ns: int) -> Pong:
+    """A ping, and how long its pong took."""
     began_ns = ctx.clock.monotonic_ns()
     try:
-        await within(ctx.clock, due_ns, socket.ping())
+        if not await within(ctx.clock, due_ns, socket.ping()):
+            return Pong()
     except TimeoutError:
-        return None, True
+        return Pong(waited_ns=ctx.clock.monotonic_ns() - began_ns)
     except BodyTooLarge:
-        # What nobody waited for was too large; a pong did not come.
-        return None, True
+        return Pong(too_large=True)
     except StreamClosed:
-        return None, False
-    return ctx.clock.monotonic_ns() - began_ns, True
+        return Pong(pinged=False, left=True)
+    return Pong(ping_ns=ctx.clock.monotonic_ns() - began_ns)
 
 
 async def see(ctx: pk.Context[Options], connector: TimedConnector, service: Service) -> pk.Observation[Any] | pk.Failure:
@@ -238,6 +258,10 @@ def connector_of(ctx: pk.Context[Options]) -> TimedConnector:
 async def observe(ctx: pk.Context[Options], watched: Sequence[pk.Target]) -> AsyncIterator[pk.Observation[Any] | pk.Failure]:
     connector = ctx.state("connector", lambda: connector_of(ctx))
     services = {one.id: one for one in ctx.options.services}
+    for one in services.values():
+        if one.secure:
+            with suppress(ProbekitError):  # told by each that needs it
+                ssl_context(one.ca_file)  # before anything is timed: reading a bundle takes longer than a handshake
     async with aclosing(as_they_come(see(ctx, connector, services[one.id]) for one in watched)) as found:
         async for seen in found:
             yield seen

@@ -1,7 +1,8 @@
 """Secrets that cannot leak by accident, and the redaction of text that may hold one.
 
 A :class:`Secret` is masked in repr, str, format, pickle and JSON. Every live secret is also known to :func:`redact`,
-which removes it (plain, percent-encoded, base64, hex) from any text on its way to a log, span, cassette or exception.
+which removes it (plain, percent-encoded, base64, hex, escaped as in JSON) from any text on its way to a log, span,
+cassette or exception.
 """
 
 from __future__ import annotations
@@ -10,7 +11,6 @@ import base64
 import os
 import re
 import weakref
-from collections.abc import Iterator
 from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any, Final, Self, overload
@@ -21,6 +21,10 @@ MASK: Final = "[redacted]"
 # By identity: of two equal secrets one may die while the other is still in use. A plain dictionary, and each reference takes
 # itself out: whether any secret lives is asked of every text that is shown.
 _live: dict[int, weakref.ref[Secret]] = {}
+_changes = 0
+"""How often that changed."""
+_ordered: tuple[int, tuple[str, ...]] = (0, ())
+"""All spellings, the longest first, as of so many changes: a secret may be a part of another."""
 
 
 class Secret:
@@ -112,9 +116,18 @@ class Secret:
         return (Secret, (MASK,))
 
 
+def _escaped(value: str) -> str:
+    import json
+
+    return json.dumps(value)[1:-1]
+
+
 def _spellings(value: str) -> tuple[str, ...]:
     raw = value.encode()
     forms = {value, quote(value, safe=""), quote(value), quote_plus(value), raw.hex(), repr(value)[1:-1]}
+    # As JSON has it, as Go writes that, and with all that is not ASCII escaped.
+    for text in (value.replace("\\", "\\\\").replace('"', '\\"'), _escaped(value)):
+        forms |= {text, text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")}
     # A base64 text of a longer message shows the secret at one of three alignments; the first and last characters of
     # each also depend on the neighbours, so only the stable middle is matched.
     for lead in range(3):
@@ -132,19 +145,27 @@ def _remember(secret: Secret) -> None:
     key = id(secret)
 
     def forget(dead: weakref.ref[Secret]) -> None:
+        global _changes
         # The number may be another secret's by now.
         if _live.get(key) is dead:
             del _live[key]
+        _changes += 1
 
+    global _changes
     _live[key] = weakref.ref(secret, forget)
+    _changes += 1
 
 
-def _live_forms() -> Iterator[str]:
-    # A list of references is taken at once, so that other threads may make secrets meanwhile.
-    for reference in list(_live.values()):
-        secret = reference()
-        if secret is not None:
-            yield from secret._forms
+def _live_forms() -> tuple[str, ...]:
+    global _ordered
+    # Read first: what another thread makes meanwhile is seen the next time.
+    changes, ordered = _changes, _ordered
+    if ordered[0] != changes:
+        # A list of references is taken at once, so that other threads may make secrets meanwhile.
+        secrets = [reference() for reference in list(_live.values())]
+        forms = {form for secret in secrets if secret is not None for form in secret._forms}
+        _ordered = ordered = (changes, tuple(sorted(forms, key=len, reverse=True)))
+    return ordered[1]
 
 
 def redact(text: str) -> str:

@@ -44,7 +44,10 @@ def program(name: str, package: str, *libraries: str) -> Path:
 
 def environment(path: Path) -> dict[str, str]:
     """What a program that was unpacked needs in its environment to find its libraries."""
-    beside = [str(one) for one in sorted((path.parents[1] / "lib").glob("*-linux-gnu"))] if _cache() in path.parents else []
+    library = path.parents[1] / "lib"
+    # Postfix keeps its own in a folder of its name.
+    folders = [*sorted(library.glob("*-linux-gnu")), *library.glob("postfix")]
+    beside = [str(one) for one in folders] if _cache() in path.parents else []
     return {**os.environ, "LD_LIBRARY_PATH": os.pathsep.join(beside)} if beside else dict(os.environ)
 
 

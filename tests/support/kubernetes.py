@@ -5,6 +5,7 @@ No real API server was asked: the shapes are those of the API reference.
 
 from __future__ import annotations
 
+import base64
 import json
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -111,6 +112,7 @@ class Objects:
         meta = self.meta(name, age, **more.pop("meta", {}))
         environment = [{"name": "main", "env": [{"name": "KEY", "value": SECRET}]}]
         volumes = [{"name": "v", "persistentVolumeClaim": {"claimName": claim}} for claim in claims]
+        volumes += [{"name": one, "ephemeral": {"volumeClaimTemplate": {"spec": {}}}} for one in more.pop("ephemeral", ())]
         return {
             "metadata": meta,
             "spec": {"containers": environment, "volumes": [*volumes, {"name": "tmp", "emptyDir": {}}]},
@@ -125,8 +127,17 @@ class Objects:
         last = {"terminated": {"reason": ended, "exitCode": code, "finishedAt": self.ago(ago)}} if ended else {}
         return {"name": name, "restartCount": restarts, "ready": not waiting, "state": state, "lastState": last}
 
-    def claim(self, name: str, phase: str = "Bound", age: timedelta = DAY) -> dict[str, Any]:
-        return {"metadata": self.meta(name, age), "spec": {"storageClassName": "fast"}, "status": {"phase": phase}}
+    def claim(self, name: str, phase: str = "Bound", age: timedelta = DAY, pod: str = "") -> dict[str, Any]:
+        """``pod`` is whom it was made for."""
+        owners = {"ownerReferences": [{"kind": "Pod", "name": pod, "controller": True}]} if pod else {}
+        return {"metadata": self.meta(name, age, **owners), "spec": {"storageClassName": "fast"}, "status": {"phase": phase}}
+
+    def tls_secret(self, name: str, *chain: bytes, authorities: bytes = b"") -> dict[str, Any]:
+        """``chain`` as PEM, one by one."""
+        data = {"tls.crt": base64.b64encode(b"".join(chain)).decode(), "tls.key": SECRET}
+        if authorities:
+            data["ca.crt"] = base64.b64encode(authorities).decode()
+        return {"metadata": self.meta(name), "type": "kubernetes.io/tls", "data": data}
 
     def certificate(
         self, name: str, left: timedelta = 60 * DAY, *, ready: bool = True, renew: timedelta = 30 * DAY, **condition: Any

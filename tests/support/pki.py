@@ -119,6 +119,9 @@ def leaf(by: Issued, *names: str, **more: Any) -> Issued:
 
 
 def _general(name: str) -> x509.GeneralName:
+    """``dns:192.0.2.1`` is a host that reads like an address."""
+    if name.startswith("dns:"):
+        return x509.DNSName(name.removeprefix("dns:"))
     try:
         return x509.IPAddress(ip_address(name))
     except ValueError:

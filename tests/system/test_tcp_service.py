@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 
+from probekit.manifest import read_manifest
 from probekit.model import ProbeRun, Status
 from probekit.runner import run_once
 from tests.support.debian import Unavailable
@@ -21,6 +22,7 @@ from tests.support.nginx import free_ports, nginx
 from tests.support.openssl import s_server
 from tests.support.pki import issue, leaf
 from tests.support.sandbox import S, load, module_of, others_ok, result, verdict
+from tests.support.smtp import smtp_server, smtp_sink
 
 pytestmark = pytest.mark.system
 
@@ -99,9 +101,56 @@ async def test_each_state_of_a_service_at_once(site: tuple[int, int, int, Path])
 async def test_a_dialogue_within_tls(tmp_path: Path) -> None:
     (tmp_path / "ca.pem").write_bytes(ROOT.pem)
     with s_server(tmp_path, (leaf(ROOT, "localhost"), ROOT), "-rev") as port:
-        turns = (MODULE.Say(send="abc\n", expect="^cba\n"), MODULE.Say(send_hex="64650a", expect="^ed\n$"))
+        turns = (MODULE.Say(send="abc\n", expect="^cba$"), MODULE.Say(send_hex="64650a", expect_bytes="^ed\n$"))
         run = await ask(service(port, *turns, name="rev", tls=True, ca_file=str(tmp_path / "ca.pem")))
     assert run.status is OK, result(run, "rev ipv4").verdicts
+
+
+def mail_of(folder: Path, manifest: Path, port: int) -> Any:
+    """The mail service of a manifest as people get it, with another address."""
+    text = manifest.read_text().replace("127.0.0.1:25", f"127.0.0.1:{port}")
+    (folder / "mail.yaml").write_text(text)
+    options = read_manifest(PROBE, folder / "mail.yaml").options
+    return next(one for one in options.services if one.name == "mail")
+
+
+async def test_the_example_holds_for_a_real_mail_server(tmp_path: Path) -> None:
+    try:
+        with smtp_sink() as port:
+            mail = mail_of(tmp_path, ROOT_DIR / "probes" / "tcp_service.yaml", port)
+            run = await ask(mail)
+            hurried = await ask(service(port, MODULE.Say(expect="^220 "), MODULE.Say(send="QUIT\r\n", expect="^250 ")))
+    except Unavailable as problem:
+        if os.environ.get("CI"):
+            raise
+        pytest.skip(str(problem))
+    assert run.status is OK, run.results
+    message = result(run, "mail ipv4").verdicts[0].message
+    assert "said '221" in message
+    assert verdict(hurried, f"localhost:{port} ipv4") == (CRITICAL, "closed_early")
+    assert "turn 2 waits for '^250 '" in hurried.results[0].verdicts[0].message
+
+
+@pytest.mark.parametrize("greeting", [(b"mail ESMTP ready",), (b"mail ESMTP", b"220 no advertising", b"ready")])
+async def test_the_example_holds_for_greetings_of_any_length(greeting: tuple[bytes, ...], tmp_path: Path) -> None:
+    async with smtp_server(*greeting) as port:
+        run = await ask(mail_of(tmp_path, ROOT_DIR / "probes" / "tcp_service.yaml", port))
+    assert run.status is OK, run.results
+    assert "said '221 2.0.0 Bye'" in result(run, "mail ipv4").verdicts[0].message
+
+
+async def test_a_mail_server_that_refuses_is_told_with_its_words(tmp_path: Path) -> None:
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"554-mail.example.org\r\n554 5.7.1 you are listed\r\n")
+        writer.close()
+
+    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    async with server:
+        run = await ask(
+            mail_of(tmp_path, ROOT_DIR / "probes" / "tcp_service.yaml", server.sockets[0].getsockname()[1]),
+        )
+    assert verdict(run, "mail ipv4") == (CRITICAL, "closed_early")
+    assert "554 5.7.1 you are listed" in result(run, "mail ipv4").verdicts[0].message
 
 
 @asynccontextmanager

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import socket
 import threading
@@ -13,6 +14,7 @@ from typing import Any
 
 import pytest
 from websockets.asyncio.server import ServerConnection, serve
+from websockets.exceptions import ConnectionClosed
 
 from probekit.model import ProbeRun, Status
 from probekit.runner import run_once
@@ -20,6 +22,7 @@ from tests.support.debian import Unavailable
 from tests.support.nginx import free_ports, nginx
 from tests.support.pki import issue, leaf
 from tests.support.sandbox import S, load, module_of, others_ok, result, verdict
+from tests.support.upgrade import upgraded
 
 pytestmark = pytest.mark.system
 
@@ -35,9 +38,19 @@ _UPGRADE = "proxy_http_version 1.1; proxy_set_header Upgrade $http_upgrade; prox
 async def subscriptions(connection: ServerConnection) -> None:
     """Answers a request by what its path says."""
     path = connection.request.path if connection.request is not None else ""
+    if path == "/refuses":
+        await connection.close(1008, "no such key")
+        return
     async for _ in connection:
         if path == "/leaves":
             await connection.close(1013, "try again later")
+            return
+        if path == "/stream":
+            with contextlib.suppress(ConnectionClosed):
+                for slot in range(1_000_000):
+                    await connection.send(f'{{"slot": {slot}}}')
+                    if slot % 500 == 499:
+                        await asyncio.sleep(0)
             return
         await connection.send('{"error": "no such method"}' if path == "/other" else '{"id": 1, "result": 7}')
 
@@ -116,6 +129,7 @@ async def test_each_state_of_a_websocket_at_once(site: Site) -> None:
         service(f"wss://localhost:{site.expired}/", "expired", ca_file=site.bundle, **SUBSCRIBE),
         service(f"{plain}/other", "other", **SUBSCRIBE),
         service(f"{plain}/leaves", "leaves", **SUBSCRIBE),
+        service(f"{plain}/refuses", "refuses"),
         service(f"{plain}/away", "away"),
         service(f"{plain}/key", "key"),
         service(f"{plain}/page", "page"),
@@ -129,6 +143,7 @@ async def test_each_state_of_a_websocket_at_once(site: Site) -> None:
         "expired": (CRITICAL, "tls"),
         "other": (CRITICAL, "unexpected_message"),
         "leaves": (CRITICAL, "closed_by_peer"),
+        "refuses": (CRITICAL, "closed_by_peer"),
         "away": (CRITICAL, "server_error"),
         "key": (UNKNOWN, "not_authorized"),
         "page": (CRITICAL, "status"),
@@ -161,7 +176,7 @@ async def test_those_that_hang_hold_up_nobody(site: Site) -> None:
         quiet = [service(f"ws://127.0.0.1:{port}/", f"silent {number}", **SUBSCRIBE) for number in range(10)]
         mute = service(f"ws://127.0.0.1:{site.plain}/", "mute", expect="anything")
         quick = [service(f"ws://127.0.0.1:{site.plain}/", f"quick {number}", **SUBSCRIBE) for number in range(30)]
-        run = await ask(*quiet, mute, *quick, timeout=2 * S)
+        run = await ask(*quiet, mute, *quick, timeout=2 * S, max_ping=2 * S)
     hanging = [f"silent {number} ipv4" for number in range(10)]
     assert {verdict(run, one) for one in hanging} == {(CRITICAL, "deadline_first_byte")}
     assert verdict(run, "mute ipv4") == (CRITICAL, "deadline_first_byte")
@@ -172,17 +187,9 @@ async def test_those_that_hang_hold_up_nobody(site: Site) -> None:
 @pytest.mark.shows("websocket_service", "CRITICAL no_pong")
 async def test_a_peer_that_answers_no_ping(tmp_path: Path) -> None:
     """It speaks the upgrade, and nothing after it."""
-    import base64
-    import hashlib
 
     async def serve_one(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        lines = (await reader.readuntil(b"\r\n\r\n")).decode().split("\r\n")
-        key = next(line.partition(": ")[2] for line in lines if line.lower().startswith("sec-websocket-key"))
-        digest = hashlib.sha1(f"{key}258EAFA5-E914-47DA-95CA-C5AB0DC85B11".encode()).digest()
-        accept = base64.b64encode(digest).decode()
-        writer.write(
-            f"HTTP/1.1 101 X\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: {accept}\r\n\r\n".encode()
-        )
+        await upgraded(reader, writer)
         while await reader.read(1024):
             pass
         writer.close()
@@ -190,7 +197,22 @@ async def test_a_peer_that_answers_no_ping(tmp_path: Path) -> None:
     server = await asyncio.start_server(serve_one, "127.0.0.1", 0)
     try:
         port = server.sockets[0].getsockname()[1]
-        run = await ask(service(f"ws://127.0.0.1:{port}/", "dumb"), timeout=S)
+        run = await ask(service(f"ws://127.0.0.1:{port}/", "dumb"), timeout=S, max_ping=S / 2)
     finally:
         server.close()
     assert verdict(run, "dumb ipv4") == (CRITICAL, "no_pong")
+
+
+async def test_a_busy_stream_answers_its_ping(site: Site) -> None:
+    """More than the library keeps comes within a round trip, through a proxy as well."""
+    stream = {"send": '{"id": 1}', "expect_json": {"slot": r"^\d+$"}}
+    run = await ask(
+        service(f"ws://localhost:{site.plain}/stream", "busy", **stream),
+        service(f"wss://localhost:{site.secured}/stream", "secured", ca_file=site.bundle, **stream),
+        service(f"ws://localhost:{site.plain}/stream", "unread", send='{"id": 1}'),
+    )
+    assert run.status is OK, run.results
+    pings = {one.target.id: {v.check: v for v in one.verdicts}["websocket_ping"] for one in run.results}
+    assert {one.reason for one in pings.values()} == {"pong"}
+    # Its close frame is read, too, behind whatever comes before.
+    assert "closed with 1000" in result(run, "unread ipv4").verdicts[0].message

@@ -105,7 +105,13 @@ class CertificateName:
         seen = observation.value
         if seen.named:
             return Verdict(self.name, Status.OK, "named", f"the certificate is for {seen.server_name}")
-        names = seen.trust.sent[0].names
+        leaf = seen.trust.sent[0]
+        if seen.server_name in leaf.names:
+            words = (
+                f"the certificate has {seen.server_name} as a host (dNSName): an address needs an entry of its own (iPAddress)"
+            )
+            return Verdict(self.name, Status.CRITICAL, "name_mismatch", words)
+        names = leaf.named
         more = f" and {len(names) - 5} more" if len(names) > 5 else ""
         of = f"for {', '.join(names[:5])}{more}" if names else "for no name at all (it has no subjectAltName)"
         return Verdict(self.name, Status.CRITICAL, "name_mismatch", f"the certificate is {of}, not for {seen.server_name}")

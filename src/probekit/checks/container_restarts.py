@@ -18,10 +18,13 @@ _MOST_LIMIT: Final = 100
 
 
 class Track(msgspec.Struct, frozen=True, gc=False):
-    """How often a container had restarted when: ``points`` are (time in ns, count), each a change, but for the first."""
+    """How often a container had restarted when: ``points`` are (time in ns, count), each a change, but for the first.
+    ``listed_ns`` is when it was last seen.
+    """
 
     key: str
     points: tuple[tuple[int, int], ...]
+    listed_ns: int = 0
 
 
 class RestartMemory(msgspec.Struct, frozen=True):
@@ -38,8 +41,8 @@ class ContainerRestarts:
     """Fold over listings of pods: a container's restarts within ``window``. CRITICAL ``restarting`` above ``max_restarts``,
     WARNING above ``warn_restarts``; WARNING ``oom_killed`` where one was killed for its memory within the window.
 
-    Of what was before the first listing, a pod's age and a container's last end tell: all restarts of a pod younger than the
-    window count, and of an older one the last.
+    Of what was before the first listing, or the first after a whole window without one, a pod's age and a container's last end
+    tell: all restarts of a pod younger than the window count, and of an older one the last.
 
     Raises ``ValueError`` unless ``0 <= warn_restarts <= max_restarts <= 100`` and ``window`` is positive.
     """
@@ -99,7 +102,10 @@ class ContainerRestarts:
 
     def _track(self, track: Track | None, key: str, pod: Pod, one: Container, whole_at: Instant | None, now: Instant) -> Track:
         from_ns = now.ns - to_ns(self.window)
-        points = track.points if track is not None else _first(pod, one, whole_at, from_ns, now)
+        known = track is not None and track.listed_ns >= from_ns
+        if whole_at is not None and whole_at.ns < from_ns:
+            whole_at = None  # what it has restarted since may be long ago
+        points = track.points if track is not None and known else _first(pod, one, whole_at, from_ns, now)
         if points[-1][1] > one.restarts:
             points = ((now.ns, one.restarts),)  # a new container under the old name
         elif points[-1][1] < one.restarts:
@@ -108,7 +114,7 @@ class ContainerRestarts:
         while len(points) > 1 and points[1][0] <= from_ns:
             points = points[1:]
         # Each is a restart at least: more than these are over any limit without the oldest, too.
-        return Track(key, points[-(self.max_restarts + 2) :])
+        return Track(key, points[-(self.max_restarts + 2) :], now.ns)
 
     def _part(self, pod: Pod, one: Container, restarts: int, now: Instant) -> Verdict | None:
         killed = one.ended == "OOMKilled" and one.ended_at is not None and now.since(one.ended_at) <= to_ns(self.window)

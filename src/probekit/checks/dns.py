@@ -88,9 +88,13 @@ class DnsAssertions:
 
 
 class DissentMemory(msgspec.Struct, frozen=True):
-    """Since when the servers have differed."""
+    """Since when the servers have differed, moved on by what of it could not be judged; when they were last seen to; and
+    whether they could not be judged since.
+    """
 
     since: Instant | None = None
+    seen: Instant | None = None
+    lost: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +105,8 @@ class DnsAgreement:
     of SOA records, of which the newest by RFC 1982 is right and the others are behind. Dissenters are those that do not say
     what most say (of equal halves, what the first by name says). WARNING ``differing`` until that has lasted ``grace``,
     CRITICAL ``dissent`` from then on: a change takes its time to spread. UNKNOWN ``too_few_sources`` with fewer than two
-    answers; who does not answer at all has a verdict of its own. State: one time.
+    answers; who does not answer at all has a verdict of its own. The time around that is not counted, and where it was longer
+    than ``grace``, what was counted before is not either. State: two times.
     """
 
     by: Literal["values", "serial"] = "values"
@@ -123,15 +128,17 @@ class DnsAgreement:
         answers = dict(sorted(observation.value.values.items()))
         if len(answers) < 2:
             words = f"{len(answers)} of {len(answers) + len(observation.value.failures)} servers answered"
-            return state, Verdict(self.name, Status.UNKNOWN, "too_few_sources", words)
+            lost = state if state.since is None else msgspec.structs.replace(state, lost=True)
+            return lost, Verdict(self.name, Status.UNKNOWN, "too_few_sources", words)
         said = {server: self._key(answer) for server, answer in answers.items()}
         right = self._right(said)
         dissenters = [server for server, key in said.items() if key != right]
         if not dissenters:
             words = f"{len(said)} servers say {_said(right)}"
             return DissentMemory(), Verdict(self.name, Status.OK, "agreeing", words, tally=Tally(ok=len(said)))
-        since = state.since or now
-        lasted_ns, grace_ns = now.since(since), to_ns(self.grace)
+        grace_ns = to_ns(self.grace)
+        since = self._begun(state, now)
+        lasted_ns = now.since(since)
         late = lasted_ns >= grace_ns
         status = Status.CRITICAL if late else Status.WARNING
         reason = "dissent" if late else "differing"
@@ -149,7 +156,14 @@ class DnsAgreement:
         told = "; ".join(part.message for part in parts)
         words = f"{told[:_SHOWN]}, not {_said(right)} as {others[:_SHOWN]}{spell}"
         verdict = Verdict(self.name, status, reason, words, lasted_ns, grace_ns, "ns", tally=tally, parts=parts)
-        return DissentMemory(since), verdict
+        return DissentMemory(since, now), verdict
+
+    def _begun(self, state: DissentMemory, now: Instant) -> Instant:
+        """When the spell began in which they differ now."""
+        if state.since is None or state.seen is None or not state.lost:
+            return state.since or now
+        away_ns = now.since(state.seen)
+        return now if away_ns > to_ns(self.grace) else Instant(state.since.ns + away_ns)
 
     def _key(self, answer: DnsAnswer) -> tuple[str, ...]:
         if self.by == "serial" and answer.serial is not None:

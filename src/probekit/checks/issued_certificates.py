@@ -52,15 +52,16 @@ class IssuedCertificates:
         if one.expires_at is not None:
             left_ns = one.expires_at.since(now)
             critical_ns, warn_ns = to_ns(self.critical_before), to_ns(self.warn_before)
+            whose = f" (that of {one.authority} above it)" if one.authority else ""
             renews = one.renew_at is not None and one.renew_at > now
             if left_ns <= 0:
-                words = f"{one.name} expired {format_ns(-left_ns)} ago, at {one.expires_at}"
+                words = f"{one.name} expired {format_ns(-left_ns)} ago, at {one.expires_at}{whose}"
                 return Verdict(self.name, Status.CRITICAL, "certificate_expired", words, left_ns, critical_ns, "ns", one.name)
             if left_ns <= warn_ns and not renews:
                 near = left_ns <= critical_ns
                 status = Status.CRITICAL if near else Status.WARNING
                 limit_ns = critical_ns if near else warn_ns
-                words = f"{one.name} expires in {format_ns(left_ns)}, at {one.expires_at}"
+                words = f"{one.name} expires in {format_ns(left_ns)}, at {one.expires_at}{whose}"
                 return Verdict(self.name, status, "certificate_expiring", words, left_ns, limit_ns, "ns", one.name)
         if one.ready is False:
             lasted_ns = now.since(one.changed_at or one.created_at)

@@ -16,12 +16,14 @@ TurnEnd = Literal["sent", "matched", "ended", "limit", "late"]
 
 
 class Turn(msgspec.Struct, frozen=True):
-    """One turn of a dialogue. ``heard`` is the beginning of what came, redacted and in one line."""
+    """One turn of a dialogue. ``heard`` is the beginning of what came up to what was awaited, redacted and in one line."""
 
     expected: str | None
     end: TurnEnd
     heard: str = ""
     heard_bytes: int = 0
+    unended: bool = False
+    """It came, in a line whose end did not."""
 
 
 class TcpAnswer(msgspec.Struct, frozen=True):
@@ -65,6 +67,8 @@ class TcpDialogue:
                     self.name, Status.CRITICAL, "closed_early", f"{wanted}; the peer ended the connection, and {came}"
                 )
             why = "in time" if turn.end == "late" else "within the limit"
+            if turn.unended:
+                why = f"in a line that ended {why} (expect_bytes waits for no end of a line)"
             return Verdict(self.name, Status.CRITICAL, "unexpected_answer", f"{wanted}, which did not come {why}; {came}")
         secured = f" in {answer.tls}" if answer.tls is not None else ""
         last = next((turn.heard for turn in reversed(answer.turns) if turn.heard), "")

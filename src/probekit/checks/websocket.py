@@ -18,6 +18,8 @@ from probekit.secret import redact
 from probekit.units import Instant, format_ns, to_ns
 
 _SHOWN: Final = 200
+_IN_ORDER: Final = frozenset((1000, 1001))
+"""Codes of a peer that has said what it had to say, or goes away."""
 
 
 class WebSocketAnswer(msgspec.Struct, frozen=True):
@@ -35,11 +37,20 @@ class WebSocketAnswer(msgspec.Struct, frozen=True):
     ping_ns: int | None
     """``None`` where no pong came, or where nothing was pinged."""
     pinged: bool
+    """False where it was not pinged, or closed before a pong came."""
     subprotocol: str | None
     peer_address: str
     family: AddressFamily
     phases: Phases
     elapsed_ns: int
+    waited_ns: int | None = None
+    """How long a pong was waited for that did not come until there was no time left."""
+    too_large: bool = False
+    """A message above the limit, which ends a connection, came in place of the pong."""
+    dropped: int = 0
+    """Messages that came before the pong, or while one was waited for."""
+    left: bool = False
+    """The peer ended it while a pong was waited for."""
 
     def shown(self) -> dict[str, Any]:
         """As evidence has it: the beginning of each message."""
@@ -48,8 +59,11 @@ class WebSocketAnswer(msgspec.Struct, frozen=True):
 
 @dataclass(frozen=True, slots=True)
 class WebSocketPing:
-    """Rule over a :class:`WebSocketAnswer`: CRITICAL ``no_pong`` where a ping was not answered, WARNING ``slow_pong`` above
-    ``max_ping``. SKIPPED ``not_pinged`` where it was closed before. Raises ``ValueError`` where ``max_ping`` is not positive.
+    """Rule over a :class:`WebSocketAnswer`: CRITICAL ``no_pong`` where a ping was not answered, or the connection broken in its
+    place; WARNING ``slow_pong`` above ``max_ping``. SKIPPED ``not_pinged`` where it was closed in order before, a message that
+    was too large came first, or less than ``max_ping`` was left to wait.
+
+    Raises ``ValueError`` where ``max_ping`` is not positive.
     """
 
     max_ping: timedelta
@@ -66,11 +80,25 @@ class WebSocketPing:
 
     def __call__(self, observation: Observation[WebSocketAnswer], *, now: Instant) -> Verdict:
         answer, limit_ns = observation.value, to_ns(self.max_ping)
+        ping_ns, waited_ns = answer.ping_ns, answer.waited_ns
+        unknown = None
+        if answer.left and (answer.closed is None or answer.closed[0] not in _IN_ORDER):
+            words = f"it closed {_how(answer)} in place of a pong"
+            return Verdict(self.name, Status.CRITICAL, "no_pong", words, None, limit_ns, "ns")
         if not answer.pinged:
-            return Verdict(self.name, Status.SKIPPED, "not_pinged", "it was closed before it could be pinged")
-        ping_ns = answer.ping_ns
+            late = answer.end == "late"
+            unknown = "no time was left to ping it" if late else "it was closed before a ping of it was answered"
+        elif answer.too_large:
+            unknown = "a message above the limit came before its pong, and ended the connection"
+        elif waited_ns is not None and waited_ns < limit_ns:
+            unknown = f"only {format_ns(waited_ns)} were left to wait for its pong, which may take {format_ns(limit_ns)}"
+        if unknown is not None:
+            return Verdict(self.name, Status.SKIPPED, "not_pinged", unknown)
         if ping_ns is None:
-            return Verdict(self.name, Status.CRITICAL, "no_pong", "a ping was not answered", None, limit_ns, "ns")
+            words = "a ping was not answered"
+            if answer.dropped:
+                words += f", and {answer.dropped} messages came meanwhile"
+            return Verdict(self.name, Status.CRITICAL, "no_pong", words, None, limit_ns, "ns")
         measures = (Measure("websocket.ping", ping_ns, "ns"),)
         words = f"the pong took {format_ns(ping_ns)}, limit {format_ns(limit_ns)}"
         if ping_ns > limit_ns:
@@ -83,7 +111,8 @@ class WebSocketMessage:
     """Rule over a :class:`WebSocketAnswer`: one of its messages matches ``expect`` and has what ``json`` wants, (path, regular
     expression) pairs; a value that is no text is compared as JSON writes it. With neither, it is enough that it opened.
 
-    CRITICAL ``unexpected_message`` where others came instead, ``closed_by_peer`` where it was closed before. Raises
+    CRITICAL ``unexpected_message`` where others came instead, ``closed_by_peer`` where it was closed before, or by itself where
+    nothing is wanted of it but to be open. Raises
     ``ValueError`` for what is no expression, or no path.
     """
 
@@ -130,6 +159,10 @@ class WebSocketMessage:
         answer = observation.value
         closing = "" if answer.closed is None else f"; closed with {answer.closed[0]} {answer.closed[1]}".rstrip()
         spoken = "" if answer.subprotocol is None else f", speaking {answer.subprotocol}"
+        if not self.awaits and answer.left:
+            return Verdict(
+                self.name, Status.CRITICAL, "closed_by_peer", f"it opened{spoken}, and the peer closed {_how(answer)}"
+            )
         if not self.awaits:
             return Verdict(self.name, Status.OK, "open", f"it opened{spoken}{closing}")
         problem = "nothing came"
@@ -139,12 +172,15 @@ class WebSocketMessage:
                 return Verdict(self.name, Status.OK, "as_expected", f"{_shown(message)!r} came{spoken}{closing}")
             problem = f"the last message {found}: {_shown(message)!r}"
         if answer.end == "closed":
-            how = "without a close frame" if answer.closed is None else f"with {answer.closed[0]} {answer.closed[1]}".rstrip()
-            return Verdict(self.name, Status.CRITICAL, "closed_by_peer", f"the peer closed {how}, and {problem}")
+            return Verdict(self.name, Status.CRITICAL, "closed_by_peer", f"the peer closed {_how(answer)}, and {problem}")
         count = len(answer.messages)
         late = " until there was no time left" if answer.end == "late" else ""
         words = f"{count} messages came{late}, and none as expected; {problem}"
         return Verdict(self.name, Status.CRITICAL, "unexpected_message", words)
+
+
+def _how(answer: WebSocketAnswer) -> str:
+    return "without a close frame" if answer.closed is None else f"with {answer.closed[0]} {answer.closed[1]}".rstrip()
 
 
 def _shown(message: bytes) -> str:

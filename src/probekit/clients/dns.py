@@ -14,9 +14,9 @@ from probekit.errors.extras import missing_extra
 from probekit.model import Phases, RequestRecord
 from probekit.model.dns import DnsAnswer, DnsQuestion
 from probekit.transports.base import Observer
-from probekit.transports.dns import DnsReply, DnsServer, exchange
+from probekit.transports.dns import DnsReply, DnsServer, exchange, prepare
 
-__all__ = ["DnsServer", "ask", "system_servers"]
+__all__ = ["DnsServer", "ask", "prepare", "system_servers"]
 
 _MOST = 3
 """As many as the system's own resolver reads."""
@@ -42,6 +42,7 @@ async def ask(
     ``due_ns`` is on the clock's monotonic time and bounds both. ``observer`` is told of each exchange. Raises
     ``TransportError`` leaves, ``DecodeError``, and ``ConfigError`` without dnspython.
     """
+    prepare(server)
     number = secrets.randbelow(1 << 16)
     query = encode_query(question, number)
     head = number.to_bytes(2, "big")

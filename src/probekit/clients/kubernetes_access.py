@@ -66,6 +66,7 @@ class ClusterAccess:
     _token_file: Path | None = field(default=None, repr=False)
     _clock: Clock = field(default=SYSTEM_CLOCK, repr=False)
     _kept: tuple[Secret, Instant | None] | None = field(default=None, repr=False)
+    _asking: asyncio.Lock = field(default_factory=asyncio.Lock, init=False, repr=False)
     _sent: deque[Secret] = field(default_factory=lambda: deque(maxlen=_REMEMBERED), init=False, repr=False)
 
     @property
@@ -101,18 +102,19 @@ class ClusterAccess:
         return None
 
     async def _from_plugin(self, plugin: UserExec, renew: bool) -> Secret:
-        now = self._clock.now()
-        if self._kept is not None and not renew:
-            secret, ends = self._kept
-            if ends is None or ends.since(now) > _EARLY_NS:
-                return secret
-        status = await _ask_plugin(plugin, self._clock)
-        try:
-            ends = None if status.expires is None else Instant.parse(status.expires)
-        except ValueError:
-            ends = None
-        self._kept = _bearer(status.token), ends
-        return self._kept[0]
+        before = self._kept
+        async with self._asking:  # once for all lists that begin together
+            if self._kept is not None and (self._kept is not before or not renew):
+                secret, ends = self._kept
+                if ends is None or ends.since(self._clock.now()) > _EARLY_NS:
+                    return secret
+            status = await _ask_plugin(plugin, self._clock)
+            try:
+                ends = None if status.expires is None else Instant.parse(status.expires)
+            except ValueError:
+                ends = None
+            self._kept = _bearer(status.token), ends
+            return self._kept[0]
 
 
 def _bearer(token: str) -> Secret:

@@ -29,8 +29,15 @@ class Certificate(msgspec.Struct, frozen=True):
     signature: str
     """The hash that was signed, as ``sha256``; the scheme's name where that has none."""
     names: tuple[str, ...]
-    """Hosts and addresses of its subjectAltName."""
+    """Hosts of its subjectAltName (dNSName)."""
     sha256: str
+    addresses: tuple[str, ...] = ()
+    """Addresses of the same (iPAddress): a host that reads like one is none."""
+
+    @property
+    def named(self) -> tuple[str, ...]:
+        """All that it is for."""
+        return self.names + self.addresses
 
 
 class Chain(msgspec.Struct, frozen=True):
@@ -103,8 +110,8 @@ class TlsSighting(msgspec.Struct, frozen=True):
 
 
 def _line(one: Certificate) -> str:
-    names = ", ".join(one.names[:10])
-    more = f" and {len(one.names) - 10} more" if len(one.names) > 10 else ""
+    names = ", ".join(one.named[:10])
+    more = f" and {len(one.named) - 10} more" if len(one.named) > 10 else ""
     of = f" for {names}{more}" if names else ""
     return (
         f"{one.subject} by {one.issuer}{of}, {one.not_before} to {one.not_after}, "

@@ -129,7 +129,7 @@ class Pod(msgspec.Struct, frozen=True, kw_only=True):
 
 class Claim(msgspec.Struct, frozen=True, kw_only=True):
     """A PersistentVolumeClaim. ``used`` says whether a pod asks for it, ``None`` where that is not known: many storage classes
-    bind no claim before one does.
+    bind no claim before one does. ``pod`` is the name of the pod that it was made for and goes with, empty for one by itself.
     """
 
     name: str
@@ -137,11 +137,12 @@ class Claim(msgspec.Struct, frozen=True, kw_only=True):
     phase: str
     storage_class: str = ""
     used: bool | None = None
+    pod: str = ""
 
 
 class Certificate(msgspec.Struct, frozen=True, kw_only=True):
     """A Certificate of cert-manager, or the certificates in a TLS Secret: then ``ready`` is ``None``, and ``expires_at`` the
-    earliest of the chain. ``changed_at`` is when it became ready, or ceased to be.
+    earliest of the chain that lives longest. ``changed_at`` is when it became ready, or ceased to be.
     """
 
     name: str
@@ -152,6 +153,17 @@ class Certificate(msgspec.Struct, frozen=True, kw_only=True):
     changed_at: Instant | None = None
     expires_at: Instant | None = None
     renew_at: Instant | None = None
+    authority: str = ""
+    """Of the chain's authorities the one whose end ``expires_at`` is; empty where that is the certificate's own."""
+
+
+class TlsSecret(msgspec.Struct, frozen=True, kw_only=True):
+    """What a TLS Secret holds beside its key, as DER: the certificate with those above it, and the authorities it came with."""
+
+    name: str
+    created_at: Instant
+    certificates: tuple[bytes, ...]
+    authorities: tuple[bytes, ...] = ()
 
 
 KubernetesObject = Workload | Job | CronJob | Pod | Claim | Certificate

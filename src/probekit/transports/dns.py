@@ -39,6 +39,14 @@ class DnsServer:
         return f"{self.over}://{host}:{self.port}"
 
 
+def prepare(server: DnsServer) -> ssl.SSLContext | None:
+    """What an exchange with it needs, made once: reading authorities takes longer than an exchange, and blocks every other.
+
+    Raises ``ConfigError`` for authorities that are not there.
+    """
+    return ssl_context() if server.over == "tls" else None
+
+
 class DnsReply(NamedTuple):
     data: bytes
     elapsed_ns: int
@@ -48,11 +56,12 @@ class DnsReply(NamedTuple):
 async def exchange(server: DnsServer, query: bytes, *, due_ns: int, clock: Clock, ours: Callable[[bytes], bool]) -> DnsReply:
     """Send ``query``, and the first message that is ``ours``; over TCP and TLS the first has to be. ``due_ns`` is on ``clock``.
 
-    Raises ``ConnectError``, ``TlsError``, ``ProtocolError`` and ``DeadlineExceeded`` with the phase it was in.
+    Raises ``ConfigError``, ``ConnectError``, ``TlsError``, ``ProtocolError`` and ``DeadlineExceeded`` with the phase it was in.
     """
+    tls = prepare(server)
     run = _Exchange(server, query, clock, ours)
     try:
-        data = await within(clock, due_ns, run.datagram() if server.over == "udp" else run.stream())
+        data = await within(clock, due_ns, run.datagram() if server.over == "udp" else run.stream(tls))
     except TimeoutError:
         raise DeadlineExceeded(
             f"{server} did not answer in time ({run.phase})", phase=run.phase, url=str(server), elapsed_ns=run.elapsed_ns
@@ -100,11 +109,10 @@ class _Exchange:
         words = f"{self.server} sent {_KEPT} messages that answer something else"
         raise ProtocolError(words, url=str(self.server), elapsed_ns=self.elapsed_ns)
 
-    async def stream(self) -> bytes:
+    async def stream(self, tls: ssl.SSLContext | None) -> bytes:
         server = self.server
         family = socket.AF_INET if ip_address(server.address).version == 4 else socket.AF_INET6
         writer: asyncio.StreamWriter | None = None
-        tls = ssl_context() if server.over == "tls" else None
         sock = socket.socket(family, socket.SOCK_STREAM)
         try:
             sock.setblocking(False)

@@ -1,7 +1,8 @@
 """One unary call of gRPC, bytes in and bytes out, on a channel of its own that is closed after it.
 
 Nothing is shared and nothing is tried again: no subchannel of another channel, no retry, no proxy of the environment, no
-service configuration from DNS. gRPC makes one connection and tells neither its look-up nor its handshake apart.
+service configuration from DNS. gRPC makes one connection, another only where that is lost before the call is on it, and tells
+neither its look-up nor its handshake apart.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
-from probekit.clock import Clock, within
+from probekit.clock import Clock, reap, within
 from probekit.errors import (
     ConfigError,
     ConnectError,
@@ -125,7 +126,7 @@ async def unary(
         error_type = "cancelled"
         raise
     finally:
-        answered = None if reply is None else reply.elapsed_ns - reply.ready_ns
+        answered = None if reply is None else (reply.elapsed_ns - reply.ready_ns) or None
         observer(
             RequestRecord(
                 method="POST",
@@ -183,27 +184,41 @@ class _Call:
     async def _on(self, channel: Any) -> GrpcReply:
         import grpc
 
-        ready, failed = grpc.ChannelConnectivity.READY, grpc.ChannelConnectivity.TRANSIENT_FAILURE
-        state = channel.get_state(try_to_connect=True)
-        while state not in (ready, failed):
-            await channel.wait_for_state_change(state)
-            state = channel.get_state()
-        if state is ready:
-            self._ready_ns = self.elapsed_ns
+        watch = asyncio.ensure_future(self._watch(channel))
         metadata = tuple((key, one.reveal() if isinstance(one, Secret) else one) for key, one in self._metadata)
         # The server is told how long it has; on a clock that a test turns, `within` ends it.
         left_s = max(self._due_ns - self._clock.monotonic_ns(), 1) / NS_PER_S
-        call = channel.unary_unary(self._method)(self._message, timeout=left_s, metadata=metadata, wait_for_ready=False)
         try:
+            # The call makes the connection, and fails with it. Nothing waits for a state to come: one can come and go unseen.
+            call = channel.unary_unary(self._method)(self._message, timeout=left_s, metadata=metadata, wait_for_ready=False)
             data, code, details = await call, "OK", ""
         except grpc.aio.AioRpcError as error:
             data, code, details = b"", error.code().name, " ".join(redact(error.details() or "").split())[:_SHOWN]
+            self._look(channel)
             if code == "DEADLINE_EXCEEDED" and self._clock.monotonic_ns() >= self._due_ns:
                 raise self._late() from None
             if self._ready_ns is None:
                 raise self._unreached(details) from None
+        finally:
+            await reap(watch)
         elapsed_ns = self.elapsed_ns
         return GrpcReply(code, data, details, self._ready_ns or elapsed_ns, elapsed_ns)
+
+    async def _watch(self, channel: Any) -> None:
+        """Note when it is connected, as soon as that can be seen."""
+        state = channel.get_state(try_to_connect=True)
+        while self._ready_ns is None:
+            await channel.wait_for_state_change(state)
+            state = self._look(channel)
+
+    def _look(self, channel: Any) -> Any:
+        """The state, noted where it is that of a connection that is or was: after the first change, idle is a lost one."""
+        import grpc
+
+        state = channel.get_state()
+        if self._ready_ns is None and state in (grpc.ChannelConnectivity.READY, grpc.ChannelConnectivity.IDLE):
+            self._ready_ns = self.elapsed_ns
+        return state
 
     def _late(self) -> DeadlineExceeded:
         where, url = self._server.target, self._server.url()

@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 
 from msgspec import structs
 
-from probekit.clock import SYSTEM_CLOCK, Clock
+from probekit.clock import SYSTEM_CLOCK, Clock, reap
 from probekit.errors import (
     BodyTooLarge,
     ConnectError,
@@ -54,12 +54,22 @@ _PING_S: Final = 20
 _CLOSE_S: Final = 1
 _QUEUED: Final = 64
 """Messages kept by the library; then it stops reading, and the server sees a slow consumer."""
+_DROPPED: Final = 65_536
+"""Messages that may come before a pong: a stream that never answers is no reason to read for ever."""
 _TOO_BIG: Final = 1009
 _EXCERPT: Final = 2_048
 
 # At DEBUG the library writes down every request line and header it sends, keys included.
 _LOGGER: Final = logging.getLogger("probekit.transports.websocket")
 _LOGGER.setLevel(logging.INFO)
+
+
+def prepare(url: str, ca_file: str | None) -> ssl.SSLContext | None:
+    """What a handshake with it needs, made once: reading authorities takes longer than a handshake, and blocks every other.
+
+    Raises ``ConfigError`` for authorities that are not there.
+    """
+    return ssl_context(ca_file) if url[:4].lower() == "wss:" else None
 
 
 class _NoRedirect(connect):
@@ -86,7 +96,7 @@ class WebsocketsConnector:
     ) -> WebsocketsSocket:
         shown = redact_url(url)
         refuse_headers(headers, shown)
-        context = ssl_context(self._ca_file) if url[:4].lower() == "wss:" else None
+        context = prepare(url, self._ca_file)
         try:
             connection = await _NoRedirect(
                 url,
@@ -156,6 +166,8 @@ class TimedConnector:
         error_type: ErrorType | None = "internal"
         failed: TransportError | None = None
         try:
+            prepare(request.url, request.ca_file)
+            started_at, began_ns = clock.now(), clock.monotonic_ns()
             opened = await attempt.open(self._dialer)
             error_type = None
             return opened
@@ -202,8 +214,7 @@ class _Timed:
         request, clock, shown = self._request, self._clock, self._shown
         parts = urlsplit(request.url)
         secure = parts.scheme == "wss"
-        # Reading authorities takes longer than a handshake: before anything is timed.
-        context = ssl_context(request.ca_file) if secure else None
+        context = prepare(request.url, request.ca_file)
         call = Call(parts.hostname or "", parts.port or (443 if secure else 80), request.family, None, request.deadline_ns)
         try:
             connected = await dialer.connect(call)
@@ -269,6 +280,8 @@ class WebsocketsSocket:
         self._connection = connection
         self._shown = shown
         self._max_message_bytes = max_message_bytes
+        self.dropped = 0
+        """Messages that nobody was given."""
 
     async def send(self, text: str) -> None:
         try:
@@ -282,12 +295,32 @@ class WebsocketsSocket:
         except (ConnectionClosed, OSError) as error:
             raise self._closed(error) from None
 
-    async def ping(self) -> None:
-        """Return once a ping of ours has been answered. Raises as :meth:`receive`."""
+    async def ping(self) -> bool:
+        """True once a ping of ours has been answered, false where too many messages came before. Raises as :meth:`receive`.
+
+        What comes meanwhile is dropped: the pong is behind it, and the library reads no further while too much waits. So
+        nothing else may read.
+        """
+        reader: asyncio.Future[None] | None = None
         try:
-            await (await self._connection.ping())
+            pong = asyncio.ensure_future(await self._connection.ping())
+            reader = asyncio.ensure_future(self._drop())
+            await asyncio.wait((pong, reader), return_when=asyncio.FIRST_COMPLETED)
+            if not pong.done():
+                reader.result()
+                return False
+            await pong
         except (ConnectionClosed, OSError) as error:
             raise self._closed(error) from None
+        finally:
+            if reader is not None:
+                await reap(reader)
+        return True
+
+    async def _drop(self) -> None:
+        for _ in range(_DROPPED):
+            await self._connection.recv(decode=False)
+            self.dropped += 1
 
     @property
     def ended(self) -> tuple[int, str] | None:
@@ -295,12 +328,16 @@ class WebsocketsSocket:
         frame = self._connection.protocol.close_rcvd
         return None if frame is None else (int(frame.code), redact(frame.reason)[:200])
 
-    async def aclose(self) -> None:
+    async def aclose(self, *, drop: bool = False) -> None:
+        """``drop``: what comes before the peer's close frame is dropped, as by :meth:`ping`; so nothing else may read."""
+        reader = asyncio.ensure_future(self._drop()) if drop else None
         try:
             await self._connection.close()
         finally:
             # A peer that does not answer the close frame must not keep the descriptor.
             self._connection.transport.abort()
+            if reader is not None:
+                await reap(reader)
 
     def _closed(self, error: Exception) -> TransportError:
         if isinstance(error, ConnectionClosed):

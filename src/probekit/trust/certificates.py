@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
 from datetime import UTC, datetime
 from functools import lru_cache
 from ipaddress import ip_address
@@ -31,6 +32,8 @@ except ModuleNotFoundError:
 
 MAX_SENT: Final = 32
 """Certificates of a server that are looked at; OpenSSL takes 100 kB of them."""
+MAX_AUTHORITIES: Final = 512
+"""Authorities beside those that are trusted, of one bundle."""
 _MAX_DEPTH: Final = 10
 _MAX_SIGNATURES: Final = 256
 """Signatures that are checked for one server: what it sends is not trusted to be a chain at all."""
@@ -58,25 +61,27 @@ _MUST_UNDERSTAND: Final = frozenset(
 
 
 class Anchors:
-    """Trusted authorities. Each is one by itself, whoever else signed it."""
+    """Trusted authorities. Each is one by itself, whoever else signed it. ``beside``: and those of another set."""
 
-    def __init__(self, certificates: Iterable[x509.Certificate]) -> None:
+    def __init__(self, certificates: Iterable[x509.Certificate], beside: Anchors | None = None) -> None:
         self._by_subject: dict[bytes, list[x509.Certificate]] = {}
         self._prints: set[bytes] = set()
+        self._beside = beside
         for one in certificates:
             mark = one.fingerprint(SHA256())
-            if mark not in self._prints:
+            if mark not in self._prints and (beside is None or one not in beside):
                 self._prints.add(mark)
                 self._by_subject.setdefault(one.subject.public_bytes(), []).append(one)
 
     def __len__(self) -> int:
-        return len(self._prints)
+        return len(self._prints) + (0 if self._beside is None else len(self._beside))
 
     def __contains__(self, one: x509.Certificate) -> bool:
-        return one.fingerprint(SHA256()) in self._prints
+        return one.fingerprint(SHA256()) in self._prints or (self._beside is not None and one in self._beside)
 
     def named(self, subject: x509.Name) -> Sequence[x509.Certificate]:
-        return self._by_subject.get(subject.public_bytes(), ())
+        own = self._by_subject.get(subject.public_bytes(), ())
+        return own if self._beside is None else (*own, *self._beside.named(subject))
 
 
 def anchors_of(pem: bytes) -> list[x509.Certificate]:
@@ -114,13 +119,11 @@ def trust_of(sent: Sequence[bytes], anchors: Anchors, *, at: Instant) -> Trust:
         except DecodeError:
             continue
     walk = _Walk(others, anchors)
-    paths = [tuple(path) for path in islice(walk.paths([leaf]), _MAX_CHAINS)]
-    chains = [Chain(tuple(_facts(one) for one in path), _problem(path, at)) for path in paths]
+    chains = _chains(walk, leaf, at)
     good = [chain for chain in chains if not chain.problem]
     shown = tuple(map(_facts, (leaf, *others)))
     if good:
-        best = max(good, key=lambda one: (one.valid_from <= at <= one.expires_at, one.expires_at, -len(one.certificates)))
-        return Trust(shown, best, len(good))
+        return Trust(shown, _longest_lived(good, at), len(good))
     if chains:
         return Trust(shown, None, 0, "chain_refused", chains[0].problem)
     if _issued_by(leaf, leaf):
@@ -141,12 +144,47 @@ def trust_of(sent: Sequence[bytes], anchors: Anchors, *, at: Instant) -> Trust:
     )  # fmt: skip
 
 
+def first_to_end(certificates: Sequence[bytes], authorities: Sequence[bytes], anchors: Anchors, *, at: Instant) -> Certificate:
+    """The certificate that ends first, of the chain that lives longest, of all from the first of ``certificates`` (DER) to an
+    authority.
+
+    Authorities are ``anchors``, ``authorities`` (DER; those that do not decode are left out), and whoever of ``certificates``
+    signed itself. Where no way leads to one, a chain goes as far as the certificates do; one that a verifier refuses counts
+    where it takes none: what is asked is the end, and it may be for something else than servers. Raises ``DecodeError`` for one
+    of ``certificates`` that does not decode, or for none.
+    """
+    if not certificates:
+        raise DecodeError("there is no certificate", raw=b"")
+    leaf, *others = map(_load, certificates[:MAX_SENT])
+    own = [one for one in others if _issued_by(one, one)]
+    for der in authorities[:MAX_AUTHORITIES]:
+        with suppress(DecodeError):
+            own.append(_load(der))
+    chains = _chains(_Walk(others, Anchors(own, anchors)), leaf, at)
+    if not chains:
+        signed = {one.subject for one in others}
+        chains = _chains(_Walk(others, Anchors(one for one in others if one.issuer not in signed)), leaf, at)
+    if not chains:
+        return _facts(leaf)
+    return _longest_lived([one for one in chains if not one.problem] or chains, at).first_to_expire
+
+
+def _chains(walk: _Walk, leaf: x509.Certificate, at: Instant) -> list[Chain]:
+    paths = islice(walk.paths([leaf]), _MAX_CHAINS)
+    return [Chain(tuple(_facts(one) for one in path), _problem(path, at)) for path in paths]
+
+
+def _longest_lived(chains: Sequence[Chain], at: Instant) -> Chain:
+    """One that is alive counts before one that is not, then the one that expires last."""
+    return max(chains, key=lambda one: (one.valid_from <= at <= one.expires_at, one.expires_at, -len(one.certificates)))
+
+
 def is_for(certificate: Certificate, server_name: str) -> bool:
     """Whether a certificate names a host or an address, by RFC 9525: a ``*`` stands for one whole label, the first of three or
-    more.
+    more; an address is named by an iPAddress entry alone, which has no zone.
     """
     try:
-        return str(ip_address(server_name)) in certificate.names
+        return str(ip_address(server_name.partition("%")[0])) in certificate.addresses
     except ValueError:
         wanted = server_name.lower().rstrip(".")
     parent = wanted.partition(".")[2]
@@ -255,8 +293,7 @@ def _problem(path: Sequence[x509.Certificate], at: Instant) -> str:
             return f"{_name(one.subject)} has extensions that do not decode: {error}"[:_CUT]
         if strange:
             return f"{_name(one.subject)} has a critical extension that is not known: {strange[0].dotted_string}"
-    subject = _some_name(path[0])
-    if subject is None:
+    if not _alternatives(path[0]):
         return f"{_name(path[0].subject)} names no host: it has no subjectAltName"
     authorities, servers = _policies()
     moment = min(max(_moment(at), start), end)
@@ -268,22 +305,12 @@ def _problem(path: Sequence[x509.Certificate], at: Instant) -> str:
         .extension_policies(ca_policy=authorities, ee_policy=servers)
     )
     try:
-        builder.build_server_verifier(subject).verify(path[0], list(path[1:-1]))
-    except verification.VerificationError as error:
+        # A server's verifier wants a name to look for, and takes none that a host must not have: names are told by themselves.
+        # What a certificate is for is asked by the policies, whoever holds it.
+        builder.build_client_verifier().verify(path[0], list(path[1:-1]))
+    except (verification.VerificationError, ValueError) as error:
         return str(error).partition(" (encountered processing")[0].removeprefix("validation failed: ")[:_CUT]
     return ""
-
-
-def _some_name(leaf: x509.Certificate) -> x509.DNSName | x509.IPAddress | None:
-    """One of the names that a certificate is for, so that a verifier has none to object to: names are told by themselves."""
-    for name in _alternatives(leaf):
-        try:
-            if isinstance(name, x509.IPAddress):
-                return x509.IPAddress(name.value)
-            return x509.DNSName(name.value.replace("*", "any", 1))
-        except ValueError:
-            continue
-    return None
 
 
 def _moment(at: Instant) -> datetime:
@@ -339,8 +366,9 @@ def _read(one: x509.Certificate) -> Certificate:
         type(key).__name__.removesuffix("PublicKey"),
         int(getattr(key, "key_size", 256)),
         hashed.name if hashed is not None else one.signature_algorithm_oid._name,
-        tuple(str(name.value) for name in _alternatives(one)),
+        tuple(name.value for name in _alternatives(one) if isinstance(name, x509.DNSName)),
         one.fingerprint(SHA256()).hex(),
+        tuple(str(name.value) for name in _alternatives(one) if isinstance(name, x509.IPAddress)),
     )
 
 

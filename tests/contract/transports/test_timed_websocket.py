@@ -5,12 +5,14 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import http
+import ssl
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 from websockets.asyncio.server import ServerConnection, serve
+from websockets.exceptions import ConnectionClosed
 from websockets.typing import Subprotocol
 
 from probekit.clock import SYSTEM_CLOCK
@@ -29,9 +31,12 @@ from probekit.errors import (
 )
 from probekit.model import RequestRecord
 from probekit.secret import Secret
+from probekit.transports import websocket
 from probekit.transports.websocket import SocketRequest, TimedConnector
 from tests.contract.transports.test_dial import saying, serving, silent
 from tests.support.pki import issue, leaf, server_context
+from tests.support.shifted import ShiftedClock
+from tests.support.upgrade import upgraded
 
 ROOT = issue("root")
 
@@ -76,6 +81,69 @@ async def test_it_opens_speaks_pings_and_closes() -> None:
     assert (record.phases, record.target, record.family) == (phases, "t", "ipv4")
 
 
+async def test_reading_authorities_is_no_time_of_an_opening(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    clock, spent_ns = ShiftedClock(), 60 * 10**9
+    (tmp_path / "ca.pem").write_bytes(ROOT.pem)
+    trusted = ssl.create_default_context(cafile=str(tmp_path / "ca.pem"))
+
+    def slowly(ca_file: str | None) -> ssl.SSLContext:
+        clock.shift_ns += spent_ns
+        monkeypatch.setattr(websocket, "ssl_context", lambda ca_file: trusted)  # made once
+        return trusted
+
+    monkeypatch.setattr(websocket, "ssl_context", slowly)
+    records: list[RequestRecord] = []
+    due_ns = clock.monotonic_ns() + 2 * spent_ns
+    async with server(ssl=server_context(leaf(ROOT, "localhost").write(tmp_path / "good.pem"))) as port:
+        request = SocketRequest(f"wss://localhost:{port}/", deadline_ns=due_ns)
+        opened = await TimedConnector(clock=clock, observer=records.append).open(request)
+        await opened.socket.aclose()
+    assert clock.shift_ns == spent_ns
+    assert max(opened.elapsed_ns, records[0].elapsed_ns, opened.phases.tls_ns or 0) < spent_ns
+
+
+@pytest.mark.parametrize("size", [1, 5_000])
+async def test_a_stream_that_is_faster_than_its_reader_hides_no_pong_and_no_close(size: int) -> None:
+    """The library stops reading with 64 messages unread: whatever is behind them never came."""
+
+    async def flood(connection: ServerConnection) -> None:
+        with contextlib.suppress(ConnectionClosed):
+            while True:
+                for _ in range(200):
+                    await connection.send("x" * size)
+                await asyncio.sleep(0)
+
+    async with server(flood) as port:
+        socket = (await TimedConnector().open(wanted(f"ws://localhost:{port}/"))).socket
+        async with asyncio.timeout(20):
+            assert await socket.ping()
+            assert await socket.ping()
+        began_s = asyncio.get_running_loop().time()
+        await socket.aclose(drop=True)
+        assert (socket.ended, asyncio.get_running_loop().time() - began_s < 1) == ((1000, ""), True)
+    assert socket.dropped > 64
+
+
+async def test_a_stream_without_end_that_answers_no_ping_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(websocket, "_DROPPED", 100)
+
+    async def deaf(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await upgraded(reader, writer)
+        with contextlib.suppress(OSError):
+            while True:
+                writer.write(b"\x81\x01x")
+                await writer.drain()
+                await asyncio.sleep(0)
+        writer.close()
+
+    async with serving(deaf) as port:
+        socket = (await TimedConnector().open(wanted(f"ws://localhost:{port}/"))).socket
+        async with asyncio.timeout(20):
+            assert not await socket.ping()
+        await socket.aclose()
+    assert socket.dropped == 100
+
+
 async def test_tls_is_a_phase_of_its_own_and_verified(tmp_path: Path) -> None:
     (tmp_path / "ca.pem").write_bytes(ROOT.pem)
     good = server_context(leaf(ROOT, "localhost").write(tmp_path / "good.pem"))
@@ -116,6 +184,7 @@ async def test_an_answer_that_is_no_upgrade(status: http.HTTPStatus, kind: type[
 async def test_each_phase_that_fails_or_hangs() -> None:
     records: list[RequestRecord] = []
     connector = TimedConnector(observer=records.append)
+    websocket.prepare("wss:", None)  # reading authorities is within the deadline, and no time of the opening
     async with serving(silent) as port:
         for scheme, phase in (("ws", "first_byte"), ("wss", "tls")):
             with pytest.raises(DeadlineExceeded) as caught:

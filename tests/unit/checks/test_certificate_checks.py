@@ -130,6 +130,10 @@ def test_a_name_is_told_apart_from_trust() -> None:
         "the certificate is for no"
     )
     assert judge(CertificateName(), sighting(certificate())).status is OK
+    host = sighting(certificate(names=("192.0.2.1",), addresses=("192.0.2.2",)), named=False, server_name="192.0.2.1")
+    assert "needs an entry of its own" in judge(CertificateName(), host).message
+    other = sighting(certificate(names=(), addresses=("192.0.2.2",)), named=False, server_name="192.0.2.1")
+    assert "for 192.0.2.2, not for 192.0.2.1" in judge(CertificateName(), other).message
 
 
 @pytest.mark.parametrize(

@@ -109,8 +109,8 @@ def test_a_change_may_take_its_time_to_spread() -> None:
     check = DnsAgreement(grace=60 * S)
     state, verdict = step(check, check.init(), a=GOOD, b=OTHER)
     assert (verdict.status, verdict.reason) == (Status.WARNING, "differing")
-    state, verdict = step(check, state, 59 * S, a=GOOD, b=None)
-    assert (verdict.status, verdict.reason) == (Status.UNKNOWN, "too_few_sources")
+    state, verdict = step(check, state, 59 * S, a=GOOD, b=OTHER)
+    assert (verdict.status, verdict.value) == (Status.WARNING, 59 * 10**9)
     state, verdict = step(check, state, 60 * S, a=GOOD, b=OTHER)
     assert (verdict.status, verdict.value, verdict.limit) == (Status.CRITICAL, 60 * 10**9, 60 * 10**9)
     state, verdict = check.step(state, None, now=NOW)
@@ -118,6 +118,27 @@ def test_a_change_may_take_its_time_to_spread() -> None:
     state, _ = step(check, state, 61 * S, a=OTHER, b=OTHER)
     _, verdict = step(check, state, 62 * S, a=GOOD, b=OTHER)
     assert verdict.status is Status.WARNING
+
+
+def test_time_that_could_not_be_judged_is_no_time_of_dissent() -> None:
+    check = DnsAgreement(grace=60 * S)
+    state, _ = step(check, check.init(), a=GOOD, b=OTHER)
+    state, _ = step(check, state, 30 * S, a=GOOD, b=OTHER)
+    for after in (40, 50, 60):
+        state, verdict = step(check, state, after * S, a=GOOD, b=None)
+        assert (verdict.status, verdict.reason) == (Status.UNKNOWN, "too_few_sources")
+    state, verdict = step(check, state, 70 * S, a=GOOD, b=OTHER)
+    assert (verdict.reason, verdict.value) == ("differing", 30 * 10**9)
+    state, verdict = step(check, state, 99 * S, a=GOOD, b=OTHER)
+    assert (verdict.reason, verdict.value) == ("differing", 59 * 10**9)
+    critical, verdict = step(check, state, 100 * S, a=GOOD, b=OTHER)
+    assert (verdict.reason, verdict.value) == ("dissent", 60 * 10**9)
+    state, _ = step(check, state, 110 * S, a=None, b=None)
+    _, verdict = step(check, state, 160 * S, a=GOOD, b=OTHER)
+    assert (verdict.reason, verdict.value) == ("differing", 0), "for longer than it may last nobody knows what there was"
+    assert msgspec.json.decode(msgspec.json.encode(critical), type=DissentMemory) == critical
+    state, _ = step(check, check.init(), a=GOOD, b=None)
+    assert state == check.init()
 
 
 def soa(serial: int) -> DnsAnswer:

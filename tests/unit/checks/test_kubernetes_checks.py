@@ -285,6 +285,21 @@ def test_a_container_seen_without_a_restart_has_none_to_be_guessed() -> None:
     assert (verdict.status, verdict.value) == (WARNING, 4)
 
 
+@pytest.mark.parametrize("before", [0, 2])
+def test_restarts_of_a_time_that_was_not_listed_are_of_no_window(before: int) -> None:
+    """Six within ten hours in which no pods could be listed are not six within the last one."""
+    check = ContainerRestarts(max_restarts=5, warn_restarts=2, window=HOUR)
+    state, _ = check.step(check.init(), listing("pods", restarted(before)), now=NOW)
+    later = NOW.plus(10 * HOUR)
+    state, verdict = check.step(state, listing("pods", restarted(before + 6)), now=later)
+    assert brief(verdict) == (OK, "steady")
+    state, verdict = check.step(state, listing("pods", restarted(before + 9)), now=later.plus(MINUTE))
+    assert (verdict.status, verdict.value) == (WARNING, 3)
+    # A gap within the window is none.
+    _, verdict = check.step(state, listing("pods", restarted(before + 15)), now=later.plus(50 * MINUTE))
+    assert (verdict.status, verdict.value) == (CRITICAL, 9)
+
+
 def test_a_kill_for_memory_warns_for_the_window() -> None:
     check = ContainerRestarts(window=HOUR)
     found = listing("pods", restarted(1, "OOMKilled"))

@@ -21,6 +21,12 @@ SENT = Turn(None, "sent")
         ((HELLO, Turn("^250 ", "ended", "", 0)), Status.CRITICAL, "closed_early", "turn 2 waits for '^250 '; the peer ended"),
         ((Turn("^220 ", "ended", "554 no", 6), SENT), Status.CRITICAL, "closed_early", "6 bytes came: '554 no'"),
         ((Turn("^220 ", "late", "SSH-2.0", 9),), Status.CRITICAL, "unexpected_answer", "did not come in time; 9 bytes came"),
+        (
+            (Turn("login:", "late", "login:", 7, unended=True),),
+            Status.CRITICAL,
+            "unexpected_answer",
+            "which did not come in a line that ended in time",
+        ),
         ((Turn("^220 ", "limit", "aaa...", 65_536),), Status.CRITICAL, "unexpected_answer", "within the limit; 65536 bytes"),
     ],
 )

@@ -36,6 +36,8 @@ RESULT = WebSocketMessage(json=(("result.slot", r"^\d+$"),))
     [
         (WebSocketMessage(), answer(), (OK, "open"), "it opened; closed with 1000"),
         (WebSocketMessage(), answer(subprotocol="v2"), (OK, "open"), "speaking v2"),
+        (WebSocketMessage(), answer(left=True, closed=(1008, "key")), (CRITICAL, "closed_by_peer"), "closed with 1008 key"),
+        (WebSocketMessage("^hi"), answer(b"hi", left=True, closed=(1011, "")), (OK, "as_expected"), "closed with 1011"),
         (WebSocketMessage("^hi"), answer(b"hi there"), (OK, "as_expected"), "'hi there' came"),
         (WebSocketMessage("^hi"), answer(b"no", b"hi"), (OK, "as_expected"), "'hi' came"),
         (WebSocketMessage("^hi"), answer(b"no", end="limit"), (CRITICAL, "unexpected_message"), "does not match '^hi': 'no'"),
@@ -62,15 +64,26 @@ def test_messages(check: WebSocketMessage, seen: WebSocketAnswer, expected: tupl
 @pytest.mark.parametrize(
     ("seen", "expected"),
     [
-        (answer(ping_ns=100 * MS), (OK, "pong")),
-        (answer(ping_ns=100 * MS + 1), (WARNING, "slow_pong")),
-        (answer(ping_ns=None), (CRITICAL, "no_pong")),
-        (answer(ping_ns=None, pinged=False), (SKIPPED, "not_pinged")),
+        (answer(ping_ns=100 * MS), (OK, "pong", "the pong took")),
+        (answer(ping_ns=100 * MS + 1), (WARNING, "slow_pong", "limit")),
+        (answer(ping_ns=None), (CRITICAL, "no_pong", "was not answered")),
+        (answer(ping_ns=None, waited_ns=100 * MS, dropped=7), (CRITICAL, "no_pong", "and 7 messages came meanwhile")),
+        (answer(ping_ns=None, waited_ns=99 * MS), (SKIPPED, "not_pinged", "only 99.0ms")),
+        (answer(ping_ns=None, too_large=True), (SKIPPED, "not_pinged", "a message above the limit")),
+        (answer(ping_ns=None, pinged=False, end="late"), (SKIPPED, "not_pinged", "no time was left")),
+        (answer(ping_ns=None, pinged=False), (SKIPPED, "not_pinged", "closed before")),
+        (answer(ping_ns=None, pinged=False, left=True), (SKIPPED, "not_pinged", "closed before")),
+        (
+            answer(ping_ns=None, pinged=False, left=True, closed=(1011, "oops")),
+            (CRITICAL, "no_pong", "with 1011 oops in"),
+        ),
+        (answer(ping_ns=None, pinged=False, left=True, closed=None), (CRITICAL, "no_pong", "without a close frame in place")),
     ],
 )
-def test_pings(seen: WebSocketAnswer, expected: tuple[Status, str]) -> None:
+def test_pings(seen: WebSocketAnswer, expected: tuple[Status, str, str]) -> None:
     verdict = judge(WebSocketPing(timedelta(milliseconds=100)), seen)
-    assert (verdict.status, verdict.reason) == expected
+    assert (verdict.status, verdict.reason) == expected[:2]
+    assert expected[2] in verdict.message
     assert [one.value for one in verdict.measures] == ([] if seen.ping_ns is None else [seen.ping_ns])
 
 

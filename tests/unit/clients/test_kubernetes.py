@@ -256,6 +256,24 @@ async def test_a_server_that_repeats_what_it_was_sent_does_not_make_it_known(by:
         assert sent not in repr(shown)
 
 
+@pytest.mark.parametrize("go", [True, False])
+async def test_a_secret_that_json_escapes_is_shown_in_neither_spelling(go: bool, tmp_path: Path) -> None:
+    password = 'c0nary-987"<\\é>&654'
+    clock = FakeClock()
+    records: list[RequestRecord] = []
+    body = json.dumps({"message": f"{password} may not, {password}"})
+    if go:
+        body = body.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
+    wire = ReplyTransport(lambda _: reply(403, body, clock=clock))
+    access = load_access(kubeconfig(tmp_path, user={"username": "u", "password": password}), clock=clock)
+    async with KubernetesClient(access, transport=wire, clock=clock, observer=records.append) as client:
+        found = await client.listing("pods")
+    [problem] = found.problems
+    assert problem.message == "may not list pods: [redacted] may not, [redacted]"
+    assert len(records) == 1
+    assert not any(one in repr((problem, records)) for one in ("c0nary", "654"))
+
+
 def in_cluster(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (folder / "token").write_text(SECRET)
     (folder / "namespace").write_text("oracle")
@@ -319,6 +337,24 @@ async def test_a_plugin_is_asked_once_until_its_token_ends_or_is_refused(version
     await clock.advance(timedelta(minutes=9, seconds=1))
     assert await headers_of(access) == [f"Bearer {SECRET}-2"]
     assert SECRET not in repr(access)
+
+
+async def test_a_plugin_is_asked_once_for_lists_that_begin_together(tmp_path: Path) -> None:
+    clock = FakeClock(Instant.parse("2026-01-01T00:00:00Z"))
+    access = load_access(kubeconfig(tmp_path, user=plugin(tmp_path, COUNTING)), clock=clock)
+    server = ApiServer(MAKE.healthy(), clock)
+
+    def answer(request: Request) -> Any:
+        sent = dict(request.headers)["authorization"]
+        assert not isinstance(sent, str)
+        given.append(sent.reveal().removeprefix(f"Bearer {SECRET}-"))
+        return reply(401, "", clock=clock) if given[-1] == "0" else server(request)
+
+    given: list[str] = []
+    async with KubernetesClient(access, transport=ReplyTransport(answer), clock=clock, retry=NO_RETRY) as client:
+        found = await client.listings(["pods", "jobs", "deployments"])
+    assert all(isinstance(one, Listing) for one in found.values())
+    assert sorted(given) == ["0", "0", "0", "1", "1", "1"]
 
 
 @pytest.mark.parametrize(

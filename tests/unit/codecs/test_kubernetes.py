@@ -2,28 +2,39 @@
 
 from __future__ import annotations
 
+import base64
 import copy
 import json
 from typing import Any
 
 import msgspec
 import pytest
+from cryptography.hazmat.primitives.serialization import Encoding
+from cryptography.x509 import load_pem_x509_certificates
 from hypothesis import given
 from hypothesis import strategies as st
 
 from probekit.codecs.kubernetes import decode_page, place_of
 from probekit.errors import DecodeError
-from probekit.model.kubernetes import KINDS, Job, ObjectKind, Pod, Workload
+from probekit.model.kubernetes import KINDS, Claim, Job, ObjectKind, Pod, TlsSecret, Workload
 from probekit.units import Instant
 from tests.support.kubernetes import MINUTE, PATHS, SECRET, Objects
 from tests.support.mutation import peak_bytes
+from tests.support.pki import issue
 
 NOW = Instant.parse("2026-11-26T13:05:00Z")
 MAKE = Objects(NOW)
 HEALTHY: dict[str, list[Any]] = {
     **MAKE.healthy(),
-    "tls_secrets": [{"metadata": MAKE.meta("a/tls"), "data": {"tls.crt": "LS0t", "tls.key": SECRET}}],
+    "tls_secrets": [MAKE.tls_secret("a/tls", issue("server").pem, authorities=issue("root").pem)],
 }
+
+
+PEM = b"-----BEGIN CERTIFICATE-----\n%b\n-----END CERTIFICATE-----\n"
+
+
+def b64(data: bytes) -> str:
+    return base64.b64encode(data).decode()
 
 
 def page(objects: list[Any], **meta: Any) -> bytes:
@@ -48,6 +59,50 @@ def test_a_pod_is_what_it_says_of_itself_and_nothing_of_its_environment() -> Non
     main = pod.containers[1]
     assert (main.restarts, main.ended, main.ended_code, main.ended_at) == (3, "OOMKilled", 137, NOW.plus(-MINUTE))
     assert SECRET not in repr(pod)
+
+
+def test_claims_of_a_pods_own_are_named_by_pod_and_volume() -> None:
+    [pod] = decode_page("pods", page([MAKE.pod("a/b", claims=("data",), ephemeral=("tmp",))])).objects
+    assert isinstance(pod, Pod)
+    assert pod.claims == ("a/data", "a/b-tmp")
+    own, other = decode_page("persistentvolumeclaims", page([MAKE.claim("a/b-tmp", pod="b"), MAKE.claim("a/data")])).objects
+    assert isinstance(own, Claim)
+    assert isinstance(other, Claim)
+    assert (own.pod, other.pod) == ("a/b", "")
+
+
+def test_a_secret_is_its_certificates_and_nothing_of_its_key() -> None:
+    root, server = (issue(name).pem for name in ("root", "server"))
+    text = b"subject=CN=x\n" + server.replace(b"CERTIFICATE", b"X509 CERTIFICATE")
+    [found] = decode_page("tls_secrets", page([MAKE.tls_secret("a/b", text, root, authorities=root)])).objects
+    assert isinstance(found, TlsSecret)
+    ders = tuple(one.public_bytes(Encoding.DER) for one in load_pem_x509_certificates(server + root))
+    assert (found.name, found.certificates, found.authorities) == ("a/b", ders, ders[1:])
+    assert SECRET not in repr(found)
+
+
+@pytest.mark.parametrize(
+    ("data", "words"),
+    [
+        ({}, "tls.crt holds no certificate"),
+        ({"tls.crt": "-"}, "tls.crt is not base64"),
+        ({"tls.crt": b64(PEM % b"-")}, "tls.crt holds a certificate that is not PEM"),
+        ({"tls.crt": b64(PEM % b"AAAA" * 33)}, "tls.crt holds 33 certificates"),
+        ({"tls.crt": 7}, "Expected `str`, got `int` - at `$.data.tls.crt`"),
+    ],
+)
+def test_a_secret_that_does_not_read(data: dict[str, str], words: str) -> None:
+    made = {"metadata": MAKE.meta("a/tls"), "data": {**data, "tls.key": SECRET}}
+    found = decode_page("tls_secrets", page([made]))
+    assert [(one.kind, one.scope, one.message) for one in found.problems] == [("unreadable", "a/tls", words)]
+
+
+@pytest.mark.parametrize(("authorities", "kept"), [("-", 0), (b64(PEM % b"-"), 0), (b64(PEM % b"AAAA" * 600), 512)])
+def test_authorities_of_a_secret_that_do_not_read_are_none(authorities: str, kept: int) -> None:
+    made = {"metadata": MAKE.meta("a/tls"), "data": {"tls.crt": b64(PEM % b"AAAA"), "ca.crt": authorities}}
+    [found] = decode_page("tls_secrets", page([made])).objects
+    assert isinstance(found, TlsSecret)
+    assert (found.certificates, len(found.authorities)) == ((b"\0\0\0",), kept)
 
 
 def test_absent_counts_are_none_and_an_absent_number_of_replicas_is_one() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import gc
+import json
 import pickle
 from pathlib import Path
 from urllib.parse import quote
@@ -47,6 +48,15 @@ def _decodable(text: str) -> bytes:
         return base64.b64decode(text.replace(MASK, ""))
     except ValueError:
         return b""
+
+
+@pytest.mark.parametrize("value", ['pass"word', "back\\slash", "p<w>d&1", "contraseña", 'all "of<\\é>& it'])
+def test_what_json_escapes_is_found_escaped(value: str) -> None:
+    secret = Secret(value)
+    plain = (json.dumps(secret.reveal()), json.dumps(secret.reveal(), ensure_ascii=False))
+    # Go escapes what HTML would read.
+    for text in (*plain, *(one.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026") for one in plain)):
+        assert redact(text) == f'"{MASK}"'
 
 
 def test_redaction_of_bytes() -> None:
@@ -120,6 +130,19 @@ def test_an_empty_secret_is_an_error() -> None:
 def test_decode_error_keeps_a_bounded_raw() -> None:
     error = DecodeError("not that", raw=b"x" * 200_000, offset=7)
     assert (len(error.raw), error.raw_length, error.offset) == (65_536, 200_000, 7)
+
+
+@pytest.mark.parametrize("order", [1, -1])
+def test_a_secret_that_is_a_part_of_another_leaves_nothing_of_it(order: int) -> None:
+    kept = [Secret(value) for value in ("short-key", "short-key-and-the-rest")[::order]]
+    assert redact("a short-key-and-the-rest b short-key c") == f"a {MASK} b {MASK} c"
+    del kept[(0, 1)[order > 0]]
+    gc.collect()
+    assert redact("short-key-and") == f"{MASK}-and"
+    another = Secret("short-key-and")
+    assert redact("short-key-and") == MASK, "one that is made later counts at once"
+    del another, kept
+    gc.collect()
 
 
 def test_of_two_equal_secrets_the_survivor_is_still_redacted() -> None:

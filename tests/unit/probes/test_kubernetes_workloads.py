@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
+from cryptography import x509
+from cryptography.x509.oid import ExtendedKeyUsageOID
 
 from probekit.errors import ConfigError, ConnectError, DeadlineExceeded, TlsError
 from probekit.manifest import read_manifest
@@ -14,12 +17,15 @@ from probekit.model import ProbeRun, Status
 from probekit.model.kubernetes import KINDS
 from probekit.runner import RunSettings, run_once, watch
 from probekit.testing import FakeClock, ReplyTransport, reply
+from probekit.transports.base import Request
 from tests.support.kubernetes import DAY, HOUR, MINUTE, SECRET, ApiServer, Objects, kubeconfig
+from tests.support.pki import issue
 from tests.support.sandbox import S, load, module_of, others_ok, result, verdict
 
 OK, WARNING, CRITICAL, UNKNOWN, SKIPPED = Status.OK, Status.WARNING, Status.CRITICAL, Status.UNKNOWN, Status.SKIPPED
 PROBE = load("kubernetes_workloads")
 MODULE = module_of(PROBE)
+JUNK = b"-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----"
 
 
 @pytest.fixture
@@ -253,6 +259,75 @@ async def test_required_and_ignored_objects(make: Objects, clock: FakeClock, con
     assert part(run, "deployments", "oracle/gone")[:2] == (UNKNOWN, "not_seen")
 
 
+async def test_a_namespace_that_is_not_answered_takes_nothing_from_the_other(
+    make: Objects, clock: FakeClock, config: str
+) -> None:
+    objects = make.healthy()
+    objects["statefulsets"] = [make.statefulset("oracle/db", readyReplicas=0, availableReplicas=0)]
+    server = ApiServer(objects, clock)
+    silent: list[str] = ["dark"]
+
+    async def answer(request: Request) -> Any:
+        if any(f"/namespaces/{one}/" in request.url for one in silent):
+            await asyncio.Event().wait()
+        return server(request)
+
+    options = PROBE.options(kubeconfig=config, cluster="prod", namespaces=("dark", "oracle"))
+
+    async def run() -> ProbeRun:
+        task = asyncio.ensure_future(run_once(PROBE, options, clock=clock, engines=lambda _: ReplyTransport(answer)))
+        for _ in range(400):
+            if task.done():
+                break
+            await clock.advance(S / 4)
+        return task.result()
+
+    found = await run()
+    for kind in options.kinds:
+        assert part(found, kind, "dark")[:2] == (UNKNOWN, "list_failed"), kind
+        assert f"did not list {kind} in time" in part(found, kind, "dark")[2]
+    assert part(found, "statefulsets", "oracle/db")[:2] == (WARNING, "not_ready")
+    assert found.elapsed_ns <= 31 * 10**9
+    others = {one.target.id: {v.check: v for v in one.verdicts} for one in found.results}
+    assert others["prod/deployments"]["workload_replicas"].status is OK
+    silent.append("oracle")
+    found = await run()
+    assert verdict(found, "prod") == (UNKNOWN, "deadline")
+    assert {one.verdicts[0].status for one in found.results} == {UNKNOWN}
+    assert found.elapsed_ns <= 31 * 10**9
+
+
+async def test_a_claim_that_was_made_for_a_pod_is_judged_with_it(make: Objects, clock: FakeClock, config: str) -> None:
+    objects: dict[str, list[Any]] = {
+        "pods": [
+            make.pod("oracle/job-1", "Pending", ready=False, age=HOUR, ephemeral=("scratch",)),
+            make.pod("oracle/job-2", "Failed", ready=False, age=HOUR, ephemeral=("scratch",)),
+            make.pod("oracle/job-3", "Pending", ready=False, age=MINUTE, ephemeral=("scratch",)),
+            make.pod("test/job-4", "Pending", ready=False, age=HOUR, ephemeral=("scratch",)),
+        ],
+        "persistentvolumeclaims": [
+            make.claim("oracle/job-1-scratch", "Pending", HOUR, pod="job-1"),
+            make.claim("oracle/job-2-scratch", "Pending", HOUR, pod="job-2"),
+            make.claim("oracle/job-3-scratch", "Pending", MINUTE, pod="job-3"),
+            make.claim("test/job-4-scratch", "Pending", HOUR, pod="job-4"),
+            make.claim("oracle/idle", "Pending", HOUR),
+        ],
+    }
+
+    async def claims(**more: Any) -> dict[str | None, str]:
+        run = await once(ApiServer(objects, clock), config, ignore=("pods:test/job-*",), **more)
+        [bound] = [one for one in result(run, "prod/persistentvolumeclaims").verdicts if one.check == "claim_bound"]
+        assert bound.tally is not None
+        return {one.scope: one.reason for one in bound.parts} | {"skipped": str(bound.tally.skipped)}
+
+    kinds = ("pods", "persistentvolumeclaims")
+    # Of the others one's pod has ended, one is within its grace, one is ignored with its pod, one is nobody's.
+    assert await claims(kinds=kinds) == {"oracle/job-1-scratch": "claim_pending", "skipped": "4"}
+    # Not all pods are known: whom it was made for asks for it all the same; of the rest nothing is known.
+    unknown = dict.fromkeys(("oracle/job-1-scratch", "oracle/job-2-scratch", "oracle/idle"), "claim_pending")
+    assert await claims(kinds=kinds, labels="app=job") == {**unknown, "skipped": "2"}
+
+
 async def test_secrets_are_read_only_where_that_is_asked_for(make: Objects, clock: FakeClock, config: str) -> None:
     import base64
 
@@ -273,6 +348,59 @@ async def test_secrets_are_read_only_where_that_is_asked_for(make: Objects, cloc
     cut = ApiServer({}, clock, hook=lambda _: reply(200, b'{"items": [{"data": {"tls.key": "' + SECRET.encode(), clock=clock))
     run = await once(cut, config, kinds=("tls_secrets",))
     assert verdict(run, "prod") == (CRITICAL, "decode")
+    assert SECRET not in repr(run)
+
+
+async def test_of_a_secret_the_chain_that_lives_longest_counts(
+    make: Objects, clock: FakeClock, config: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def ends(subject: str, days: float, by: Any = None, **more: Any) -> Any:
+        # Days of the clock that the test turns.
+        end, start = clock.now().plus(days * DAY).to_datetime(), clock.now().plus(-400 * DAY).to_datetime()
+        return issue(subject, by, start=start, days=(end - datetime.now(UTC)) / DAY, **more)
+
+    def served(by: Any, days: float = 90, **more: Any) -> Any:
+        return ends("server", days, by, ca=False, names=("a.example",), **more)
+
+    known, old, stranger = ends("known", 3_650), ends("old", 2_000), ends("stranger", 3_650)
+    (tmp_path / "ca.pem").write_bytes(known.pem)
+    monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "ca.pem"))
+    # The same authority by its new root, and cross-signed by an old one until long ago.
+    new = ends("between", 300, known, key_number=1)
+    stale = ends("between", -30, old, key_number=1)
+    root = ends("upper", 3_650, key_number=2)
+    crossed = ends("upper", -30, old, key_number=2)
+    lower = ends("lower", 300, root)
+    soon = ends("soon", 3, stranger)
+    client_only = [(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.CLIENT_AUTH]), False)]
+    server = ApiServer(
+        {
+            "tls_secrets": [
+                make.tls_secret("oracle/stale", served(new).pem, new.pem, stale.pem),
+                make.tls_secret("oracle/crossed", served(lower).pem, lower.pem, crossed.pem, authorities=root.pem),
+                make.tls_secret("oracle/whole", served(lower).pem, lower.pem, crossed.pem, root.pem),
+                make.tls_secret("oracle/junk", served(new).pem, new.pem, authorities=JUNK),
+                make.tls_secret("oracle/above", served(soon).pem, soon.pem),
+                make.tls_secret("oracle/only", served(new, 3).pem, new.pem),
+                make.tls_secret("oracle/gone", served(stale).pem, stale.pem),
+                make.tls_secret("oracle/self", ends("self", 90, ca=False, names=("a.example",)).pem),
+                make.tls_secret("oracle/client", served(soon, extensions=client_only).pem, soon.pem),
+                make.tls_secret("oracle/damaged", served(new).pem, JUNK),
+            ]
+        },
+        clock,
+    )  # fmt: skip
+    run = await once(server, config, kinds=("tls_secrets",))
+    parts = {one.scope: one for whole in result(run, "prod/tls_secrets").verdicts for one in whole.parts}
+    assert {name: (one.status, one.reason) for name, one in parts.items()} == {
+        "oracle/above": (CRITICAL, "certificate_expiring"),
+        "oracle/only": (CRITICAL, "certificate_expiring"),
+        "oracle/gone": (CRITICAL, "certificate_expired"),
+        "oracle/client": (CRITICAL, "certificate_expiring"),
+        "oracle/damaged": (CRITICAL, "unreadable"),
+    }
+    assert "(that of CN=soon above it)" in parts["oracle/above"].message
+    assert "above it" not in parts["oracle/only"].message
     assert SECRET not in repr(run)
 
 

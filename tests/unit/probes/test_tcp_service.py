@@ -91,7 +91,7 @@ async def test_each_state_of_a_service_is_told_by_itself(lab: Lab) -> None:
         "tls": (CRITICAL, "tls"),
     }
     assert "'SSH-2.0-x'" in result(run, "other ipv4").verdicts[0].message
-    assert "'220 ma'" in result(run, "hello ipv4").verdicts[0].message
+    assert "'220 mail'" in result(run, "hello ipv4").verdicts[0].message
     assert all(wire.closed for wire in answers.values() if isinstance(wire, FakeWire))
     # Bounded: it stops reading once the limit is passed.
     assert len(answers["floods"].says) == 5
@@ -104,17 +104,87 @@ async def test_each_state_of_a_service_is_told_by_itself(lab: Lab) -> None:
 
 @pytest.mark.shows("tcp_service", "OK")
 async def test_a_dialogue_of_several_turns_and_what_came_too_early_belongs_to_the_next(lab: Lab) -> None:
-    wire = FakeWire(says=[b"220 mail\r\n250-one\r\n", b"250 two\r\n", b"\xff\x00bye"])
+    wire = FakeWire(says=[b"220 mail\r\n250-one\r\n", b"250 two\r\n\xff", b"\x00bye"])
     lab.answers = lambda call: wire
     turns = (
-        say(r"^220 [^\r]*\r\n"),
-        say(r"\A250-one\r\n250 two", send="EHLO probe\r\n"),
+        say("^220 "),
+        say(r"^250-one$", send="EHLO probe\r\n"),
+        say(r"^250 two$"),
         say(send_hex="ff00"),
-        say("\\xff\\x00bye"),
+        say(expect_bytes="^\\xff\\x00b"),
+        say(expect_bytes="^y"),
+        say("^e$"),
     )
     run = await lab.once(service("a", *turns))
     assert run.status is OK, run.results
     assert wire.sent == [b"EHLO probe\r\n", b"\xff\x00"]
+
+
+SMTP = (say("^220 "), say("^250 ", send="EHLO probe\r\n"), say("^221 ", send="QUIT\r\n"))
+
+
+@pytest.mark.parametrize("size", [1, 3, 7, 1_000])
+@pytest.mark.parametrize("greeting", [b"220 mail ESMTP\r\n", b"220-mail ESMTP\r\n220-no 220 spam\r\n220 ready\r\n"])
+async def test_replies_of_several_lines_are_one_however_they_are_cut(greeting: bytes, size: int, lab: Lab) -> None:
+    said = greeting + b"250-mail\r\n250-SIZE 250 0\r\n250 HELP\r\n221 Bye\r\n"
+    wire = FakeWire(says=[said[at : at + size] for at in range(0, len(said), size)])
+    lab.answers = lambda call: wire
+    run = await lab.once(service("mail", *SMTP), budget=20 * S, timeout=20 * S)
+    assert run.status is OK, run.results
+    assert wire.sent == [b"EHLO probe\r\n", b"QUIT\r\n"]
+    assert "said '221 Bye'" in run.results[0].verdicts[0].message
+
+
+async def test_a_line_counts_once_its_end_has_come(lab: Lab) -> None:
+    async def hangs() -> bytes:
+        await asyncio.Event().wait()
+        return b""
+
+    class Prompt(FakeWire):
+        async def receive(self) -> bytes:
+            return await (super().receive() if self.says else hangs())
+
+    lab.answers = lambda call: {
+        "prompt": Prompt(says=[b"login: "]),
+        "bytes": Prompt(says=[b"login: "]),
+        "last": FakeWire(says=[b"login: "]),
+        "blank": FakeWire(says=[b"head\r\n", b"\r\nbody"]),
+        "silent": FakeWire(),
+        "any": FakeWire(),
+    }[call.host.removesuffix(".example")]
+    run = await lab.once(
+        service("prompt", say("^login:")),
+        service("bytes", say(expect_bytes="^login:")),
+        service("last", say("^login:")),
+        service("blank", say("^$"), say("^body$")),
+        service("silent", say("^$")),
+        service("any", say("x*")),
+    )
+    assert {one.target.id.removesuffix(" ipv4"): verdict(run, one.target.id) for one in run.results} == {
+        "prompt": (CRITICAL, "unexpected_answer"),
+        "bytes": (OK, "as_expected"),
+        "last": (OK, "as_expected"),
+        "blank": (OK, "as_expected"),
+        "silent": (CRITICAL, "closed_early"),
+        "any": (CRITICAL, "closed_early"),
+    }
+    assert "did not come in a line that ended in time (expect_bytes" in result(run, "prompt ipv4").verdicts[0].message
+
+
+async def test_words_before_a_connection_breaks_are_told(lab: Lab) -> None:
+    broken = StreamClosed("reset", planned=False)
+    lab.answers = lambda call: FakeWire(says=[b"554 5.7.1 you are listed\r\n220 ", broken])
+    run = await lab.once(service("a", say("^220 ")))
+    # What would do at an orderly end does not where it broke.
+    assert verdict(run, "a ipv4") == (CRITICAL, "closed_early")
+    assert "554 5.7.1 you are listed" in run.results[0].verdicts[0].message
+
+
+async def test_what_was_awaited_is_told_with_what_came_before_it_and_not_after(lab: Lab) -> None:
+    lab.answers = lambda call: FakeWire(says=[b"one\r\ntwo\r\nthree"])
+    run = await lab.once(service("a", say("two")))
+    evidence = run.results[0].verdicts[0].message
+    assert "said 'one two'" in evidence
 
 
 async def test_a_service_that_hangs_holds_up_no_other(lab: Lab) -> None:
@@ -169,7 +239,7 @@ async def test_the_time_is_that_of_the_whole_dialogue_without_the_queue(lab: Lab
     class Slow(FakeWire):
         async def receive(self) -> bytes:
             await lab.clock.sleep_until_ns(lab.clock.monotonic_ns() + 500 * MS)
-            return b"220 "
+            return b"220 \r\n"
 
     lab.answers = lambda call: Slow()
     run = await lab.once(service("a", say("^220 "), budget=S / 4))
@@ -220,7 +290,11 @@ async def test_a_secret_goes_out_and_nowhere_else(lab: Lab) -> None:
         ({"address": "a.example:25", "dialogue": [{}]}, "a turn sends something"),
         ({"address": "a.example:25", "dialogue": [{"send": "a", "send_hex": "00"}]}, "send or send_hex, not both"),
         ({"address": "a.example:25", "dialogue": [{"send_hex": "0g"}]}, "is not hexadecimal"),
-        ({"address": "a.example:25", "dialogue": [{"expect": "("}]}, "no regular expression"),
+        ({"address": "a.example:25", "dialogue": [{"expect": "("}]}, "expect '(' is no regular expression"),
+        ({"address": "a.example:25", "dialogue": [{"expect_bytes": "("}]}, "expect_bytes '(' is no regular expression"),
+        ({"address": "a.example:25", "dialogue": [{"expect_bytes": "x*"}]}, "found where nothing has come"),
+        ({"address": "a.example:25", "dialogue": [{"expect_bytes": ""}]}, "found where nothing has come"),
+        ({"address": "a.example:25", "dialogue": [{"expect": "a", "expect_bytes": "b"}]}, "expect or expect_bytes, not both"),
         ({"address": "a.example:25", "dialogue": [{"send": "{secret}", "secret": "env:PK_TEST_KEY"}]}, "with tls: true"),
         ({"address": "a.example:25", "dialogue": [{"send": "a", "secret": "env:PK_TEST_KEY"}]}, "stands in send as {secret}"),
         ({"address": "a.example:25", "dialogue": [{"send": "{secret}"}]}, "stands in send as {secret}"),

@@ -43,11 +43,13 @@ CLOSED = StreamClosed("closed: 1011 oops", planned=False)
 
 @dataclass
 class FakeSocket:
-    """Says what it was given, hangs when that is over, and answers a ping after ``pong_ms``; ``None``: never."""
+    """Says what it was given, hangs when that is over, and answers a ping after ``pong_ms`` or with it; ``None``: never."""
 
     clock: FakeClock
     says: list[bytes | TransportError] = field(default_factory=list)
-    pong_ms: int | None = 3
+    pong_ms: int | TransportError | None = 3
+    floods: bool = False
+    dropped: int = 0
     ended: tuple[int, str] | None = None
     sent: list[str] = field(default_factory=list)
     closed: int = 0
@@ -63,14 +65,19 @@ class FakeSocket:
             raise message
         return message
 
-    async def ping(self) -> None:
+    async def ping(self) -> bool:
+        if isinstance(self.pong_ms, TransportError):
+            raise self.pong_ms
         if self.pong_ms is None:
             await asyncio.Event().wait()
         await self.clock.sleep_until_ns(self.clock.monotonic_ns() + (self.pong_ms or 0) * MS)
+        return not self.floods
 
-    async def aclose(self) -> None:
+    async def aclose(self, *, drop: bool) -> None:
+        assert drop
         self.closed += 1
-        self.ended = self.ended or (1000, "")
+        if not isinstance(self.pong_ms, StreamClosed):
+            self.ended = self.ended or (1000, "")
 
 
 class Lab:
@@ -125,6 +132,7 @@ async def test_each_state_of_a_websocket_is_told_by_itself(lab: Lab) -> None:
         "large": lab.socket(BodyTooLarge("too large", limit_bytes=1)),
         "dumb": lab.socket(b'{"result": 7}', pong_ms=None),
         "slow": lab.socket(b'{"result": 7}', pong_ms=900),
+        "floods": lab.socket(b'{"result": 7}', floods=True, dropped=65_536),
     }
     failed: dict[str, TransportError] = {
         "down": ConnectError("refused"),
@@ -145,6 +153,7 @@ async def test_each_state_of_a_websocket_is_told_by_itself(lab: Lab) -> None:
         "leaves": (CRITICAL, "closed_by_peer"),
         "large": (CRITICAL, "body_too_large"),
         "dumb": (CRITICAL, "no_pong"),
+        "floods": (CRITICAL, "no_pong"),
         "slow": (WARNING, "slow_pong"),
         "down": (CRITICAL, "connect"),
         "tls": (CRITICAL, "tls"),
@@ -219,6 +228,43 @@ async def test_one_that_hangs_holds_up_no_other(lab: Lab) -> None:
     assert slow.since(quick) >= 1_900 * MS
 
 
+async def test_a_pong_that_could_not_be_waited_for_is_not_missing(lab: Lab) -> None:
+    class Late(FakeSocket):
+        async def receive(self) -> bytes:
+            await self.clock.sleep_until_ns(self.clock.monotonic_ns() + 1_800 * MS)
+            return b"hi"
+
+    large = BodyTooLarge("too large", limit_bytes=1)
+    answers = {
+        "late": Late(lab.clock, pong_ms=300),
+        "latest": lab.socket(b"no"),
+        "large": lab.socket(b"hi", pong_ms=large),
+        "leaves": lab.socket(b"hi", pong_ms=CLOSED, ended=(1000, "")),
+    }
+    lab.answers = lambda request: answers[request.url.removeprefix("wss://").removesuffix(".example/")]
+    run = await lab.once(*(service(name, expect="hi", max_messages=2) for name in answers), timeout=2 * S, budget=3 * S)
+    pings = {one.target.id: {v.check: v for v in one.verdicts}["websocket_ping"] for one in run.results}
+    assert {(one.status, one.reason) for one in pings.values()} == {(SKIPPED, "not_pinged")}
+    assert "only 200.0ms were left" in pings["late ipv4"].message
+    assert "no time was left" in pings["latest ipv4"].message
+    assert "a message above the limit" in pings["large ipv4"].message
+    assert "closed before" in pings["leaves ipv4"].message
+
+
+async def test_one_that_is_closed_at_once_did_not_open_in_earnest(lab: Lab) -> None:
+    answers = {
+        "refuses": lab.socket(pong_ms=CLOSED, ended=(1008, "no such key")),
+        "breaks": lab.socket(b"hi", pong_ms=CLOSED),
+    }
+    lab.answers = lambda request: answers[request.url.removeprefix("wss://").removesuffix(".example/")]
+    run = await lab.once(service("refuses"), service("breaks", expect="hi"))
+    assert {one.target.id: {v.check: v.reason for v in one.verdicts} for one in run.results} == {
+        "refuses ipv4": {"websocket_message": "closed_by_peer", "websocket_ping": "no_pong", "latency_budget": "within_budget"},
+        "breaks ipv4": {"websocket_message": "as_expected", "websocket_ping": "no_pong", "latency_budget": "within_budget"},
+    }
+    assert "1008 no such key" in result(run, "refuses ipv4").verdicts[0].message
+
+
 @pytest.mark.shows("websocket_service", "CRITICAL over_budget")
 async def test_the_time_is_up_to_the_message_and_without_ping_and_queue(lab: Lab) -> None:
     class Slow(FakeSocket):
@@ -274,6 +320,11 @@ def test_options_that_cannot_be_meant() -> None:
         PROBE.options(services=(one, one))
     with pytest.raises(ValueError, match="max_message must be positive"):
         PROBE.options(services=(one,), max_message=pk.ByteSize(0))
+    with pytest.raises(ValueError, match="max_ping 0:00:06 is above timeout 0:00:05"):
+        PROBE.options(services=(one,), max_ping=6 * S)
+    many = MODULE.Service(url="ws://b.example/", expect="x", max_messages=5)
+    with pytest.raises(ValueError, match=r"max_messages of ws://b\.example/ ipv4, each of max_message, are above 64MiB"):
+        PROBE.options(services=(one, many), max_message=pk.ByteSize.parse("16MiB"))
     for wrong in ({"budget": 0 * S}, {"timeout": 0 * S}, {"max_ping": 0 * S}, {"percentile": 101}, {"samples": 0}):
         with pytest.raises(ValueError, match=next(iter(wrong))):
             PROBE.options(services=(one,), **wrong)

@@ -16,7 +16,9 @@ import trustme
 from probekit.clock import SYSTEM_CLOCK
 from probekit.errors import ConnectError, DeadlineExceeded, ProtocolError, TlsError
 from probekit.testing import FakeClock
+from probekit.transports import dns
 from probekit.transports.dns import DnsServer, exchange
+from tests.support.shifted import ShiftedClock
 
 S = timedelta(seconds=1)
 Talk = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
@@ -87,6 +89,25 @@ async def test_over_udp_what_is_not_ours_is_passed_over() -> None:
     assert reply.phases.first_byte_ns is not None
     assert reply.phases.connect_ns is None
     assert 0 < reply.phases.first_byte_ns <= reply.elapsed_ns
+
+
+async def test_reading_authorities_is_no_time_of_an_exchange(monkeypatch: pytest.MonkeyPatch) -> None:
+    authority, clock = trustme.CA(), ShiftedClock()
+    served, trusted = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH), ssl.create_default_context()
+    authority.issue_cert("127.0.0.1").configure_cert(served)
+    authority.configure_trust(trusted)
+
+    def slowly() -> ssl.SSLContext:
+        clock.shift_ns += 60 * 10**9
+        return trusted
+
+    monkeypatch.setattr(dns, "ssl_context", slowly)
+    async with streams(in_pieces, served) as port:
+        server, due = DnsServer("127.0.0.1", port, "tls"), clock.monotonic_ns() + 120 * 10**9
+        reply = await exchange(server, b"query", due_ns=due, clock=clock, ours=lambda data: data.startswith(b"ours"))
+    assert clock.shift_ns
+    assert reply.elapsed_ns < 60 * 10**9
+    assert max(filter(None, (reply.phases.connect_ns, reply.phases.tls_ns))) < 60 * 10**9
 
 
 async def test_a_flood_of_others_is_given_up() -> None:

@@ -97,6 +97,22 @@ async def test_a_closed_port_is_no_answer() -> None:
     assert [one.error_type for one in records] == ["connect"]
 
 
+async def test_a_connection_that_is_lost_at_once_was_one() -> None:
+    """Ready for a moment that no watcher sees, then idle: what waits to see it ready waits for ever."""
+    settings, goaway = bytes.fromhex("000000040000000000"), bytes.fromhex("000008070000000000") + bytes(8)
+
+    async def leaves(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(settings + goaway)
+        writer.close()
+
+    server = await asyncio.start_server(leaves, "127.0.0.1", 0)
+    async with server:
+        for _ in range(10):
+            answer = await ask(at(server.sockets[0].getsockname()[1]))
+            assert answer.code == "UNAVAILABLE", answer
+            assert answer.elapsed_ns < 5 * 10**9
+
+
 async def test_tls_by_the_name_that_it_is_called_by(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     authority, stranger = trustme.CA(), trustme.CA()
     issued = authority.issue_cert("health.test")

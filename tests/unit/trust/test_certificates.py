@@ -228,6 +228,10 @@ def test_ways_to_an_authority_are_bounded_too() -> None:
         (("192.0.2.1",), "192.0.2.1", True),
         (("2001:db8::1",), "2001:DB8:0::1", True),
         (("192.0.2.1",), "192.0.2.2", False),
+        (("dns:192.0.2.1",), "192.0.2.1", False),
+        (("dns:192.0.2.1", "192.0.2.1"), "192.0.2.1", True),
+        (("dns:2001:db8::1",), "2001:db8::1", False),
+        (("fe80::1",), "fe80::1%eth0", True),
         (("*.0.2.1",), "192.0.2.1", False),
         (tuple(f"n{number}.example" for number in range(300)), "n299.example", True),
     ],
@@ -236,10 +240,26 @@ def test_names(names: tuple[str, ...], server_name: str, named: bool) -> None:
     assert is_for(read_certificate(leaf(ROOT, *names).der), server_name) is named
 
 
+@pytest.mark.parametrize("name", ["a_b.example", "-a.example", "a..b", "a b", "*.*.x", "*", ".", "dns:192.0.2.1", "x" * 70])
+def test_a_name_that_no_host_may_have_is_no_fault_of_the_chain(name: str) -> None:
+    """Underscores are usual; a verifier that looks for names objects to them."""
+    between = issue("between", ROOT)
+    for names in ((name,), (name, "a.example")):
+        trust = judge(leaf(between, *names), between)
+        assert (trust.untrusted, trust.words) == (None, "")
+        assert is_for(trust.sent[0], "a.example") is (len(names) == 2)
+
+
+def test_a_certificate_that_is_for_servers_alone_is_taken() -> None:
+    between = issue("between", ROOT, extensions=[eku(ExtendedKeyUsageOID.SERVER_AUTH)])
+    assert subjects(judge(leaf(between, extensions=[eku(ExtendedKeyUsageOID.SERVER_AUTH)]), between))[-1] == "root"
+
+
 def test_fields() -> None:
     found = read_certificate(leaf(ROOT, "a.example", "192.0.2.1", days=10).der)
     assert (found.subject, found.issuer, found.key, found.key_bits) == ("CN=server", "CN=root", "EC", 256)
-    assert (found.signature, found.names) == ("sha256", ("a.example", "192.0.2.1"))
+    assert (found.signature, found.names, found.addresses) == ("sha256", ("a.example",), ("192.0.2.1",))
+    assert found.named == ("a.example", "192.0.2.1")
     assert 9.9 < found.not_after.since(now()) / 86_400e9 < 10
     odd = read_certificate(issue("a\nb\x00c", days=1).der)
     assert "\n" not in odd.subject

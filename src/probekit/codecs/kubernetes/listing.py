@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import re
 from collections.abc import Callable, Sequence
 from typing import Final, NamedTuple
 
@@ -11,7 +12,6 @@ import msgspec
 
 from probekit.codecs.kubernetes import wire
 from probekit.errors import DecodeError
-from probekit.errors.extras import missing_extra
 from probekit.model.kubernetes import (
     Certificate,
     Claim,
@@ -22,6 +22,7 @@ from probekit.model.kubernetes import (
     ListProblem,
     ObjectKind,
     Pod,
+    TlsSecret,
     Workload,
 )
 from probekit.units import Instant
@@ -33,6 +34,9 @@ _SHOWN: Final = 500
 _MOST_OBJECTS: Final = 10_000
 _MOST_CONTAINERS: Final = 64
 _MOST_CERTIFICATES: Final = 32
+_MOST_AUTHORITIES: Final = 512
+"""The whole web has a third of that."""
+_PEM: Final = re.compile(rb"-----BEGIN (?:X509 )?CERTIFICATE-----(.*?)-----END (?:X509 )?CERTIFICATE-----", re.DOTALL)
 
 
 class Place(NamedTuple):
@@ -52,7 +56,7 @@ class Place(NamedTuple):
 class Page(NamedTuple):
     """Objects, problems of those that do not read, and the token of the next page, empty on the last."""
 
-    objects: tuple[KubernetesObject, ...]
+    objects: tuple[KubernetesObject | TlsSecret, ...]
     problems: tuple[ListProblem, ...]
     token: str
 
@@ -84,7 +88,7 @@ def decode_page(kind: ObjectKind, body: bytes) -> Page:
     items = page.items or []
     if len(items) > _MOST_OBJECTS:
         raise DecodeError(f"a page of {len(items)} {kind}", raw=b"")
-    objects: list[KubernetesObject] = []
+    objects: list[KubernetesObject | TlsSecret] = []
     problems: list[ListProblem] = []
     decode = _DECODERS[kind]
     for number, raw in enumerate(items):
@@ -201,7 +205,11 @@ def _pod(raw: msgspec.Raw) -> Pod:
     statuses = [*(status.init_container_statuses or ()), *(status.container_statuses or ())]
     if len(statuses) > _MOST_CONTAINERS:
         raise ValueError(f"a pod of {len(statuses)} containers")
-    volumes = [one.persistent_volume_claim for one in found.spec.volumes or ()]
+    claims = [
+        f"{meta.name}-{one.name}" if one.persistent_volume_claim is None else one.persistent_volume_claim.claim_name
+        for one in found.spec.volumes or ()
+        if one.persistent_volume_claim is not None or one.ephemeral is not None
+    ]
     return Pod(
         name=_name(meta),
         uid=meta.uid,
@@ -215,7 +223,7 @@ def _pod(raw: msgspec.Raw) -> Pod:
         else (_maybe(None if ready is None else ready.last_transition_time) or created_at),
         deleted_at=_maybe(meta.deletion_timestamp),
         containers=tuple(map(_container, statuses)),
-        claims=tuple(f"{meta.namespace}/{one.claim_name}" for one in volumes if one is not None),
+        claims=tuple(f"{meta.namespace}/{one}" for one in claims),
     )
 
 
@@ -235,11 +243,14 @@ def _container(status: wire.ContainerStatus) -> Container:
 
 def _claim(raw: msgspec.Raw) -> Claim:
     found = msgspec.json.decode(raw, type=wire.ClaimObject)
+    meta = found.metadata
+    made_for = next((one for one in meta.owner_references or () if one.controller and one.kind == "Pod"), None)
     return Claim(
-        name=_name(found.metadata),
-        created_at=_time(found.metadata.creation_timestamp),
+        name=_name(meta),
+        created_at=_time(meta.creation_timestamp),
         phase=found.status.phase,
         storage_class=found.spec.storage_class_name or "",
+        pod="" if made_for is None else f"{meta.namespace}/{made_for.name}",
     )
 
 
@@ -258,36 +269,40 @@ def _certificate(raw: msgspec.Raw) -> Certificate:
     )
 
 
-def _secret(raw: msgspec.Raw) -> Certificate:
-    """Of a TLS Secret only its name and when the first of its certificates ends; nothing of its key is looked at."""
+def _secret(raw: msgspec.Raw) -> TlsSecret:
+    """Of a TLS Secret its name and certificates; nothing of its key is looked at."""
     found = msgspec.json.decode(raw, type=wire.SecretObject)
-    return Certificate(
+    certificates = _certificates(found.data.certificates)
+    if not certificates:
+        raise ValueError("tls.crt holds no certificate")
+    if len(certificates) > _MOST_CERTIFICATES:
+        raise ValueError(f"tls.crt holds {len(certificates)} certificates")
+    try:
+        authorities = _certificates(found.data.authorities)
+    except ValueError:
+        # Nobody is served those: a bundle that does not read is one that is not there.
+        authorities = ()
+    return TlsSecret(
         name=_name(found.metadata),
         created_at=_time(found.metadata.creation_timestamp),
-        expires_at=_earliest_end(found.data.certificates),
+        certificates=certificates,
+        authorities=authorities[:_MOST_AUTHORITIES],
     )
 
 
-def _earliest_end(text: str) -> Instant:
-    try:
-        from cryptography import x509
-    except ModuleNotFoundError:
-        raise missing_extra("certificates in Secrets need cryptography", "tls") from None
+def _certificates(text: str) -> tuple[bytes, ...]:
+    # What is wrong in its own words may quote what it was given.
     try:
         pem = base64.b64decode(text, validate=True)
     except binascii.Error:
         raise ValueError("tls.crt is not base64") from None
     try:
-        chain = x509.load_pem_x509_certificates(pem)
-    except ValueError:
-        # Its own words may quote what it was given.
-        raise ValueError("tls.crt holds no certificate that reads") from None
-    if len(chain) > _MOST_CERTIFICATES:
-        raise ValueError(f"tls.crt holds {len(chain)} certificates")
-    return Instant.from_datetime(min(one.not_valid_after_utc for one in chain))
+        return tuple(base64.b64decode(b"".join(one.split()), validate=True) for one in _PEM.findall(pem))
+    except binascii.Error:
+        raise ValueError("tls.crt holds a certificate that is not PEM") from None
 
 
-_DECODERS: Final[dict[ObjectKind, Callable[[msgspec.Raw], KubernetesObject]]] = {
+_DECODERS: Final[dict[ObjectKind, Callable[[msgspec.Raw], KubernetesObject | TlsSecret]]] = {
     "deployments": _workload,
     "statefulsets": _workload,
     "daemonsets": _daemonset,

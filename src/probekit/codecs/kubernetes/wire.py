@@ -158,8 +158,14 @@ class ClaimSource(_Wire):
     claim_name: str
 
 
+class Ephemeral(_Wire):
+    """A claim of a pod's own, made from a template; its name is the pod's and the volume's."""
+
+
 class Volume(_Wire):
+    name: str = ""
     persistent_volume_claim: ClaimSource | None = None
+    ephemeral: Ephemeral | None = None
 
 
 class PodSpec(_Wire):
@@ -202,6 +208,7 @@ class CertificateObject(_Wire):
 
 class TlsData(msgspec.Struct):
     certificates: str = msgspec.field(name="tls.crt", default="")
+    authorities: str = msgspec.field(name="ca.crt", default="")
 
 
 class SecretObject(_Wire):
