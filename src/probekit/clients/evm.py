@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any, Literal, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Final, Literal, Self, TypeVar
 
 import msgspec
 
@@ -49,6 +49,8 @@ BlockTag = int | Literal["latest", "safe", "finalized", "pending", "earliest"]
 _PAYER = Address("0x" + "70" * 20)
 """Nobody's account: who pays in a simulation for which nobody was named."""
 _PLENTY_WEI = 1 << 96
+_ROUND: Final = 1_000
+"""Where providers end a list of events that gets long: at 1,000, 10,000, 20,000."""
 
 
 class Heads(msgspec.Struct, frozen=True):
@@ -344,6 +346,9 @@ class EvmClient(EvmTokens, EvmTransactions):
         answer is above the pool's limit, is halved as often as it takes, all within ``timeout``. An event that does not decode,
         or is of a block that was not asked for, is its own error. Endpoints that have reached ``to_block`` are preferred: many
         a node answers for a range that it does not have yet with a shorter list, and no error.
+
+        Some providers end a list where it gets long, without an error: a round thousand of events is taken for a part, and the
+        range halved. Of a single block it is given, with an error of its own beside it.
         """
         query = codec.log_filter(address, topics)
         found: list[Log | DecodeError] = []
@@ -354,12 +359,17 @@ class EvmClient(EvmTokens, EvmTransactions):
                 try:
                     asked = query | {"fromBlock": hex(first), "toBlock": hex(last)}
                     read = await self._read(codec.decode_logs, "eth_getLogs", [asked], floor=to_block)
-                    found += (_within(log, first, last) for log in read)
                 except (RangeTooLarge, BodyTooLarge):
                     if last == first:
                         raise
                     size = (last - first + 1) // 2
                     continue
+                if (part := bool(read) and not len(read) % _ROUND) and last > first:
+                    size = (last - first + 1) // 2
+                    continue
+                found += (_within(log, first, last) for log in read)
+                if part:
+                    found.append(DecodeError(f"exactly {len(read)} events of block {first}: there may be more", raw=str(first)))
                 first = last + 1
         return found
 

@@ -223,6 +223,25 @@ async def test_a_range_of_logs_is_halved_until_the_answer_is_not_too_large_for_u
     assert len(chain.asked("eth_getLogs")) > 3
 
 
+async def test_a_list_of_logs_that_ends_at_a_round_thousand_is_taken_for_a_part(chain: Chain) -> None:
+    def logs(params: list[Any]) -> Any:
+        first, last = (int(params[0][end], 16) for end in ("fromBlock", "toBlock"))
+        # The provider ends the list after 1,000, and says nothing.
+        every = [number for number in range(first, last + 1) for _ in range(1_200 if number == 120 else 30)]
+        return [{**LOG, "blockNumber": hex(number), "logIndex": hex(at)} for at, number in enumerate(every[:1_000])]
+
+    chain.methods["eth_getLogs"] = logs
+    found = await chain.client.logs(from_block=50, to_block=119)
+    assert len(found) == 70 * 30
+    assert not any(isinstance(one, errors.DecodeError) for one in found)
+    # Of one block there is nothing to halve.
+    found = await chain.client.logs(from_block=118, to_block=121)
+    assert [type(one) for one in found].count(errors.DecodeError) == 1
+    assert len(found) == 3 * 30 + 1_000 + 1
+    (told,) = [one for one in found if isinstance(one, errors.DecodeError)]
+    assert told.message == "exactly 1000 events of block 120: there may be more"
+
+
 @pytest.mark.parametrize(
     "read",
     [
