@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from contextlib import aclosing
 from datetime import timedelta
 from typing import Annotated, Any, Final, Literal
 
@@ -13,13 +14,15 @@ import probekit as pk
 from probekit.checks import Check, EventAbsent, EventMatched, ScanReach
 from probekit.clients.event_watch import EvmEventWatch, EvmRule
 from probekit.clients.program_watch import ProgramEventWatch, ProgramRule
+from probekit.clock import as_they_come, within
 from probekit.codecs.evm.conditions import Condition, NamedEvent
 from probekit.codecs.evm.registry import chain as evm_chain
-from probekit.errors import ProbekitError
+from probekit.errors import DeadlineExceeded, ProbekitError
+from probekit.model.contract_events import ScanState
 from probekit.model.evm import Address
 from probekit.model.solana import GENESIS, Commitment
 from probekit.transports.rpc import PoolPolicy
-from probekit.units import to_ns
+from probekit.units import format_ns, to_ns
 
 CLUSTERS: Final = {"solana": "mainnet-beta", "solana_devnet": "devnet", "solana_testnet": "testnet"}
 """Chains of the Solana family by name, and their cluster's."""
@@ -106,7 +109,7 @@ class Options(pk.Options, frozen=True, kw_only=True):
         pk.doc("chains by name: endpoints (with `{key}` for `key`), chain_id or genesis_hash for one that is not known"),
     ]
     rules: Annotated[tuple[RuleOption, ...], pk.doc("what to look for, each a target of its own")]
-    from_block: Annotated[int | None, pk.doc("where to begin, a slot on Solana; the newest block where left out")] = None
+    from_block: Annotated[int | None, pk.doc("where to begin, a slot on Solana; the next block where left out")] = None
     to_block: Annotated[int | None, pk.doc("where to end for good: to replay a range with --once")] = None
     lookback: Annotated[int, pk.doc("blocks before the newest to begin at, where from_block is left out")] = 0
     max_blocks: Annotated[int, pk.doc("blocks that one request for logs may span; providers allow some thousand")] = 2_000
@@ -210,17 +213,22 @@ async def watch_of(ctx: pk.Context[Options], name: str) -> Watch:
 
 async def look(ctx: pk.Context[Options], name: str) -> list[pk.Observation[Any] | pk.Failure]:
     """One chain: how far it was looked at, and what each of its rules has found so far."""
-    clock, due_ns = ctx.clock, ctx.clock.monotonic_ns() + to_ns(ctx.options.timeout) // 2
+    clock, began_ns, timeout_ns = ctx.clock, ctx.clock.monotonic_ns(), to_ns(ctx.options.timeout)
     watch = await watch_of(ctx, name)
+    state: ScanState | None = None
     try:
-        state = await watch.look(clock.now())
         # What is left over from a gap, or of a range, is looked at while there is time; then in the next run.
-        while state.last < state.due and clock.monotonic_ns() < due_ns:
-            before, state = state, await watch.look(clock.now())
-            if state.last <= before.last:
+        while state is None or (state.last < state.due and clock.monotonic_ns() < began_ns + timeout_ns // 2):
+            before, state = state, await within(clock, began_ns + timeout_ns, watch.look(clock.now()))
+            if before is not None and state.last <= before.last:
                 break
-    except ProbekitError as error:
-        return [pk.Failure(error, name, clock.now(), name)]
+    except TimeoutError:
+        # What was looked at in time counts; the rest is the next run's.
+        if state is None:
+            error = DeadlineExceeded(f"{name} was not looked at within {format_ns(timeout_ns)}")
+            return [pk.Failure(error, name, clock.now(), name)]
+    except ProbekitError as failed:
+        return [pk.Failure(failed, name, clock.now(), name)]
     at = clock.now()
     told: list[pk.Observation[Any] | pk.Failure] = [pk.Observation(state, name, at, name)]
     rules = [rule.name for rule in ctx.options.rules if rule.chain == name]
@@ -228,19 +236,19 @@ async def look(ctx: pk.Context[Options], name: str) -> list[pk.Observation[Any] 
 
 
 async def observe(ctx: pk.Context[Options], watched: Sequence[pk.Target]) -> AsyncIterator[pk.Observation[Any] | pk.Failure]:
-    import asyncio
-
     chains = dict.fromkeys(rule.chain for rule in ctx.options.rules)
-    # All chains at once: a tick takes as long as the slowest, not as all of them together.
-    for told in await asyncio.gather(*(look(ctx, name) for name in chains)):
-        for one in told:
-            yield one
+    async with aclosing(as_they_come(look(ctx, name) for name in chains)) as every:
+        async for told in every:
+            for one in told:
+                yield one
 
 
 def checks(options: Options, target: pk.Target) -> Sequence[Check]:
     if target.kind == "endpoint":
+        # What was left out is told as long as any rule may have matched there.
+        hold = max(rule.max_absence or rule.hold for rule in options.rules if rule.chain == target.id)
         # A range is looked at to its end, or it was not replayed.
-        return [ScanReach(options.max_behind if options.to_block is None else 0)]
+        return [ScanReach(options.max_behind if options.to_block is None else 0, hold)]
     return [next(rule for rule in options.rules if rule.name == target.id).check()]
 
 
@@ -252,7 +260,7 @@ probe = pk.Probe.poll(
     observe=observe,
     checks=checks,
     interval=timedelta(seconds=10),
-    metrics=("event.matches", "event.absence", "scan.behind"),
+    metrics=("event.matches", "event.unreadable", "event.absence", "scan.behind"),
 )
 
 if __name__ == "__main__":

@@ -38,12 +38,13 @@ from probekit.runner import RunSettings
 from probekit.trust.sets import GOVERNANCE, encode_set_upgrade
 from probekit.trust.signing import SigningSet
 from tests.docs.blocks import BLOCKS, PAGES, PICTURES, ROOT, Block, blocks_of, of_kind, printed_as_said
+from tests.docs.payments import payments
 from tests.support.sandbox import FIRST, Lab, load, others_ok, verdict
 
 # `evm` runs on a real node, in tests/system/evm/test_pages.py.
 KINDS = {
     "sandbox", "solana", "pro", "guardians", "evm", "evm_receiver", "probe", "public", "script", "shell", "server",
-    "manifest", "collector", "json", "prometheus",
+    "manifest", "collector", "json", "prometheus", "replay",
 }  # fmt: skip
 SHELL_PAGES = sorted({block.page for block in of_kind("shell")})
 BTC = "e62df6c8b4a85fe1a67db44dc12de5db330f7ac66b72dc658afedf0f4a415b43"
@@ -108,6 +109,28 @@ def test_the_commands_of_a_page_run_in_order_against_one_sandbox(page: Path, tmp
             expected = int(block.words[1]) if block.words[:1] == ("exit",) else 0
             assert done.returncode == expected, f"{block} ended with {done.returncode}\n{done.stdout}\n{done.stderr}"
             printed_as_said(block, done.stdout or done.stderr)
+
+
+@pytest.mark.parametrize("block", named(of_kind("replay")))
+def test_ranges_of_blocks_are_replayed(block: Block, tmp_path: Path) -> None:
+    """With the file that the how-to shows last, over a node that has a payment in the range."""
+    page = ROOT / "docs" / "how-to" / "watch-contract-events.md"
+    manifest = [one for one in blocks_of(page) if one.kind == "manifest"][-1]
+    with payments(at_block=20_004_000, head=20_020_000) as url:
+        (tmp_path / "base.yaml").write_text(manifest.code.replace("https://mainnet.base.org", url))
+        environment = {name: value for name, value in os.environ.items() if not name.startswith(("OTEL_", "PROBEKIT_", "COV"))}
+        done = subprocess.run(
+            ["bash", "-euo", "pipefail", "-c", block.code],
+            cwd=tmp_path,
+            env=environment | {"PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"},
+            capture_output=True,
+            text=True,
+            timeout=50,
+        )
+    assert block.words == ("exit", str(done.returncode)), f"{done.stdout}\n{done.stderr}"
+    assert "1 in blocks 20000000 to 20010000" in done.stdout
+    if block.output is not None:
+        printed_as_said(block, done.stdout)
 
 
 @pytest.mark.parametrize("block", named(of_kind("server")))

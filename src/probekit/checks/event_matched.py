@@ -17,11 +17,12 @@ _TOLD: Final = 3
 @dataclass(frozen=True, slots=True)
 class EventMatched:
     """Rule over what a rule of events has found: ``matched``, of the given ``severity``, while one that was seen within
-    ``hold`` stands. WARNING ``withdrawn`` where all that was seen within it has left the chain again. Each of them is a part of
-    the verdict, its place in the chain the scope.
+    ``hold`` stands. WARNING ``withdrawn`` where all that was seen within it has left the chain again. Each of them, of the last
+    20, is a part of the verdict, its place in the chain the scope. SKIPPED ``watching`` before a block was looked at.
 
-    A log that bears the event's topic and does not decode (on Solana, a transaction without logs) is UNKNOWN ``unreadable``
-    while nothing matched: the event may be declared wrongly. What could not be looked at is UNKNOWN ``gap``.
+    A log that bears the event's topic and does not decode (on Solana, a transaction whose logs are cut off, or were not kept)
+    is UNKNOWN ``unreadable`` for ``hold``, where nothing matched within it: the event may be declared wrongly. What could not
+    be looked at within it is UNKNOWN ``gap``.
     """
 
     severity: Literal["warning", "critical"] = "critical"
@@ -36,26 +37,33 @@ class EventMatched:
         seen, hold_ns = observation.value, to_ns(self.hold)
         recent = [one for one in seen.newest if now.since(one.seen_at) <= hold_ns]
         gone = [one for one in seen.withdrawn if one.withdrawn_at is not None and now.since(one.withdrawn_at) <= hold_ns]
-        measures = (Measure("event.matches", seen.standing, "count"),)
+        measures = (Measure("event.matches", seen.standing, "count"), Measure("event.unreadable", seen.unreadable, "count"))
         where = f"in blocks {seen.first} to {seen.last}"
 
         def verdict(status: Status, reason: str, message: str, of: Sequence[EventMatch] = ()) -> Verdict:
             parts = tuple(Verdict(self.name, status, reason, f"{one}; of {one.source}", scope=one.place) for one in of)
             return Verdict(self.name, status, reason, message, len(recent), 0, "count", measures=measures, parts=parts)
 
-        taken_back = f"; {len(gone)} more left the chain again" if gone else ""
+        more_gone = "at least " if len(gone) == len(seen.withdrawn) < seen.withdrawn_count else ""
+        taken_back = f"; {more_gone}{len(gone)} more left the chain again" if gone else ""
         if recent:
             shown = "; ".join(str(one) for one in reversed(recent[-_TOLD:]))
-            words = f"{len(recent)} lately, {seen.standing} {where}: {shown}{taken_back}"
+            # Of those that were seen only the last are told one by one: where all of them are recent, so may others be.
+            least = "at least " if len(recent) == len(seen.newest) < seen.standing else ""
+            words = f"{least}{len(recent)} seen in the last {format_ns(hold_ns)}, {seen.standing} {where}: {shown}{taken_back}"
             status = Status.CRITICAL if self.severity == "critical" else Status.WARNING
             return verdict(status, "matched", words, recent)
         if gone:
             shown = "; ".join(str(one) for one in reversed(gone[-_TOLD:]))
-            return verdict(Status.WARNING, "withdrawn", f"{len(gone)} left the chain again: {shown}", gone)
+            return verdict(Status.WARNING, "withdrawn", f"{more_gone}{len(gone)} left the chain again: {shown}", gone)
         if seen.gap_at is not None and now.since(seen.gap_at) <= hold_ns:
             return verdict(Status.UNKNOWN, "gap", seen.gap)
-        if seen.unreadable:
-            words = f"{seen.unreadable} logs or transactions {where} do not read: is the event declared as it is?"
+        if seen.unreadable and (seen.unreadable_at is None or now.since(seen.unreadable_at) <= hold_ns):
+            words = f"{seen.unreadable} logs or transactions {where} do not read, the last: {seen.unreadable_text}"
             return verdict(Status.UNKNOWN, "unreadable", words)
-        earlier = f", {seen.standing} before the last {format_ns(hold_ns)}" if seen.standing else ""
-        return verdict(Status.OK, "no_match", f"nothing {where}{earlier}")
+        if seen.nothing_looked_at:
+            return verdict(Status.SKIPPED, "watching", f"no block was looked at yet: block {seen.first} is the first")
+        before = f"before the last {format_ns(hold_ns)}"
+        earlier = f", {seen.standing} {before}" if seen.standing else ""
+        unread = f", {seen.unreadable} that did not read {before}" if seen.unreadable else ""
+        return verdict(Status.OK, "no_match", f"nothing {where}{earlier}{unread}")

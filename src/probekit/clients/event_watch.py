@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
@@ -60,8 +60,10 @@ class Found:
     """What a rule has found so far: everything is counted, the newest of it kept whole."""
 
     def __init__(self) -> None:
-        self.standing = 0
+        self.standing = self.withdrawn_count = 0
         self.unreadable = 0
+        self.unreadable_at: Instant | None = None
+        self.unreadable_text = ""
         self._matches: deque[EventMatch] = deque(maxlen=_REMEMBERED)
         self._withdrawn: deque[EventMatch] = deque(maxlen=_TOLD)
 
@@ -69,9 +71,15 @@ class Found:
         self.standing += 1
         self._matches.append(match)
 
+    def lose(self, why: str, at: Instant) -> None:
+        """One that may have matched does not read."""
+        self.unreadable += 1
+        self.unreadable_at, self.unreadable_text = at, why[:_EXCERPT]
+
     def withdraw(self, gone: Callable[[EventMatch], bool], count: int, at: Instant) -> None:
         """Take back ``count`` matches, those among the newest told by ``gone``."""
         self.standing -= count
+        self.withdrawn_count += count
         taken = [one for one in self._matches if gone(one)]
         if taken:
             self._matches = deque((one for one in self._matches if not gone(one)), maxlen=_REMEMBERED)
@@ -79,12 +87,25 @@ class Found:
 
     @property
     def newest(self) -> tuple[EventMatch, ...]:
-        """The last of those that stand, oldest first."""
-        return tuple(sorted(self._matches, key=lambda one: (one.block, one.log_index or 0))[-_TOLD:])
+        """The last of those that stand, by when they were seen; in the chain's order."""
+        return tuple(sorted([*self._matches][-_TOLD:], key=lambda one: (one.block, one.log_index or 0)))
 
     @property
     def withdrawn(self) -> tuple[EventMatch, ...]:
         return tuple(self._withdrawn)
+
+    def sighting(self, **where: Any) -> EventSighting:
+        """What a rule has found, in the blocks ``where``."""
+        return EventSighting(
+            standing=self.standing,
+            newest=self.newest,
+            withdrawn=self.withdrawn,
+            withdrawn_count=self.withdrawn_count,
+            unreadable=self.unreadable,
+            unreadable_at=self.unreadable_at,
+            unreadable_text=self.unreadable_text,
+            **where,
+        )
 
 
 class EvmEventWatch:
@@ -124,33 +145,36 @@ class EvmEventWatch:
     async def look(self, at: Instant) -> ScanState:
         """Look on. Raises what the client raises; nothing is lost by it."""
         head = await self._client.block()
-        due = head.number + 1 - self._confirmations
+        due = made = head.number + 1 - self._confirmations
         if self._to is not None:
-            due = min(due, self._to)
+            # What a range has is due though it is not made yet.
+            due, made = self._to, min(made, self._to)
         if self._begin is None:
-            begin = max(due + 1 - self._lookback, 0) if self._from is None else self._from
+            begin = max(made + 1 - self._lookback, 0) if self._from is None else self._from
             # What has not been made yet begins now.
             self._begin_time = head.time if begin > head.number else (await self._client.block(begin)).time
             self._begin = self._next = begin
         await self._compare(at)
-        first = max(self._begin, min(self._next, due + 1) - REREAD_BLOCKS)
-        last = min(due, self._next - 1 + self._max_blocks)
+        first = max(self._begin, min(self._next, made + 1) - REREAD_BLOCKS)
+        last = min(made, self._next - 1 + self._max_blocks)
         if last >= first:
             await self._read(first, last, at)
-        return ScanState(head=head.number, due=due, last=self._next - 1, reorganised=self._reorganised, depth=self._depth)
+        return ScanState(
+            head=head.number,
+            due=due,
+            last=self._next - 1,
+            reorganised=self._reorganised,
+            depth=self._depth,
+            first=self._begin,
+        )
 
     def sighting(self, rule: str) -> EventSighting:
         """What a rule has found so far."""
-        found = self._found[rule]
-        return EventSighting(
-            standing=found.standing,
-            newest=found.newest,
-            withdrawn=found.withdrawn,
+        return self._found[rule].sighting(
             first=self._begin or 0,
             last=self._next - 1,
             first_time=self._begin_time,
             last_time=None if self._last is None else self._last.time,
-            unreadable=found.unreadable,
         )
 
     # -- one look ------------------------------------------------------------------------------------------------------------
@@ -207,8 +231,8 @@ class EvmEventWatch:
         if before.hash != after.hash:
             return  # replaced meanwhile: who knows of which of the two these are
         for broken in (log for log in logs if isinstance(log, DecodeError)):
-            self._unreadable((str(broken.raw)[:_EXCERPT], -1), last, self._rules)
-        fresh = [(rule, log, args) for log in logs if isinstance(log, Log) for rule, args in self._matching(log)]
+            self._unreadable((str(broken.raw)[:_EXCERPT], -1), last, self._rules, broken, at)
+        fresh = [(rule, log, args) for log in logs if isinstance(log, Log) for rule, args in self._matching(log, at)]
         times = await self._blocks(sorted({log.block_number for _, log, _ in fresh}), last=after)
         agreed = last
         for rule, log, args in fresh:
@@ -237,7 +261,7 @@ class EvmEventWatch:
         self._anchor(last, after.hash, at)
         self._forget()
 
-    def _matching(self, log: Log) -> list[tuple[EvmRule, dict[str, object]]]:
+    def _matching(self, log: Log, at: Instant) -> list[tuple[EvmRule, dict[str, object]]]:
         """Rules that a log matches and that it was not counted for, with what it says."""
         found = []
         for rule in self._rules:
@@ -249,20 +273,23 @@ class EvmEventWatch:
                 continue
             try:
                 args = rule.event.arguments(log)
-            except DecodeError:
+            except DecodeError as error:
                 # Of contracts that nobody named, another event may bear the same topic: ERC-721 transfers do.
                 if rule.addresses:
-                    self._unreadable((log.block_hash, log.log_index), log.block_number, [rule])
+                    self._unreadable((log.block_hash, log.log_index), log.block_number, [rule], error, at)
                 continue
             if all(condition.holds(args) for condition in rule.conditions):
                 found.append((rule, args))
         return found
 
-    def _unreadable(self, place: tuple[str, int], number: int, rules: Sequence[EvmRule]) -> None:
+    def _unreadable(
+        self, place: tuple[str, int], number: int, rules: Sequence[EvmRule], error: DecodeError, at: Instant
+    ) -> None:
         """A log that says nothing to these rules: counted once."""
+        where = f"block {number} log {place[1]}: " if place[1] >= 0 else f"up to block {number}: "
         for rule in rules:
             if (*place, rule.name) not in self._seen:
-                self._found[rule.name].unreadable += 1
+                self._found[rule.name].lose(where + error.message, at)
             self._seen[*place, rule.name] = (number, False)
 
     async def _blocks(self, numbers: Sequence[int], *, last: Block) -> dict[int, Block]:

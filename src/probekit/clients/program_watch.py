@@ -2,8 +2,9 @@
 takes is taken back.
 
 A look reads the signatures that mention a program, newest first, back to a little before where the last look ended, and the
-logs of those that it has not seen. A match that is not final yet is asked after at each look: one that no node knows any more,
-when its blockhash has long expired, never landed.
+logs of those that it has not seen. A match that is not final yet is asked after once its slot is, in the node's archive too:
+what is not in its memory of the last 300 slots is not gone. One that no node knows, when its blockhash has long expired, never
+landed.
 """
 
 from __future__ import annotations
@@ -15,10 +16,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Literal
 
 from probekit.clients.event_watch import Found
-from probekit.errors import DecodeError, ProbekitError
+from probekit.errors import DecodeError, ProbekitError, RpcError
 from probekit.model.contract_events import EventMatch, EventSighting, ScanState
 from probekit.model.pubkey import Pubkey
-from probekit.model.solana import Commitment, SignatureInfo, TransactionLogs
+from probekit.model.solana import Commitment, SignatureInfo, SignatureStatus, TransactionLogs
 from probekit.units import Instant
 
 if TYPE_CHECKING:
@@ -31,6 +32,11 @@ EXPIRED_SLOTS: Final = 300
 """After so many a transaction that is in no block never can be: its blockhash is no longer taken."""
 MAX_SIGNATURES: Final = 20_000
 """Transactions of a program between two looks; where there are more, the older ones are a gap, which is told."""
+MAX_UNSETTLED: Final = 20_000
+"""Matches that are not final yet; of more the oldest are taken for final."""
+_SETTLED_AT_ONCE: Final = 1_024
+_UNSUPPORTED_VERSION: Final = -32015
+"""The code of ``getTransaction`` for a transaction of a version above the one that was asked for."""
 _AT_ONCE: Final = 50
 _LINE: Final = 200
 
@@ -48,11 +54,18 @@ class ProgramRule:
 
     def lines(self, told: TransactionLogs) -> tuple[str, ...] | None:
         """The lines that match, one for each pattern; ``None`` where it does not."""
-        if self.outcome != "any" and told.succeeded != (self.outcome == "succeeded"):
+        if not self._ended(told):
             return None
         found = [next((line for line in told.logs if one.search(line)), None) for one in self.patterns]
         lines = tuple(line for line in found if line is not None)
         return lines if len(lines) == len(self.patterns) else None
+
+    def cut_off(self, told: TransactionLogs) -> bool:
+        """Of one that does not match: whether it may, by what was cut off its logs."""
+        return told.truncated and self._ended(told)
+
+    def _ended(self, told: TransactionLogs) -> bool:
+        return self.outcome == "any" or told.succeeded == (self.outcome == "succeeded")
 
 
 class ProgramEventWatch:
@@ -90,31 +103,34 @@ class ProgramEventWatch:
     async def look(self, at: Instant) -> ScanState:
         """Look on. Raises what the client raises; nothing is lost by it."""
         head = await self._client.slot(self._commitment)
-        due = head if self._to is None else min(head, self._to)
+        due, made = (head, head) if self._to is None else (self._to, min(head, self._to))
         if self._begin is None:
-            self._begin = max(due + 1 - self._lookback, 0) if self._from is None else self._from
+            self._begin = max(made + 1 - self._lookback, 0) if self._from is None else self._from
             self._begin_at, self._next = at, self._begin
         await self._settle(head, at)
-        floor, agreed = max(self._begin, min(self._next, due + 1) - REREAD_SLOTS), due
+        floor, agreed = max(self._begin, min(self._next, made + 1) - REREAD_SLOTS), made
         for program in self._programs:
-            agreed = min(agreed, await self._read(program, floor, due, at))
-        self._next = max(self._next, agreed + 1) if agreed == due else agreed + 1
+            agreed = min(agreed, await self._read(program, floor, made, at))
+        self._next = max(self._next, agreed + 1) if agreed == made else agreed + 1
         self._looked_at = at
         self._seen = {one: slot for one, slot in self._seen.items() if slot >= self._next - 2 * REREAD_SLOTS}
-        return ScanState(head=head, due=due, last=self._next - 1, reorganised=self._withdrawals)
+        return ScanState(
+            head=head,
+            due=due,
+            last=self._next - 1,
+            reorganised=self._withdrawals,
+            first=self._begin,
+            gap=self._gap,
+            gap_at=self._gap_at,
+        )
 
     def sighting(self, rule: str) -> EventSighting:
         """What a rule has found so far. Times are this host's: slots have none."""
-        found = self._found[rule]
-        return EventSighting(
-            standing=found.standing,
-            newest=found.newest,
-            withdrawn=found.withdrawn,
+        return self._found[rule].sighting(
             first=self._begin or 0,
             last=self._next - 1,
             first_time=self._begin_at,
             last_time=self._looked_at,
-            unreadable=found.unreadable,
             gap=self._gap,
             gap_at=self._gap_at,
         )
@@ -126,8 +142,9 @@ class ProgramEventWatch:
             part = rows[start : start + _AT_ONCE]
             told = await self._client.transaction_logs([row.signature for row in part], commitment=self._commitment)
             for row, one in zip(part, told, strict=True):
-                if isinstance(one, DecodeError):
-                    self._unreadable(program)
+                if isinstance(one, DecodeError) or (isinstance(one, RpcError) and one.code == _UNSUPPORTED_VERSION):
+                    # Of this one transaction; asked again it reads no better.
+                    self._unreadable(program, f"{row.signature}: {one.message}", at)
                 elif isinstance(one, ProbekitError):
                     raise one
                 elif one is None:
@@ -149,7 +166,7 @@ class ProgramEventWatch:
                 for broken in (row for row in page if isinstance(row, DecodeError)):
                     key = self._key(program, f"unreadable {str(broken.raw)[:_LINE]}")
                     if key not in self._seen:
-                        self._unreadable(program)
+                        self._unreadable(program, f"a signature: {broken.message}", at)
                     self._seen[key] = due
                 rows += [row for row in readable if floor <= row.slot <= due]
                 read += len(page)
@@ -166,15 +183,19 @@ class ProgramEventWatch:
     def _key(program: Pubkey, signature: str) -> str:
         return f"{program} {signature}"
 
-    def _unreadable(self, program: Pubkey) -> None:
+    def _unreadable(self, program: Pubkey, why: str, at: Instant) -> None:
         for rule in self._rules:
             if rule.program == program:
-                self._found[rule.name].unreadable += 1
+                self._found[rule.name].lose(why, at)
 
     def _take(self, program: Pubkey, told: TransactionLogs, at: Instant) -> None:
         for rule in self._rules:
-            lines = rule.lines(told) if rule.program == program else None
+            if rule.program != program:
+                continue
+            lines = rule.lines(told)
             if lines is None:
+                if rule.cut_off(told):
+                    self._found[rule.name].lose(f"{told.signature} in slot {told.slot}: its logs are truncated", at)
                 continue
             args = {f"log {number}": line[:_LINE] for number, line in enumerate(lines)}
             if not told.succeeded:
@@ -192,24 +213,32 @@ class ProgramEventWatch:
                 seen_at=at,
             )
             self._found[rule.name].add(match)
-            self._matched.setdefault(told.signature, []).append(rule.name)
-            self._unsettled[told.signature] = told.slot
+            if self._commitment is not Commitment.FINALIZED:
+                self._matched.setdefault(told.signature, []).append(rule.name)
+                self._unsettled[told.signature] = told.slot
+        while len(self._unsettled) > MAX_UNSETTLED:
+            self._is_final(next(iter(self._unsettled)))
 
     async def _settle(self, head: int, at: Instant) -> None:
-        """Ask after matches that are not final yet."""
-        waiting = list(self._unsettled)[:256]
+        """Ask after matches whose slots are final: they are it too, or in none of them."""
+        if not self._unsettled:
+            return
+        final = await self._client.slot(Commitment.FINALIZED)
+        waiting = [signature for signature, slot in self._unsettled.items() if slot <= final][:_SETTLED_AT_ONCE]
         if not waiting:
             return
-        for signature, status in zip(waiting, await self._client.statuses(waiting), strict=True):
-            if isinstance(status, ProbekitError):
-                continue
-            slot = self._unsettled[signature]
-            if status is None:
-                if head - slot > EXPIRED_SLOTS:
-                    self._withdraw(signature, at)
-            elif status.reached(Commitment.FINALIZED):
-                del self._unsettled[signature]
-                self._matched.pop(signature, None)
+        for signature, status in zip(waiting, await self._client.statuses(waiting, history=True), strict=True):
+            if status is None and head - self._unsettled[signature] > EXPIRED_SLOTS:
+                self._withdraw(signature, at)
+            elif isinstance(status, SignatureStatus) and status.reached(Commitment.FINALIZED):
+                self._is_final(signature)
+            else:
+                # It is asked after again, and holds up none that come after it.
+                self._unsettled[signature] = self._unsettled.pop(signature)
+
+    def _is_final(self, signature: str) -> None:
+        del self._unsettled[signature]
+        self._matched.pop(signature, None)
 
     def _withdraw(self, signature: str, at: Instant) -> None:
         self._withdrawals += 1

@@ -43,27 +43,36 @@ class EventMatch(msgspec.Struct, frozen=True, kw_only=True):
 class EventSighting(msgspec.Struct, frozen=True, kw_only=True):
     """What one rule has found in the blocks from ``first`` to ``last``, whose own times are ``first_time`` and ``last_time``.
 
-    ``standing`` counts matches that still are in the chain; ``newest`` are the last of them, oldest first, ``withdrawn`` the
-    last of those that are not. ``unreadable`` logs bore the event's topic and did not decode. ``gap`` says what could not be
-    looked at, and ``gap_at`` when that was.
+    ``standing`` counts matches that still are in the chain; ``newest`` are the last of them that were seen, in the chain's
+    order, ``withdrawn`` the last of the ``withdrawn_count`` that are not. ``unreadable`` logs or transactions may have matched
+    and did not read: ``unreadable_text`` is why the last of them did not, ``unreadable_at`` when that was. ``gap`` says what
+    could not be looked at, and ``gap_at`` when that was.
     """
 
     standing: int
     newest: tuple[EventMatch, ...] = ()
     withdrawn: tuple[EventMatch, ...] = ()
+    withdrawn_count: int = 0
     first: int
     last: int
     first_time: Instant | None = None
     last_time: Instant | None = None
     unreadable: int = 0
+    unreadable_at: Instant | None = None
+    unreadable_text: str = ""
     gap: str = ""
     gap_at: Instant | None = None
 
+    @property
+    def nothing_looked_at(self) -> bool:
+        """Whether no block has been looked at yet: it says nothing of any."""
+        return self.last < self.first
+
 
 class ScanState(msgspec.Struct, frozen=True, kw_only=True):
-    """How far a chain was looked at: up to ``last``, of ``due`` (the head, less what confirmations hold back, or the end of the
-    range). ``reorganised`` counts the times that blocks looked at before had left the chain; ``depth`` is how many they were at
-    most, the last time.
+    """How far a chain was looked at: from ``first`` up to ``last``, of ``due`` (the head, less what confirmations hold back, or
+    the end of the range, made or not). ``reorganised`` counts the times that blocks looked at before had left the chain;
+    ``depth`` is how many they were at most, the last time. ``gap`` says what was left out, and ``gap_at`` when that was.
     """
 
     head: int
@@ -71,3 +80,10 @@ class ScanState(msgspec.Struct, frozen=True, kw_only=True):
     last: int
     reorganised: int = 0
     depth: int = 0
+    first: int | None = None
+    gap: str = ""
+    gap_at: Instant | None = None
+
+    @property
+    def nothing_looked_at(self) -> bool:
+        return self.first is not None and self.last < self.first

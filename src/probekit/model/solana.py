@@ -155,6 +155,9 @@ class SignatureInfo(msgspec.Struct, frozen=True):
         return self.error is None
 
 
+_TRUNCATED: Final = "Log truncated"
+
+
 class TransactionLogs(msgspec.Struct, frozen=True):
     """What a transaction that landed wrote, and how it ended. ``block_time`` is whole seconds, where the node knows it."""
 
@@ -167,6 +170,13 @@ class TransactionLogs(msgspec.Struct, frozen=True):
     @property
     def succeeded(self) -> bool:
         return self.error is None
+
+    @property
+    def truncated(self) -> bool:
+        """Whether the validator cut the logs off, after 10,000 bytes (agave ``svm-log-collector/src/lib.rs``). What a program
+        prints bears a prefix, so that none can say so itself.
+        """
+        return _TRUNCATED in self.logs
 
 
 class LogsEvent(msgspec.Struct, frozen=True):

@@ -82,6 +82,7 @@ MeasureName = Literal[
     "landing.lag",
     "archive.lag",
     "event.matches",
+    "event.unreadable",
     "event.absence",
     "scan.behind",
     "certificate.expiry.leaf",

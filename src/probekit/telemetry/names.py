@@ -253,6 +253,13 @@ MEASURES: Final[dict[MeasureName, MetricName]] = {
         "Matches of a rule that stand in the chain, since the probe began",
         _MEASURE,
     ),
+    "event.unreadable": MetricName(
+        "probekit.event.unreadable",
+        "gauge",
+        "{event}",
+        "Logs or transactions that a rule may have matched and that did not read, since the probe began",
+        _MEASURE,
+    ),
     "event.absence": MetricName(
         "probekit.event.absence", "gauge", "s", "How long ago the last match was, by the chain's own time", _MEASURE
     ),

@@ -17,12 +17,15 @@ from solders.pubkey import Pubkey
 from solders.system_program import TransferParams, transfer
 from solders.transaction import Transaction, VersionedTransaction
 
+from probekit.clients.program_watch import ProgramEventWatch, ProgramRule
 from probekit.clients.solana import SolanaClient
 from probekit.dev.svm.ledger import Ledger
 from probekit.dev.svm.node import Node
 from probekit.dev.svm.server import serve, ticking
 from probekit.model import ProbeRun, Status
+from probekit.model.pubkey import Pubkey as OurPubkey
 from probekit.runner import RunSettings, run_once, watch
+from probekit.units import Instant
 from tests.support.sandbox import load, module_of, result, verdict
 
 pytestmark = [pytest.mark.system, pytest.mark.svm]
@@ -102,10 +105,34 @@ async def test_transactions_that_fail_and_a_program_that_is_quiet(cluster: Clust
         words = result(run, "failed").verdicts[0].message
         assert failed in words
         assert "insufficient lamports" in words
-        assert "1 lately" in words
+        assert "1 seen in the last 10m00s" in words
         # Nothing more comes: what is due is missed, and what was counted once is not counted again.
         run = await until(runs, lambda run: verdict(run, "moves") == (CRITICAL, "absent"))
-        assert "1 lately" in result(run, "failed").verdicts[0].message
+        assert "1 seen in the last 10m00s" in result(run, "failed").verdicts[0].message
+
+
+async def test_a_match_that_the_node_knows_from_its_archive_alone_is_not_taken_back() -> None:
+    ledger = Ledger()
+    async with serve(Node(ledger)) as served:
+        async with SolanaClient(served.http) as any_chain:
+            genesis_hash = await any_chain.genesis_hash()
+        payer = Keypair()
+        ledger.airdrop(payer.pubkey(), 5 * SOL)
+        async with SolanaClient(served.http, genesis_hash=genesis_hash) as client:
+            cluster = Cluster(ledger, Node(ledger), served.http, genesis_hash, client, payer)
+            rule = ProgramRule("paid", OurPubkey(SYSTEM))
+            watching = ProgramEventWatch(client, "local", [rule], from_slot=ledger.tip.slot)
+            signature = await cluster.pay(SOL)
+            ledger.advance_slot(5)
+            await watching.look(Instant.now())
+            assert signature in {one.transaction for one in watching.sighting("paid").newest}
+            standing = watching.sighting("paid").standing
+            # Nobody looks for longer than a node remembers statuses.
+            ledger.advance_slot(400)
+            assert await client.statuses([signature]) == [None]
+            state = await watching.look(Instant.now())
+            assert (watching.sighting("paid").standing, watching.sighting("paid").withdrawn) == (standing, ())
+            assert state.reorganised == 0
 
 
 async def test_a_range_of_slots_is_replayed(cluster: Cluster) -> None:

@@ -64,6 +64,9 @@ def judged(check: Any, value: Any, now: Instant = NOW) -> Verdict:
         (sighting(withdrawn=(match(withdrawn=61 * S),)), (OK, "no_match")),
         (sighting(match(), withdrawn=(match(withdrawn=S),)), (CRITICAL, "matched")),
         (sighting(unreadable=1), (UNKNOWN, "unreadable")),
+        (sighting(unreadable=1, unreadable_at=NOW.plus(-60 * S)), (UNKNOWN, "unreadable")),
+        (sighting(unreadable=1, unreadable_at=NOW.plus(-61 * S)), (OK, "no_match")),
+        (sighting(first=9, last=8), (SKIPPED, "watching")),
         (sighting(match(), unreadable=1), (CRITICAL, "matched")),
         (sighting(gap="too many", gap_at=NOW.plus(-60 * S)), (UNKNOWN, "gap")),
         (sighting(gap="too many", gap_at=NOW.plus(-61 * S)), (OK, "no_match")),
@@ -72,7 +75,24 @@ def judged(check: Any, value: Any, now: Instant = NOW) -> Verdict:
 def test_what_should_not_happen(seen: EventSighting, expected: tuple[Status, str]) -> None:
     verdict = judged(EventMatched("critical", 60 * S), seen)
     assert (verdict.status, verdict.reason) == expected
-    assert verdict.measures[0].value == seen.standing
+    assert [one.value for one in verdict.measures] == [seen.standing, seen.unreadable]
+
+
+def test_of_more_than_are_told_one_by_one_the_number_is_a_least_one_and_what_did_not_read_is_counted_on() -> None:
+    verdict = judged(EventMatched("critical", 60 * S), sighting(*[match()] * 20, standing=57))
+    assert verdict.message.startswith("at least 20 seen in the last 1m00s, 57 in blocks 1 to 9: ")
+    verdict = judged(EventMatched("critical", 60 * S), sighting(*[match()] * 20))
+    assert verdict.message.startswith("20 seen in the last 1m00s, 20 in blocks 1 to 9: ")
+    verdict = judged(EventMatched("critical", 60 * S), sighting(match(61 * S), *[match()] * 19, standing=57))
+    assert verdict.message.startswith("19 seen in the last 1m00s, 57 in blocks")
+    verdict = judged(EventMatched("critical", 60 * S), sighting(standing=2, unreadable=3, unreadable_at=NOW.plus(-61 * S)))
+    assert verdict.message == ("nothing in blocks 1 to 9, 2 before the last 1m00s, 3 that did not read before the last 1m00s")
+    gone = {"withdrawn": (match(withdrawn=S),) * 20, "withdrawn_count": 21}
+    assert judged(EventMatched(), sighting(**gone)).message.startswith("at least 20 left the chain again: ")
+    assert "; at least 20 more left the chain again" in judged(EventMatched(), sighting(match(), **gone)).message
+    text = "block 7 log 0: too short"
+    verdict = judged(EventMatched(), sighting(unreadable=3, unreadable_at=NOW, unreadable_text=text))
+    assert verdict.message == f"3 logs or transactions in blocks 1 to 9 do not read, the last: {text}"
 
 
 def test_a_match_says_where_it_is_and_a_warning_is_one() -> None:
@@ -100,6 +120,11 @@ def test_a_match_says_where_it_is_and_a_warning_is_one() -> None:
         (sighting(first_time=NOW.plus(-61 * S)), (CRITICAL, "absent")),
         (sighting(last_time=None), (SKIPPED, "watching")),
         (sighting(unreadable=2), (UNKNOWN, "unreadable")),
+        (sighting(unreadable=2, unreadable_at=NOW.plus(-60 * S)), (UNKNOWN, "unreadable")),
+        (sighting(unreadable=2, unreadable_at=NOW.plus(-61 * S)), (CRITICAL, "absent")),
+        (sighting(match(block_ago=61 * S), unreadable=1, unreadable_at=NOW), (UNKNOWN, "unreadable")),
+        (sighting(match(block_ago=60 * S), unreadable=1, unreadable_at=NOW), (OK, "present")),
+        (sighting(first=9, last=8), (SKIPPED, "watching")),
         (sighting(gap="too many", gap_at=NOW), (UNKNOWN, "gap")),
     ],
 )
@@ -122,7 +147,22 @@ def test_how_far_it_was_looked_at() -> None:
     assert "2 times blocks left the chain, 3 of them last" in verdict.message
 
 
-@pytest.mark.parametrize("make", [lambda: EventMatched("critical", 0 * S), lambda: EventAbsent(0 * S), lambda: ScanReach(-1)])
+def test_blocks_that_were_left_out_and_none_that_was_looked_at() -> None:
+    left_out = ScanState(head=20, due=18, last=18, first=9, gap="slots 3 to 5 were not all read", gap_at=NOW.plus(-60 * S))
+    verdict = judged(ScanReach(5, 60 * S), left_out)
+    assert (verdict.status, verdict.reason) == (UNKNOWN, "gap")
+    assert verdict.message.startswith("slots 3 to 5 were not all read; looked at up to 18 of 18")
+    assert judged(ScanReach(5, 60 * S), left_out, NOW.plus(S)).reason == "abreast"
+    verdict = judged(ScanReach(5), ScanState(head=20, due=18, last=18, first=19))
+    assert (verdict.status, verdict.reason) == (SKIPPED, "watching")
+    verdict = judged(ScanReach(0), ScanState(head=20, due=30, last=24, first=25))
+    assert (verdict.status, verdict.reason) == (WARNING, "catching_up")
+
+
+@pytest.mark.parametrize(
+    "make",
+    [lambda: EventMatched("critical", 0 * S), lambda: EventAbsent(0 * S), lambda: ScanReach(-1), lambda: ScanReach(1, 0 * S)],
+)
 def test_limits_that_make_no_sense(make: Any) -> None:
     with pytest.raises(ValueError, match="must"):
         make()

@@ -7,6 +7,7 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -14,7 +15,7 @@ from hypothesis import strategies as st
 from probekit.clients.event_watch import EvmEventWatch, EvmRule
 from probekit.clients.program_watch import EXPIRED_SLOTS, ProgramEventWatch, ProgramRule
 from probekit.codecs.evm.conditions import Condition, NamedEvent
-from probekit.errors import DecodeError, NotFound, ProbekitError, ServerError
+from probekit.errors import DecodeError, NotFound, ProbekitError, RpcError, ServerError
 from probekit.model.evm import Address, Block, Log
 from probekit.model.pubkey import Pubkey
 from probekit.model.solana import Commitment, SignatureInfo, SignatureStatus, TransactionLogs
@@ -153,6 +154,7 @@ async def test_what_a_fork_takes_is_withdrawn_and_told() -> None:
     sighting = one.sighting("big")
     assert [one.args["value"] for one in sighting.newest] == ["60"]
     assert [(one.args["value"], one.withdrawn_at) for one in sighting.withdrawn] == [("50", later)]
+    assert sighting.withdrawn_count == 1
     assert sighting.standing == 1
 
 
@@ -238,7 +240,10 @@ async def test_a_log_that_does_not_decode_counts_where_the_contract_is_named() -
         one = EvmEventWatch(chain, "test", [EvmRule("wrong", wrong, addresses)], from_block=0)  # type: ignore[arg-type]
         await one.look(AT)
         await one.look(AT)
-        assert (one.sighting("wrong").unreadable, one.sighting("wrong").standing) == (unreadable, 0)
+        sighting = one.sighting("wrong")
+        assert (sighting.unreadable, sighting.standing) == (unreadable, 0)
+        assert sighting.unreadable_at == (AT if unreadable else None)
+        assert sighting.unreadable_text.startswith("block 1 log 0: " if unreadable else "")
 
 
 @pytest.mark.parametrize("depth", [3, 10, 29])
@@ -286,6 +291,29 @@ async def test_others_contracts_do_not_match() -> None:
     assert anyone.sighting("big").standing == 1
 
 
+async def test_the_last_that_were_seen_are_told_though_they_stand_in_older_blocks() -> None:
+    chain = Chain()
+    for _ in range(30):
+        chain.mine([50])
+    one = watch(chain)
+    await one.look(AT)
+    assert [match.block for match in one.sighting("big").newest] == list(range(11, 31))
+    found = one._found["big"]
+    found.add(msgspec.structs.replace(found.newest[0], block=3))
+    assert [match.block for match in one.sighting("big").newest] == [3, *range(12, 31)]
+
+
+async def test_what_a_range_has_is_due_though_it_is_not_made_yet() -> None:
+    chain = Chain()
+    one = watch(chain, from_block=0, to_block=9)
+    state = await one.look(AT)
+    assert (state.first, state.last, state.due, state.head) == (0, 0, 9, 0)
+    later = watch(chain, from_block=5)
+    state = await later.look(AT)
+    assert state.nothing_looked_at
+    assert later.sighting("big").nothing_looked_at
+
+
 # -- Solana ------------------------------------------------------------------------------------------------------------------
 
 PROGRAM = Pubkey(bytes([5]) * 32)
@@ -300,13 +328,21 @@ class Slots:
         self.gone: set[str] = set()
         self.not_yet: set[str] = set()
         self.broken: set[str] = set()
+        self.refused: set[str] = set()
         self.final = False
+        self.failing: set[str] = set()
+        self.finalised: int | None = None
+        """The newest final slot, where it is not the newest of all."""
+        self.forgotten = False
+        """Whether the node's memory of statuses has gone past all of them, so that only its archive knows them."""
+        self.asked: list[int] = []
+        """How many statuses were asked for at once."""
 
     def land(self, name: str, *logs: str, slot: int | None = None, error: object | None = None) -> None:
         self.rows.append((self.slot_ if slot is None else slot, name, logs, error))
 
-    async def slot(self, _: Any = None) -> int:
-        return self.slot_
+    async def slot(self, commitment: Commitment | None = None) -> int:
+        return self.slot_ if commitment is not Commitment.FINALIZED or self.finalised is None else self.finalised
 
     async def signature_pages(self, address: Any, *, commitment: Any) -> Any:
         rows = sorted((row for row in self.rows if row[1] not in self.gone), key=lambda row: -row[0])
@@ -321,14 +357,26 @@ class Slots:
                 return None
             if name in self.broken:
                 return DecodeError("no logs were kept", raw="")
+            if name in self.refused:
+                return RpcError("Transaction version (1) is not supported by the requesting client", code=-32015)
             slot, logs, error = known[name]
             return TransactionLogs(name, slot, logs, error, Instant.from_seconds(1_800_000_000 + slot))
 
         return [one(name) for name in signatures]
 
-    async def statuses(self, signatures: Sequence[str]) -> list[SignatureStatus | None]:
+    async def statuses(
+        self, signatures: Sequence[str], *, history: bool = False
+    ) -> list[SignatureStatus | ProbekitError | None]:
+        self.asked.append(len(signatures))
         level = Commitment.FINALIZED if self.final else Commitment.CONFIRMED
-        return [None if name in self.gone else SignatureStatus(name, 1, level) for name in signatures]
+
+        def one(name: str) -> SignatureStatus | ProbekitError | None:
+            if name in self.failing:
+                return ServerError("no archive", status=503)
+            lost = name in self.gone or (self.forgotten and not history)
+            return None if lost else SignatureStatus(name, 1, level)
+
+        return [one(name) for name in signatures]
 
 
 def program_watch(slots: Slots, *patterns: str, outcome: Any = "succeeded", **options: Any) -> ProgramEventWatch:
@@ -402,14 +450,94 @@ async def test_what_is_final_is_asked_after_no_more_and_logs_that_were_not_kept_
     assert one.sighting("refused").standing == 1
 
 
+async def test_a_match_that_only_the_archive_knows_any_more_is_not_withdrawn() -> None:
+    slots = Slots()
+    slots.land("kept", "refused")
+    one = program_watch(slots, "refused", from_slot=0)
+    await one.look(AT)
+    # The next look comes late: the node's memory of statuses, of 300 slots, has gone past it.
+    slots.final = slots.forgotten = True
+    slots.slot_ += EXPIRED_SLOTS + 1
+    state = await one.look(AT)
+    sighting = one.sighting("refused")
+    assert (sighting.standing, sighting.withdrawn, state.reorganised) == (1, (), 0)
+    asked = len(slots.asked)
+    await one.look(AT)
+    assert len(slots.asked) == asked, "it is final"
+
+
+async def test_what_is_not_final_by_its_slot_is_not_asked_after_and_what_landed_final_never_is() -> None:
+    slots = Slots()
+    slots.finalised = 999
+    slots.land("young", "refused")
+    one = program_watch(slots, "refused", from_slot=0)
+    await one.look(AT)
+    await one.look(AT)
+    assert slots.asked == []
+    slots.finalised = 1_000
+    await one.look(AT)
+    assert slots.asked == [1]
+    final = program_watch(slots, "refused", from_slot=0, commitment=Commitment.FINALIZED)
+    await final.look(AT)
+    await final.look(AT)
+    assert final.sighting("refused").standing == 1
+    assert slots.asked == [1]
+
+
+async def test_statuses_that_cannot_be_had_hold_up_no_others_and_fill_no_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("probekit.clients.program_watch._SETTLED_AT_ONCE", 2)
+    monkeypatch.setattr("probekit.clients.program_watch.MAX_UNSETTLED", 5)
+    slots = Slots()
+    for number in range(4):
+        slots.land(f"s{number}", "refused")
+    slots.final, slots.failing = True, {"s0", "s1"}
+    one = program_watch(slots, "refused", from_slot=0)
+    for _ in range(3):
+        await one.look(AT)
+    assert sorted(one._unsettled) == ["s0", "s1"]
+    for number in range(4, 20):
+        slots.land(f"s{number}", "refused")
+    await one.look(AT)
+    assert len(one._unsettled) <= 5 >= len(one._matched)
+    assert one.sighting("refused").standing == 20
+
+
+async def test_logs_that_were_cut_off_may_have_matched() -> None:
+    slots = Slots()
+    slots.land("whole", "Program log: fine")
+    slots.land("cut", "Program log: fine", "Log truncated")
+    slots.land("failed", "Program log: fine", "Log truncated", error="x")
+    slots.land("said", "Program log: Log truncated")
+    slots.land("found", "refused", "Log truncated")
+    one = program_watch(slots, "refused", from_slot=0)
+    await one.look(AT)
+    await one.look(AT)
+    sighting = one.sighting("refused")
+    assert (sighting.standing, sighting.unreadable, sighting.unreadable_at) == (1, 1, AT)
+    assert sighting.unreadable_text == "cut in slot 1000: its logs are truncated"
+
+
+async def test_a_transaction_of_a_version_to_come_costs_no_other() -> None:
+    slots = Slots()
+    slots.land("new")
+    slots.land("old", "refused")
+    slots.refused = {"new"}
+    one = program_watch(slots, "refused", from_slot=0)
+    state = await one.look(AT)
+    sighting = one.sighting("refused")
+    assert (state.last, sighting.standing, sighting.unreadable) == (1_000, 1, 1)
+    assert "version (1)" in sighting.unreadable_text
+
+
 async def test_more_than_can_be_read_is_a_gap_that_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("probekit.clients.program_watch.MAX_SIGNATURES", 4)
     slots = Slots()
     for number in range(9):
         slots.land(f"s{number}", "refused", slot=900 + number)
     one = program_watch(slots, "refused", from_slot=0)
-    await one.look(AT)
+    state = await one.look(AT)
     sighting = one.sighting("refused")
-    assert sighting.gap_at == AT
+    assert sighting.gap_at == AT == state.gap_at
+    assert state.gap == sighting.gap
     assert "more than 4 transactions" in sighting.gap
     assert sighting.standing == 4

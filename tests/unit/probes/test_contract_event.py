@@ -8,14 +8,18 @@ from typing import Any
 
 import pytest
 
+from probekit.clients.event_watch import EvmEventWatch
 from probekit.codecs.evm.conditions import NamedEvent
 from probekit.errors import ConfigError, ConnectError
 from probekit.manifest import read_manifest
 from probekit.model import ProbeRun, Status
+from probekit.model.contract_events import ScanState
 from probekit.model.evm import Address
 from probekit.model.pubkey import base58
 from probekit.runner import RunSettings
+from probekit.units import Instant
 from tests.support.chains import EVM, SVM, ChainLab
+from tests.support.pushes import Hosts
 from tests.support.sandbox import S, load, module_of, result, verdict
 from tests.unit.clients.contracts import TIME_S, Refused
 
@@ -154,12 +158,13 @@ async def test_a_payment_out_of_the_treasury_is_critical_with_its_place_and_argu
     lab = Chains()
     async with lab.watching(PROBE, settings=EVERY, **options(rule())):
         run = await lab.pass_seconds(2)
-        assert (verdict(run, "paid"), verdict(run, "base")) == ((OK, "no_match"), (OK, "abreast"))
+        nothing = (SKIPPED, "watching")
+        assert (verdict(run, "paid"), verdict(run, "base")) == (nothing, nothing), "no block was looked at yet"
         lab.mine(lab.transfer(10**9), lab.transfer(10**9 + 1, PYTH), lab.transfer(10**9 + 1))
         run = await lab.pass_seconds(10)
         assert verdict(run, "paid") == (CRITICAL, "matched")
         words = sentence(run, "paid")
-        assert "1 lately, 1 in blocks 5 to 5: Transfer on base in block 5, 0x" in words
+        assert "1 seen in the last 10m00s, 1 in blocks 5 to 5: Transfer on base in block 5, 0x" in words
         assert f"log 2: from {TREASURY}, to {PYTH}, value 1000000001" in words
         evidence = result(run, "paid").evidence
         assert evidence is not None
@@ -186,7 +191,7 @@ async def test_a_match_in_a_block_that_is_reorganised_away_is_withdrawn_and_said
         lab.mine(lab.transfer(10**10))
         run = await lab.pass_seconds(10)
         assert verdict(run, "paid") == (CRITICAL, "matched")
-        assert "1 lately, 1 in blocks" in sentence(run, "paid")
+        assert "1 seen in the last 10m00s, 1 in blocks" in sentence(run, "paid")
 
 
 async def test_confirmations_wait_for_blocks_on_top() -> None:
@@ -230,8 +235,8 @@ async def test_a_range_is_replayed_once_in_steps_that_the_provider_takes() -> No
     run = await lab.once(PROBE, **options(rule(where=("value > 1 ether",)), from_block=10, to_block=59))
     assert verdict(run, "paid") == (OK, "no_match")
     run = await lab.once(PROBE, **options(rule(), from_block=10, to_block=500))
-    assert verdict(run, "base") == (OK, "abreast")
-    assert "up to 104 of 104" in sentence(run, "base")
+    assert verdict(run, "base") == (WARNING, "catching_up"), "the rest of the range is not made yet"
+    assert "up to 104 of 500" in sentence(run, "base")
 
 
 async def test_a_gap_while_the_chain_could_not_be_read_is_caught_up_with() -> None:
@@ -258,6 +263,41 @@ async def test_an_event_that_is_declared_wrongly_is_told() -> None:
     assert verdict(run, "paid") == (UNKNOWN, "unreadable")
 
 
+async def test_what_did_not_read_ages_out_with_the_rules_own_time_and_stays_counted() -> None:
+    lab = Chains()
+    wrong = rule(event="Transfer(address from, address to, uint256 value)", hold=MINUTE)
+    async with lab.watching(PROBE, settings=EVERY, **options(wrong)):
+        await lab.pass_seconds(2)
+        lab.mine(lab.transfer(10**10))
+        run = await lab.pass_seconds(10)
+        assert verdict(run, "paid") == (UNKNOWN, "unreadable")
+        assert "1 logs or transactions in blocks 5 to 5 do not read, the last: block 5 log 0: " in sentence(run, "paid")
+        lab.mine()
+        run = await lab.pass_seconds(70)
+        assert verdict(run, "paid") == (OK, "no_match")
+        assert "1 that did not read before the last 1m00s" in sentence(run, "paid")
+        measured = {one.name: one.value for one in result(run, "paid").verdicts[0].measures}
+        assert measured == {"event.matches": 0, "event.unreadable": 1}
+
+
+async def test_once_without_blocks_to_look_at_is_no_pass() -> None:
+    lab = Chains()
+    run = await lab.once(PROBE, **options(rule(), program()))
+    assert {verdict(run, one) for one in ("paid", "base", "refused", "solana_devnet")} == {(SKIPPED, "watching")}
+    assert run.status is SKIPPED
+    assert "no block was looked at yet" in sentence(run, "paid")
+
+
+async def test_transactions_that_were_left_out_are_told_of_the_chain_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("probekit.clients.program_watch.MAX_SIGNATURES", 2)
+    lab = Chains()
+    lab.transactions = [(lab.svm.slot - one, SIGNATURES[one], ["Program log: ok"], "x") for one in (1, 2, 3)]
+    run = await lab.once(PROBE, **options(program(), lookback=100))
+    assert verdict(run, "solana_devnet") == (UNKNOWN, "gap")
+    assert verdict(run, "refused") == (UNKNOWN, "gap")
+    assert "more than 2 transactions" in sentence(run, "solana_devnet")
+
+
 async def test_programs_by_their_logs_and_outcome() -> None:
     lab = Chains()
     slot = lab.svm.slot
@@ -274,21 +314,63 @@ async def test_programs_by_their_logs_and_outcome() -> None:
     run = await lab.once(PROBE, **options(program(), lookback=100))
     assert verdict(run, "refused") == (CRITICAL, "matched")
     words = sentence(run, "refused")
-    assert "1 lately" in words
+    assert "1 seen in the last 10m00s" in words
     assert f"slot {slot - 9}, {SIGNATURES[1]}: log 0 Program log: AnchorError caused by account: vaa, error" in words
     run = await lab.once(PROBE, **options(program(severity="warning", logs=(), outcome="any"), lookback=100))
     assert verdict(run, "refused") == (WARNING, "matched")
-    assert "3 lately" in sentence(run, "refused")
+    assert "3 seen in the last 10m00s" in sentence(run, "refused")
     assert (await lab.once(PROBE, **options(program(logs=("no such",)), lookback=100))).status is OK
 
 
 async def test_both_kinds_of_chains_in_one_run_each_for_itself() -> None:
     lab = Chains()
     lab.down = {"svm.test": ConnectError("refused")}
-    run = await lab.once(PROBE, **options(rule(), program()))
+    run = await lab.once(PROBE, **options(rule(), program(), lookback=3))
     assert verdict(run, "paid") == (OK, "no_match")
     assert verdict(run, "solana_devnet") == (CRITICAL, "connect")
     assert verdict(run, "refused") == (UNKNOWN, "behind_endpoint")
+
+
+class Silent:
+    """A host that never answers."""
+
+    hangs, down = True, None
+
+    def answer(self, request: Any) -> Any:
+        raise AssertionError("it hangs")
+
+
+async def test_a_chain_that_hangs_is_told_as_itself_and_holds_up_no_other() -> None:
+    lab = Chains()
+    silent: Any = Silent()
+    lab.transport = Hosts(lab.transport, {SVM.rstrip("/"): silent}, lab.clock)
+    run = await lab.once(PROBE, **options(rule(), program(), lookback=3))
+    assert verdict(run, "paid") == (OK, "no_match")
+    assert verdict(run, "solana_devnet")[0] is CRITICAL
+    assert result(run, "solana_devnet").verdicts[0].error_type == "deadline"
+    assert verdict(run, "refused") == (UNKNOWN, "behind_endpoint")
+    assert run.elapsed_ns <= 9 * 10**9
+
+
+async def test_what_was_looked_at_in_time_counts_where_the_rest_was_not(monkeypatch: pytest.MonkeyPatch) -> None:
+    lab = Chains()
+    for _ in range(100):
+        lab.mine(lab.transfer(10**10))
+    looked: list[int] = []
+    original = EvmEventWatch.look
+
+    async def slow(self: EvmEventWatch, at: Instant) -> ScanState:
+        looked.append(1)
+        if len(looked) > 1:
+            await lab.clock.sleep_until_ns(lab.clock.monotonic_ns() + 3600 * 10**9)
+        return await original(self, at)
+
+    monkeypatch.setattr(EvmEventWatch, "look", slow)
+    run = await lab.once(PROBE, **options(rule(), from_block=0, max_blocks=50, max_behind=10))
+    assert verdict(run, "base") == (WARNING, "catching_up")
+    assert "looked at up to 49 of 104" in sentence(run, "base")
+    assert "45 in blocks 0 to 49" in sentence(run, "paid")
+    assert len(looked) == 2
 
 
 # -- options -----------------------------------------------------------------------------------------------------------------
