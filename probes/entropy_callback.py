@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Sequence
+from contextlib import aclosing
 from datetime import timedelta
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
@@ -17,6 +18,7 @@ from probekit.checks import (
     LatencySample,
 )
 from probekit.clients.chain_options import ChainOption
+from probekit.clock import as_they_come
 from probekit.codecs.evm import registry
 from probekit.errors import ProbekitError
 from probekit.model.canary import Coin
@@ -30,6 +32,7 @@ if TYPE_CHECKING:
 
 Seen = pk.Observation[Any] | pk.Failure
 MAX_WINDOW: Final = 1_000
+MAX_LOOKBACK: Final = 10_000
 
 
 class EntropyChain(ChainOption, frozen=True, kw_only=True):
@@ -73,18 +76,26 @@ class Options(pk.Options, frozen=True, kw_only=True):
     stuck_after: Annotated[timedelta, pk.doc("how long a request may wait")] = timedelta(minutes=2)
     stuck_blocks: Annotated[int, pk.doc("how many of the contract's blocks it may wait; beyond either it is stuck")] = 300
     window: Annotated[int, pk.doc("how many of the last requests are looked at; older ones as long as they wait")] = 200
+    lookback: Annotated[int, pk.doc("how many requests before those are looked at once, when the probe starts")] = 1_000
     failed_within: Annotated[timedelta, pk.doc("how long a failed callback is counted")] = timedelta(hours=1)
     max_failed: Annotated[int, pk.doc("how many failed callbacks are usual")] = 0
     critical_remaining: Annotated[int, pk.doc("requests left of the hash chain, below which it is as good as used up")] = 1_000
     warn_remaining: Annotated[int, pk.doc("requests left from which to warn")] = 10_000
     keeper_gas: Annotated[int, pk.doc("gas that the keeper gives a reveal, to find out why one is stuck")] = 500_000
+    explain_within: Annotated[
+        timedelta, pk.doc("how long to find out why requests of a chain wait, and again to wait for the service")
+    ] = timedelta(seconds=5)
     max_latency: Annotated[timedelta, pk.doc("p95 of the time to look at a chain, above which it is too slow")] = timedelta(
         seconds=10
     )
 
     def __post_init__(self) -> None:
-        self.require("chains", "stuck_after", "stuck_blocks", "window", "failed_within", "keeper_gas", "max_latency")
+        self.require(
+            "chains", "stuck_after", "stuck_blocks", "window", "failed_within", "keeper_gas", "explain_within", "max_latency"
+        )
         problems = [f"window is at most {MAX_WINDOW}"] if self.window > MAX_WINDOW else []
+        if not 0 <= self.lookback <= MAX_LOOKBACK:
+            problems.append(f"lookback is from 0 to {MAX_LOOKBACK}")
         if self.max_failed < 0:
             problems.append("max_failed must not be below zero")
         if not 0 < self.critical_remaining < self.warn_remaining:
@@ -156,21 +167,23 @@ async def watcher_of(ctx: pk.Context[Options], name: str, chain: EntropyChain) -
             limit=StuckLimit(chain.stuck_after or options.stuck_after, chain.stuck_blocks or options.stuck_blocks),
             provider=chain.provider,
             window=options.window,
+            lookback=options.lookback,
             failed_within=options.failed_within,
             fortuna=fortuna,
             fortuna_chain=chain.fortuna_chain or name,
             gas=options.keeper_gas,
+            patience=options.explain_within,
+            clock=ctx.clock,
         ),
     )
 
 
 async def observe(ctx: pk.Context[Options], watched: Sequence[pk.Target]) -> AsyncIterator[Seen]:
-    import asyncio
-
-    # All chains at once: a tick takes as long as the slowest, not as all of them together.
-    for told in await asyncio.gather(*(look(ctx, name, chain) for name, chain in ctx.options.chains.items())):
-        for one in told:
-            yield one
+    looks = (look(ctx, name, chain) for name, chain in ctx.options.chains.items())
+    async with aclosing(as_they_come(looks)) as every:
+        async for told in every:
+            for one in told:
+                yield one
 
 
 async def look(ctx: pk.Context[Options], name: str, chain: EntropyChain) -> list[Seen]:
@@ -188,7 +201,9 @@ async def look(ctx: pk.Context[Options], name: str, chain: EntropyChain) -> list
         ]
     except ProbekitError as error:
         return [pk.Failure(error, name, clock.now(), name, clock.monotonic_ns() - began_ns)]
+    # What comes now is asked of the service, and takes its time: none of it is the chain's.
     at, elapsed_ns = clock.now(), clock.monotonic_ns() - began_ns
+    seen = await watcher.explained()
     told: list[Seen] = [
         pk.Observation(LatencySample(elapsed_ns, "look"), name, at, name, elapsed_ns),
         pk.Observation(seen, name, at, provider_id(name, chain), elapsed_ns),

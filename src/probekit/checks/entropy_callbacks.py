@@ -13,7 +13,8 @@ from probekit.units import Instant
 @dataclass(frozen=True, slots=True)
 class EntropyCallbacks:
     """Rule over a look at a provider: WARNING ``callback_failed`` when more than ``max_failed`` of the requests looked at were
-    revealed and the requester's callback failed. The number was revealed; what fails is the contract that asked for it.
+    revealed and the requester's callback failed. The number was revealed; what fails is the contract that asked for it. Where
+    no more did, and some requests did not read, it is UNKNOWN ``unreadable``.
     """
 
     max_failed: int = 0
@@ -28,6 +29,10 @@ class EntropyCallbacks:
         count, limit = seen.failed_count, self.max_failed
         measures = (Measure("entropy.failed", count, "count"),)
         message = f"{count} callbacks failed, limit {limit}"
+        if count <= limit and seen.unread:
+            told = ", ".join(map(str, seen.unreadable))
+            message += f"; {seen.unread} requests did not read{f': {told}' if told else ''}"
+            return Verdict(self.name, Status.UNKNOWN, "unreadable", message, count, limit, "count", measures=measures)
         if count <= limit:
             return Verdict(self.name, Status.OK, "calling_back", message, count, limit, "count", measures=measures)
         told = "; ".join(f"{one.sequence}{f' ({one.text})' if one.text else ''}" for one in seen.failed)

@@ -1,22 +1,28 @@
 """A provider of random numbers, looked at again and again: its last requests, those that still wait from before, and why.
 
 Nothing is sent. What a request waits for is found out by trying its reveal with ``eth_call``, for which the service gives the
-number. No logs are searched for requests: the contract is asked for the last ones by their numbers.
+number. No logs are searched for requests: the contract is asked for them by their numbers, each at least once from where the
+first look began.
 """
 
 from __future__ import annotations
 
+import contextlib
 from datetime import timedelta
 from typing import Any, Final
 
+import msgspec
+
 from probekit.clients.entropy import EntropyClient
 from probekit.clients.fortuna import FortunaClient
+from probekit.clock import SYSTEM_CLOCK, Clock, within
 from probekit.codecs.evm import entropy as codec
-from probekit.errors import DecodeError, NotFound, ProbekitError
+from probekit.errors import DeadlineExceeded, DecodeError, NotFound, ProbekitError, Reverted
 from probekit.model.canary import Coin
 from probekit.model.entropy import CauseKind, Contributions, ProviderInfo, RequestState, RequestStatus, StuckLimit
-from probekit.model.entropy_watch import EntropyLook, RevelationSeen, Waiting
+from probekit.model.entropy_watch import EntropyLook, RevelationSeen, UnreadRequest, Waiting
 from probekit.model.fortuna import Revelation, RevelationRefusal
+from probekit.units import format_ns, to_ns
 
 __all__ = ["EntropyWatcher", "in_chain"]
 
@@ -24,6 +30,9 @@ MAX_REMEMBERED: Final = 500
 """Requests that still wait and have left the window: the oldest are kept."""
 MAX_TOLD: Final = 5
 """Requests of either kind that are told one by one, and explained."""
+MAX_AT_ONCE: Final = 2_000
+"""Requests that are new to one look at most; what is left is the next one's."""
+_EXCERPT: Final = 200
 MAX_LOG_BLOCKS: Final = 5_000
 """Blocks that are searched for the event of a callback that failed."""
 
@@ -41,7 +50,9 @@ def in_chain(info: ProviderInfo, sequence: int, value: bytes) -> bool:
 
 class EntropyWatcher:
     """Watches one provider; the contract's default one where ``provider`` is ``None``. ``window`` is how many of the last
-    requests are looked at; older ones are, as long as they wait. ``gas`` is what the keeper gives a reveal.
+    requests are looked at; older ones are, as long as they wait. The first look goes ``lookback`` further back: what was stuck
+    before that is not known. ``gas`` is what the keeper gives a reveal. ``patience`` bounds finding out why requests wait, and
+    the service's answer: neither is the chain's.
     """
 
     def __init__(
@@ -52,45 +63,59 @@ class EntropyWatcher:
         limit: StuckLimit,
         provider: str | None = None,
         window: int = 200,
+        lookback: int = 1_000,
         failed_within: timedelta = timedelta(hours=1),
         fortuna: FortunaClient | None = None,
         fortuna_chain: str = "",
         gas: int = 500_000,
+        patience: timedelta = timedelta(seconds=5),
+        clock: Clock = SYSTEM_CLOCK,
     ) -> None:
         self._entropy, self._coin = entropy, coin
-        self._limit, self._provider, self._window = limit, provider, window
+        self._limit, self._provider, self._window, self._lookback = limit, provider, window, lookback
         self._failed_within_s = failed_within // timedelta(seconds=1)
         self._fortuna, self._fortuna_chain, self._gas = fortuna, fortuna_chain, gas
+        self._patience_ns, self._clock = to_ns(patience), clock
+        self._last: EntropyLook | None = None
+        self._since = self._next = 0
+        """From where on requests were looked at, and the first that was not; of the last look's provider."""
         self._waiting: list[int] = []
         self._causes: dict[int, tuple[CauseKind, str]] = {}
         self._statuses: list[RequestStatus] = []
+        self._stuck: list[RequestStatus] = []
+        self._failed: list[RequestStatus] = []
 
     async def look(self) -> EntropyLook:
-        """The provider now. Raises what the client does; of requests that do not read only their number is told."""
+        """The provider now, with the causes that earlier looks found. Raises what the client does, but not for single requests:
+        those that do not read are told with what they are.
+        """
         entropy = self._entropy
         block = await entropy.evm.block()
         provider = self._provider or await entropy.default_provider(block.number)
         info = await entropy.provider(provider, block.number)
-        first = max(1, info.sequence - self._window)
-        wanted = [one for one in self._waiting if one < first] + list(range(first, info.sequence))
+        if self._last is None or self._last.provider != provider:
+            self._waiting, self._causes = [], {}
+            self._since = self._next = max(1, info.sequence - self._window - self._lookback)
+        first = min(self._next, max(1, info.sequence - self._window))
+        end = min(info.sequence, first + MAX_AT_ONCE)
+        wanted = [one for one in self._waiting if one < first] + list(range(first, end))
         found = await entropy.statuses(wanted, limit=self._limit, provider=provider, at=block) if wanted else ()
         read = [one for one in found if isinstance(one, RequestStatus)]
-        lost = [one for one in found if isinstance(one, ProbekitError)]
-        if lost and not read:
-            raise lost[0]
+        lost = {sequence: one for sequence, one in zip(wanted, found, strict=True) if isinstance(one, ProbekitError)}
+        if not read:
+            for error in lost.values():
+                # Bytes that are no request, and a refusal of the contract, are of this one; another error is of them all.
+                if not isinstance(error, DecodeError | Reverted):
+                    raise error
         waits = [one for one in read if one.state in (RequestState.PENDING, RequestState.STUCK)]
         failed = [one for one in read if one.state is RequestState.CALLBACK_FAILED and self._is_recent(one)]
         stuck = [one for one in waits if one.state is RequestState.STUCK]
-        unread = [sequence for sequence, one in zip(wanted, found, strict=True) if isinstance(one, ProbekitError)]
-        self._waiting = sorted({one.sequence for one in waits} | {one for one in unread if one < first})[:MAX_REMEMBERED]
-        self._statuses = waits
-        told = [*stuck[:MAX_TOLD], *failed[-MAX_TOLD:]]
-        for one in told:
-            if one.sequence not in self._causes:
-                await self._explain(one)
-        kept = {one.sequence for one in told}
+        self._waiting = sorted({one.sequence for one in waits} | set(lost))[:MAX_REMEMBERED]
+        self._statuses, self._stuck, self._failed = waits, stuck[:MAX_TOLD], failed[-MAX_TOLD:]
+        self._next = end
+        kept = {one.sequence for one in (*self._stuck, *self._failed)}
         self._causes = {sequence: cause for sequence, cause in self._causes.items() if sequence in kept}
-        return EntropyLook(
+        self._last = EntropyLook(
             provider=str.__str__(provider),
             block=block.number,
             registered=info.registered,
@@ -101,16 +126,39 @@ class EntropyWatcher:
             coin=self._coin,
             pending=len(waits),
             oldest=None if not waits else self._waiting_of(max(waits, key=lambda one: one.age_blocks or 0)),
-            stuck=tuple(self._waiting_of(one) for one in stuck[:MAX_TOLD]),
             stuck_count=len(stuck),
-            failed=tuple(self._waiting_of(one) for one in failed[-MAX_TOLD:]),
             failed_count=len(failed),
             watched=len(read),
             unread=len(lost),
+            unreadable=tuple(_unread(sequence, lost[sequence]) for sequence in sorted(lost)[:MAX_TOLD]),
+            since=self._since,
+            unlooked=info.sequence - end,
         )
+        return self._told(self._last)
+
+    async def explained(self) -> EntropyLook:
+        """The last look with why its requests wait or failed, as far as that is found out within the patience given; what is
+        not is asked again after the next look.
+        """
+        assert self._last is not None
+        with contextlib.suppress(TimeoutError):
+            await within(self._clock, self._clock.monotonic_ns() + self._patience_ns, self._explain_all())
+        return self._told(self._last)
+
+    def _told(self, look: EntropyLook) -> EntropyLook:
+        stuck, failed = (tuple(map(self._waiting_of, some)) for some in (self._stuck, self._failed))
+        return msgspec.structs.replace(look, stuck=stuck, failed=failed)
 
     async def revelation(self) -> RevelationSeen:
-        """What the service says of the request that waits longest, as of the last look. Raises what its client does."""
+        """What the service says of the request that waits longest, as of the last look. Raises what its client does, and
+        ``DeadlineExceeded`` once the patience given is over.
+        """
+        try:
+            return await within(self._clock, self._clock.monotonic_ns() + self._patience_ns, self._revelation())
+        except TimeoutError:
+            raise DeadlineExceeded(f"no answer of the service within {format_ns(self._patience_ns)}") from None
+
+    async def _revelation(self) -> RevelationSeen:
         assert self._fortuna is not None
         chain = self._fortuna_chain
         if chain not in await self._fortuna.chains():
@@ -152,6 +200,11 @@ class EntropyWatcher:
 
     # -- why -----------------------------------------------------------------------------------------------------------------
 
+    async def _explain_all(self) -> None:
+        for one in (*self._stuck, *self._failed):
+            if one.sequence not in self._causes:
+                await self._explain(one)
+
     async def _explain(self, status: RequestStatus) -> None:
         """Find out why one waits or failed, as far as that can be had; what cannot is asked again at the next look."""
         try:
@@ -188,3 +241,9 @@ class EntropyWatcher:
     def _waiting_of(self, status: RequestStatus) -> Waiting:
         cause, text = self._causes.get(status.sequence, (None, ""))
         return Waiting(status.sequence, status.age_blocks or 0, status.age_s, cause, text)
+
+
+def _unread(sequence: int, error: ProbekitError) -> UnreadRequest:
+    raw = error.raw if isinstance(error, DecodeError) else getattr(error, "revert_data", None)
+    shown = raw[:_EXCERPT].hex() if isinstance(raw, bytes) else str(raw or "")[:_EXCERPT]
+    return UnreadRequest(sequence, error.message[:_EXCERPT], shown)

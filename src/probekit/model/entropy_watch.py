@@ -29,6 +29,17 @@ class Waiting(msgspec.Struct, frozen=True):
         return f"{self.age_blocks} blocks" + ("" if self.age_s is None else f", {self.age_s} s")
 
 
+class UnreadRequest(msgspec.Struct, frozen=True):
+    """A request that did not read: why, and the beginning of what stands in its place, where there is any."""
+
+    sequence: int
+    text: str
+    raw: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.sequence} ({self.text})"
+
+
 class EntropyLook(msgspec.Struct, frozen=True, kw_only=True):
     """One provider at one block. ``pending`` counts what waits, stuck or not; ``oldest`` is the one that waits longest.
 
@@ -57,6 +68,12 @@ class EntropyLook(msgspec.Struct, frozen=True, kw_only=True):
     """Requests that were looked at."""
     unread: int = 0
     """Requests that did not read."""
+    unreadable: tuple[UnreadRequest, ...] = ()
+    """Some of them, the oldest."""
+    since: int | None = None
+    """The oldest number that was ever looked at: of requests before it nothing is known."""
+    unlooked: int = 0
+    """The newest requests, which there was no room to look at: the next look has them."""
 
 
 RevelationOutcome = Literal[

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -137,6 +138,32 @@ async def test_a_hash_chain_that_comes_to_its_end(chain: Chain) -> None:
         assert "request 1 leads to the one of 10" in result(run, f"{made.url} on anvil").verdicts[0].message
         found = made.of(await made.run(critical_remaining=30, warn_remaining=LENGTH), "entropy_provider")
         assert (found.status, found.reason) == (CRITICAL, "used_up")
+
+
+async def test_what_was_stuck_before_the_probe_started_and_a_service_that_hangs(chain: Chain) -> None:
+    async with watched(chain) as made:
+        for _ in range(6):
+            await made.lottery.asked()
+        await made.lottery.revealed(6)
+        await chain.node.mine(31, spacing=timedelta(seconds=1))
+        found = made.of(await made.run(window=2), "entropy_pending")
+        assert (found.status, found.reason) == (CRITICAL, "stuck")
+        assert found.message.startswith("5 requests are stuck: 1 for")
+        narrow = made.of(await made.run(window=2, lookback=1), "entropy_pending")
+        assert narrow.message.startswith("2 requests are stuck: 4 for"), "of 4 to 6"
+
+        async def silent(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            await reader.read()
+            writer.close()
+
+        server = await asyncio.start_server(silent, "127.0.0.1", 0)
+        async with server:
+            made.url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+            run = await made.run(explain_within=1 * S)
+        assert verdict(run, "anvil")[0] is OK
+        assert made.of(run, "entropy_pending").status is CRITICAL
+        assert verdict(run, f"{made.url} on anvil")[0] is CRITICAL
+        assert run.elapsed_ns < 6 * 10**9
 
 
 async def test_a_contract_before_v2_and_a_node_that_hangs(chain: Chain) -> None:

@@ -10,7 +10,7 @@ from probekit.checks import EntropyCallbacks, EntropyPending, EntropyProvider, E
 from probekit.model import Observation, Status, Verdict
 from probekit.model.canary import Coin
 from probekit.model.entropy import CauseKind
-from probekit.model.entropy_watch import EntropyLook, RevelationOutcome, RevelationSeen, Waiting
+from probekit.model.entropy_watch import EntropyLook, RevelationOutcome, RevelationSeen, UnreadRequest, Waiting
 from probekit.units import Amount, Instant
 
 NOW = Instant.parse("2026-09-12T10:00:00Z")
@@ -43,6 +43,23 @@ def test_an_age_that_is_not_known_in_seconds_is_not_measured() -> None:
     found = judged(EntropyPending(), pending=1, oldest=one)
     assert [one.name for one in found.measures] == ["entropy.pending"]
     assert found.message.endswith("the oldest 5 for 40 blocks")
+
+
+def test_what_does_not_read_or_was_not_looked_at_is_no_pass() -> None:
+    lost = {"unread": 2, "unreadable": (UnreadRequest(7, "no bool", "0203"), UnreadRequest(9, "refused"))}
+    found = judged(EntropyPending(), pending=1, oldest=Waiting(5, 40), watched=3, since=4, **lost)
+    assert (found.status, found.reason) == (Status.UNKNOWN, "unreadable")
+    assert found.message == (
+        "1 of the last 3 requests wait, the oldest 5 for 40 blocks; 2 did not read: 7 (no bool), 9 (refused); "
+        "none before 4 was looked at"
+    )
+    assert judged(EntropyPending(), unread=1, unlooked=1).reason == "unreadable"
+    assert judged(EntropyPending(), unlooked=1).reason == "catching_up"
+    assert judged(EntropyPending(), stuck=(Waiting(5, 40),), stuck_count=1, **lost).reason == "stuck"
+    found = judged(EntropyCallbacks(1), failed_count=1, **lost)
+    assert (found.status, found.reason) == (Status.UNKNOWN, "unreadable")
+    assert found.message.endswith("2 requests did not read: 7 (no bool), 9 (refused)")
+    assert judged(EntropyCallbacks(0), failed_count=1, **lost).reason == "callback_failed"
 
 
 def test_a_fee_in_another_unit_is_not_judged() -> None:

@@ -353,20 +353,121 @@ async def test_an_address_without_the_contract(lab: EntropyLab) -> None:
     assert verdict(run, "mine") == (OK, "within_budget")
 
 
-async def test_requests_that_do_not_read_are_counted(lab: EntropyLab) -> None:
-    lab.hold(95, age=5)
+def unreadable(lab: EntropyLab, *sequences: int, words: Any = None) -> None:
+    """Requests in whose place something else stands: words that are no request, else a refusal."""
 
     def odd(tx: dict[str, Any], provider: str, sequence: int) -> Any:
-        if sequence == 96:
-            raise Revert("AssertionFailure")
+        if sequence in sequences:
+            if words is None:
+                raise Revert("AssertionFailure")
+            return words
         return [lab.contract._request(sequence, 2)]
 
     lab.contract.has("getRequestV2(address,uint64)", [codec.REQUEST_V2], odd)
+
+
+async def test_requests_that_do_not_read_are_no_pass_and_what_stands_there_is_evidence(lab: EntropyLab) -> None:
+    lab.hold(95, age=5)
+    unreadable(lab, 96)
+    run = await lab.run()
+    found = of(run, "entropy_pending")
+    assert (found.status, found.reason) == (UNKNOWN, "unreadable")
+    assert found.message.startswith("1 of the last 98 requests wait, the oldest 95 for 5 blocks, 5 s; 1 did not read: 96 (")
+    assert said(run, "entropy_callbacks") == (UNKNOWN, "unreadable")
+    assert "1 requests did not read: 96 (" in of(run, "entropy_callbacks").message
+    assert said(run, "entropy_provider") == (OK, "taking")
+    evidence = result(run, TARGET).evidence
+    assert evidence is not None
+    assert "UnreadRequest" in str(evidence.decoded) or "unreadable" in str(evidence.decoded)
+    # What is known to be wrong is told before what is not known.
+    lab.hold(94, age=50)
+    assert said(await lab.run(), "entropy_pending") == (CRITICAL, "stuck")
+
+
+async def test_where_no_request_reads_it_is_not_the_chain_that_is_wrong(lab: EntropyLab) -> None:
+    unreadable(lab, *range(1, NEXT))
+    run = await lab.run()
+    assert said(run, "entropy_pending") == (UNKNOWN, "unreadable")
+    assert "0 of the last 0 requests wait; 99 did not read: 1 (" in of(run, "entropy_pending").message
+    assert verdict(run, "mine") == (OK, "within_budget")
+    assert len(msgspec.json.encode(run)) < 100_000
+
+
+async def test_a_service_that_hangs_is_told_alone(lab: EntropyLab) -> None:
+    """Five requests wait to be explained, each by a service that never answers: two chains, their time and theirs alone."""
+    for sequence in range(90, 95):
+        lab.hold(sequence, age=50)
+    lab.service.hangs = True
+    probe = load("entropy_callback")
+    mine = {"endpoints": (NODE,), "chain_id": 5, "contract": ENTROPY, "stuck_after": timedelta(seconds=30)}
+    chain = module_of(probe).EntropyChain
+    chains = {"mine": chain(fortuna=FORTUNA, **mine), "other": chain(**mine)}
+    run = await lab.once(probe, chains=chains, critical_remaining=100, warn_remaining=200)
+    assert verdict(run, SERVICE)[0] is CRITICAL
+    assert "no answer of the service within 5.0s" in result(run, SERVICE).verdicts[0].message
+    for name in ("mine", "other"):
+        assert verdict(run, name) == (OK, "within_budget")
+        assert said(run, "entropy_pending", f"{name}/{Address(ENTROPY)}") == (CRITICAL, "stuck")
+    assert run.elapsed_ns <= 12 * 10**9
+
+
+async def test_what_was_stuck_before_the_start_is_seen_as_far_as_is_looked_back(lab: EntropyLab) -> None:
+    lab.hold(30, age=90)
+    narrow: dict[str, Any] = {"window": 20}
+    run = await lab.run(**narrow)
+    assert said(run, "entropy_pending") == (CRITICAL, "stuck")
+    assert "30 for 90 blocks" in of(run, "entropy_pending").message
+    found = of(await lab.run(lookback=50, **narrow), "entropy_pending")
+    assert found.status is CRITICAL, "100 - 20 - 50 is the oldest"
+    found = of(await lab.run(lookback=49, **narrow), "entropy_pending")
+    assert (found.status, found.message) == (OK, "0 of the last 69 requests wait; none before 31 was looked at")
+
+
+async def test_more_requests_between_two_looks_than_the_window_holds_are_all_looked_at(
+    lab: EntropyLab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("probekit.clients.entropy_watch.MAX_AT_ONCE", 100)
+    probe = load("entropy_callback")
+    chain = module_of(probe).EntropyChain(endpoints=(NODE,), chain_id=5, contract=ENTROPY, stuck_blocks=30)
+    options: dict[str, Any] = {"chains": {"mine": chain}, "window": 20, "critical_remaining": 100, "warn_remaining": 200}
+    async with lab.watching(probe, **options):
+        run = await lab.pass_seconds(1)
+        assert said(run, "entropy_pending") == (OK, "revealing")
+        lab.hold(110, age=50)
+        lab.hold(250, age=50)
+        lab.contract.provider = lab.provider(sequence=320, current_commitment_sequence=290, current_commitment=LINKS[290])
+        run = await lab.pass_seconds(30)
+        assert of(run, "entropy_pending").message.startswith("1 requests are stuck: 110 for")
+        run = await lab.pass_seconds(30)
+        assert of(run, "entropy_pending").message.startswith("2 requests are stuck: 110 for")
+        lab.contract.held.clear()
+        run = await lab.pass_seconds(30)
+        assert said(run, "entropy_pending") == (OK, "revealing")
+
+
+async def test_requests_that_there_was_no_room_to_look_at_are_no_pass(lab: EntropyLab, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("probekit.clients.entropy_watch.MAX_AT_ONCE", 60)
     found = of(await lab.run(), "entropy_pending")
-    assert (found.status, found.message) == (
-        OK,
-        "1 of the last 98 requests wait, the oldest 95 for 5 blocks, 5 s; 1 did not read",
-    )
+    assert (found.status, found.reason) == (UNKNOWN, "catching_up")
+    assert found.message == "0 of the last 60 requests wait; the newest 39 are not looked at yet"
+
+
+async def test_a_provider_that_takes_the_place_of_another_is_looked_at_anew(
+    lab: EntropyLab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lab.hold(50, age=5)
+    probe = load("entropy_callback")
+    chain = module_of(probe).EntropyChain(endpoints=(NODE,), chain_id=5, contract=ENTROPY)
+    options: dict[str, Any] = {"chains": {"mine": chain}, "window": 60, "critical_remaining": 100, "warn_remaining": 200}
+    async with lab.watching(probe, lookback=0, **options):
+        assert "1 of the last 60" in of(await lab.pass_seconds(1), "entropy_pending").message
+        other = Address("0x" + "98" * 20)
+        lab.contract.has("getDefaultProvider()", ["address"], lambda *_: [str(other)])
+        raw = codec.raw_provider(lab.provider(sequence=300, current_commitment_sequence=290, current_commitment=LINKS[290]))
+        monkeypatch.setattr(lab.contract, "_info", lambda _: raw)
+        run = await lab.pass_seconds(30)
+        # 50 is a number of the one before, and says nothing of this one.
+        assert of(run, "entropy_pending").message == "0 of the last 60 requests wait; none before 240 was looked at"
 
 
 async def test_nothing_is_sent_and_a_run_is_bounded(lab: EntropyLab) -> None:
