@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequenc
 from contextlib import aclosing
 from datetime import timedelta
 from decimal import Decimal
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import msgspec
 
@@ -21,13 +21,14 @@ from probekit.checks import (
     PushStage,
 )
 from probekit.clients.chain_options import LastAsked, endpoints_of
+from probekit.clients.posting_wallet import PostingWallet
 from probekit.clients.push_feeds import PushChain, PushFeed, PushOptions, PushRoute
 from probekit.clients.push_receiver import Consumers, PostedPlace, read_receiver
 from probekit.clients.push_watch import PushPlaces, PushWatch, Seen, read_evm
 from probekit.clients.pusher import Pusher, PusherReads
 from probekit.clock import within
 from probekit.errors import ProbekitError
-from probekit.model.chain_feed import ChainFeed, PushedFeed
+from probekit.model.chain_feed import ChainFeed, ChainHead, PushedFeed, PusherState, ReceiverFeed
 from probekit.model.evm import Address
 from probekit.model.options import require_positive
 from probekit.model.solana import GENESIS
@@ -38,7 +39,19 @@ if TYPE_CHECKING:
     from probekit.clients.source_prices import SourcePrices
     from probekit.clients.stored_prices import StoredPrices
 
-_WEI = 10**18
+_WEI, _LAMPORTS = 10**18, 10**9
+L = TypeVar("L")
+
+
+def require_pusher(wallet: str | None, min_balance: Decimal, made: Callable[[str], object]) -> None:
+    """Raises ``ValueError`` unless the wallet is an address, as ``made`` makes it, and the balance none below zero."""
+    if wallet is not None:
+        try:
+            made(wallet)
+        except ValueError as error:
+            raise ValueError(f"pusher: {error}") from None
+    if min_balance < 0:
+        raise ValueError(f"min_balance must not be negative, but is {min_balance}")
 
 
 class Route(PushChain, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -49,17 +62,11 @@ class Route(PushChain, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.pusher is not None:
-            try:
-                Address(self.pusher)
-            except ValueError as error:
-                raise ValueError(f"pusher: {error}") from None
-        if self.min_balance < 0:
-            raise ValueError(f"min_balance must not be negative, but is {self.min_balance}")
+        require_pusher(self.pusher, self.min_balance, Address)
 
 
 class ClusterRoute(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A Solana cluster that feeds are posted to: the accounts of one shard."""
+    """A Solana cluster that feeds are posted to: the accounts of one shard, and who posts there."""
 
     cluster: Annotated[str, pk.doc("mainnet-beta, devnet, testnet, or the genesis hash of another")]
     endpoints: Annotated[tuple[str, ...], pk.doc("RPC URLs of one pool; {key} stands for the key")]
@@ -68,12 +75,15 @@ class ClusterRoute(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     reads: Annotated[Consumers, pk.doc("whose account consumers read, of which generation of programs")] = "either"
     feeds: Annotated[tuple[PushFeed, ...], pk.doc("feeds of this cluster in place of the common ones")] = ()
     max_head_age: Annotated[timedelta | None, pk.doc("in place of the common one")] = None
+    pusher: Annotated[str | None, pk.doc("wallet of the pusher; left out: nothing is told of its transactions")] = None
+    min_balance: Annotated[Decimal, pk.doc("SOL with less of which the wallet counts as empty")] = Decimal("0.01")
 
     def __post_init__(self) -> None:
         require_positive(self, "max_head_age")
         if not self.endpoints:
             raise ValueError("endpoints must not be empty")
         endpoints_of(self.endpoints, self.key)
+        require_pusher(self.pusher, self.min_balance, pk.Pubkey)
 
     @property
     def id(self) -> str:
@@ -88,6 +98,9 @@ class Options(PushOptions[Route], frozen=True, kw_only=True):
     pusher_blocks: Annotated[
         int, pk.doc("newest blocks that are searched for the pusher's transactions"), msgspec.Meta(ge=1, le=10_000)
     ] = 100
+    pusher_slots: Annotated[
+        int, pk.doc("newest slots of a cluster of which the pusher's transactions count"), msgspec.Meta(ge=1, le=432_000)
+    ] = 9_000
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -97,9 +110,10 @@ class Options(PushOptions[Route], frozen=True, kw_only=True):
     def routes(self) -> tuple[PushRoute, ...]:
         return (*self.chains, *self.clusters)
 
-    def min_balance_wei(self, route_id: str) -> int:
-        """Below which a pusher's wallet counts as empty; nothing on a cluster, where no wallet is looked at."""
-        return next((int(one.min_balance * _WEI) for one in self.chains if one.id == route_id), 0)
+    def min_balance(self, route_id: str) -> int:
+        """Below which a pusher's wallet counts as empty, in wei on a chain, in lamports on a cluster."""
+        wei = {one.id: int(one.min_balance * _WEI) for one in self.chains}
+        return (wei | {one.id: int(one.min_balance * _LAMPORTS) for one in self.clusters})[route_id]
 
 
 async def watch(ctx: pk.Context[Options]) -> PushWatch:
@@ -122,13 +136,18 @@ async def pushers(
     """What the route's pusher did lately, or why that is not known; empty where none is named."""
     if route.pusher is None or not feeds:
         return ""
-    wallet, options, clock = route.pusher, ctx.options, ctx.clock
+    wallet, options = route.pusher, ctx.options
     pusher = ctx.state(f"pusher {route.id}", lambda: Pusher(evm, wallet, blocks=options.pusher_blocks))
-    look = pusher.look(found.head, dict.fromkeys(route.addresses.values(), feeds))
+    return await looked(ctx, pusher.look(found.head, dict.fromkeys(route.addresses.values(), feeds)))
+
+
+async def looked(ctx: pk.Context[Options], look: Awaitable[L]) -> L | str:
+    """What a look at a pusher has found, or why it could not be looked at."""
+    timeout_ns = to_ns(ctx.options.timeout)
     try:
-        return await within(clock, clock.monotonic_ns() + to_ns(options.timeout), look)
+        return await within(ctx.clock, ctx.clock.monotonic_ns() + timeout_ns, look)
     except TimeoutError:
-        return f"no answer within {format_ns(to_ns(options.timeout))}"
+        return f"no answer within {format_ns(timeout_ns)}"
     except ProbekitError as error:
         return error.message
 
@@ -198,7 +217,7 @@ async def on_cluster(
     asked: LastAsked,
     described: Mapping[str, pk.Feed | None],
 ) -> Sequence[Seen]:
-    """The accounts of a Solana cluster. Who posts there is not looked at: anybody may, from any wallet."""
+    """The accounts of a Solana cluster, with who posts there, where one is named: anybody may, from any wallet."""
     options = ctx.options
     solana = await ctx.solana(
         cluster.id,
@@ -207,6 +226,23 @@ async def on_cluster(
         timeout=options.timeout,
         observer=asked,
     )
+
+    async def with_pusher(head: ChainHead, feeds: Mapping[pk.FeedId, ReceiverFeed]) -> Callable[..., ChainFeed]:
+        told: Mapping[pk.FeedId, PusherState] | str = ""
+        if (wallet := cluster.pusher) is not None and feeds:
+            slots = options.pusher_slots
+            pusher = ctx.state(f"pusher {cluster.id}", lambda: PostingWallet(solana, wallet, slots=slots))
+            told = await looked(ctx, pusher.look(head, feeds))
+
+        def extended(value: ReceiverFeed, feed: pk.FeedId) -> ChainFeed:
+            return PushedFeed(
+                **{name: getattr(value, name) for name in ChainFeed.__struct_fields__},
+                pusher=None if isinstance(told, str) else told[feed],
+                pusher_problem=told if isinstance(told, str) else "",
+            )
+
+        return extended
+
     places = [
         PostedPlace(one.feed, cluster.shard, (one.heartbeat or options.heartbeat) + options.lands_within, cluster.reads)
         for one in options.feeds_of(cluster).values()
@@ -222,7 +258,7 @@ async def on_cluster(
         clock=ctx.clock,
         clock_error_ns=lambda: ctx.clock_error_ns,
         timeout=options.timeout,
-        shown=lambda feed: PushedFeed(**{name: getattr(feed, name) for name in ChainFeed.__struct_fields__}),
+        also=with_pusher,
     )
 
 
@@ -233,20 +269,21 @@ def checks(options: Options, target: pk.Target) -> Sequence[Check]:
     if promised is None:
         return [HeadAge(route.max_head_age or options.max_head_age), EndpointQuorum(options.alive_endpoints)]
     heartbeat, deviation = promised.heartbeat or options.heartbeat, promised.max_deviation or options.max_deviation
+    max_head_age = route.max_head_age or options.max_head_age
     made: list[Check] = [
         PushStage(
             heartbeat,
             deviation,
             options.lands_within,
             options.max_source_age,
-            route.max_head_age or options.max_head_age,
-            options.min_balance_wei(route.id),
+            max_head_age,
+            options.min_balance(route.id),
             options.open_grace,
         ),
-        CrossChainLag(heartbeat + options.lands_within, options.open_grace),
+        CrossChainLag(heartbeat + options.lands_within, options.open_grace, max_head_age),
     ]
     if deviation is not None:
-        made.append(CrossChainDeviation(deviation, options.lands_within))
+        made.append(CrossChainDeviation(deviation, options.lands_within, max_head_age))
     return made
 
 

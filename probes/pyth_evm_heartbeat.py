@@ -78,7 +78,7 @@ def checks(options: Options, target: pk.Target) -> Sequence[Check]:
     if options.valid_period != "ignore":
         made.append(Deadline(options.valid_period == "critical", options.open_grace))
     if deviation is not None:
-        made.append(CrossChainDeviation(deviation, options.lands_within))
+        made.append(CrossChainDeviation(deviation, options.lands_within, chain.max_head_age or options.max_head_age))
     return made
 
 

@@ -149,7 +149,7 @@ def checks(options: Options, target: pk.Target) -> Sequence[Check]:
         SlotLag(options.max_slots),
     ]
     if deviation is not None:
-        made.append(CrossChainDeviation(deviation, options.lands_within))
+        made.append(CrossChainDeviation(deviation, options.lands_within, options.max_head_age))
     return made
 
 

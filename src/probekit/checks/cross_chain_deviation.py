@@ -27,13 +27,15 @@ class CrossChainDeviation:
     ``deviating``. The state is one instant. A source older than the chain's price by more than ``lands_within`` judges
     nothing: UNKNOWN ``source_behind``; so does none (``no_source``), one at zero (``zero_source``), and one under an exponent
     that is no price's (``no_ratio``). A feed never pushed and a closed market are SKIPPED. Negative prices are judged by
-    their magnitude.
+    their magnitude. With ``max_head_age`` one that is too far off is UNKNOWN ``rpc_lagging`` where the chain's newest block is
+    older by a clock that can tell: a nearer one may be stored.
 
-    Raises ``ValueError`` when ``max_deviation`` is not positive or ``lands_within`` negative.
+    Raises ``ValueError`` when ``max_deviation`` or ``max_head_age`` is not positive, or ``lands_within`` negative.
     """
 
     max_deviation: Bps
     lands_within: timedelta = timedelta(seconds=60)
+    max_head_age: timedelta | None = None
     name: ClassVar[str] = "cross_chain_deviation"
 
     def __post_init__(self) -> None:
@@ -41,6 +43,8 @@ class CrossChainDeviation:
             raise ValueError(f"max_deviation must be positive, not {self.max_deviation}")
         if self.lands_within < timedelta(0):
             raise ValueError(f"lands_within must not be negative, but is {self.lands_within}")
+        if self.max_head_age is not None and self.max_head_age <= timedelta(0):
+            raise ValueError(f"max_head_age must be positive, not {self.max_head_age}")
 
     def init(self) -> DeviationMemory:
         return DeviationMemory()
@@ -83,6 +87,10 @@ class CrossChainDeviation:
 
         if deviation <= self.max_deviation:
             return nothing, verdict(Status.OK, "near", f"{shown}, limit {self.max_deviation}")
+        head, age = seen.head, self.max_head_age
+        if age is not None and head.doubt(age, observation.clock_error_ns, now=now) == "old":
+            words = f"head {head.number} is {format_ns(now.since(head.time))} old: newer may be stored; {shown}"
+            return state, verdict(Status.UNKNOWN, "rpc_lagging", words)
         since = state.since or now
         lasted_ns, patience_ns = now.since(since), to_ns(self.lands_within)
         words = f"{shown}, limit {self.max_deviation} for {format_ns(lasted_ns)}, {format_ns(patience_ns)} allowed"

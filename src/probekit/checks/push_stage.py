@@ -40,7 +40,7 @@ class PushStage:
     - nothing is overdue: OK ``keeping_up``, ``landing`` (due, not overdue), or ``pushed_by_others``: lately only
       transactions of other wallets stored this feed;
     - UNKNOWN ``rpc_lagging``: the newest block is older than ``max_head_age``, so that what is stored may be newer;
-    - CRITICAL ``wallet_empty``: the pusher has less than ``min_balance_wei``;
+    - CRITICAL ``wallet_empty``: the pusher has less than ``min_balance``, in the base units of its chain (wei, lamports);
     - CRITICAL ``transaction_failing``: what it sent since it last stored a price failed, or gets into no block;
     - CRITICAL ``never_pushed``, or ``pusher_behind``: it sends nothing, other feeds, or what is no newer; or nobody said who
       pushes.
@@ -54,15 +54,15 @@ class PushStage:
     lands_within: timedelta = timedelta(seconds=60)
     max_source_age: timedelta = timedelta(seconds=60)
     max_head_age: timedelta = timedelta(seconds=60)
-    min_balance_wei: int = 10**16
+    min_balance: int = 10**16
     open_grace: timedelta = timedelta(minutes=5)
     name: ClassVar[str] = "push_stage"
 
     def __post_init__(self) -> None:
         if min(self.heartbeat, self.max_source_age, self.max_head_age) <= timedelta(0):
             raise ValueError("heartbeat, max_source_age and max_head_age must be positive")
-        if min(self.lands_within, self.open_grace) < timedelta(0) or self.min_balance_wei < 0:
-            raise ValueError("lands_within, open_grace and min_balance_wei must not be negative")
+        if min(self.lands_within, self.open_grace) < timedelta(0) or self.min_balance < 0:
+            raise ValueError("lands_within, open_grace and min_balance must not be negative")
         if self.max_deviation is not None and self.max_deviation.value <= 0:
             raise ValueError(f"max_deviation must be positive, not {self.max_deviation}")
 
@@ -126,7 +126,7 @@ class PushStage:
         if sums.head_age_ns > head_ns:
             return verdict(Status.UNKNOWN, "rpc_lagging", "the chain stands still, or its endpoints lag: newer may be stored")
         if pusher is not None:
-            if pusher.balance_wei < self.min_balance_wei:
+            if pusher.balance < self.min_balance:
                 return verdict(Status.CRITICAL, "wallet_empty", "the pusher cannot pay")
             if pusher.unlanded and pusher.failed:
                 return verdict(Status.CRITICAL, "transaction_failing", f"the pusher's transactions fail: {pusher.last}")
@@ -180,9 +180,11 @@ class PushStage:
                 told.append(f"{self._distance(seen)} off, pushed at {self.max_deviation}{off}")
         told.append(f"head {seen.head.number} {format_ns(head_age_ns)} old, limit {format_ns(to_ns(self.max_head_age))}")
         if (pusher := seen.pusher) is not None:
-            told.append(f"wallet {pusher.wallet} has {pusher.balance_wei} wei, needs {self.min_balance_wei}")
+            told.append(f"wallet {pusher.wallet} has {pusher.balance} {pusher.unit}, needs {self.min_balance}")
+            # On Solana an account shows its last posting alone.
+            of, least = ("block", "") if pusher.unit == "wei" else ("slot", "at least ")
             told.append(
-                f"since block {pusher.first_block} it sent {pusher.sent}, of which {pusher.landed} stored prices and "
+                f"since {of} {pusher.first_block} it sent {pusher.sent}, of which {least}{pusher.landed} stored prices and "
                 f"{pusher.landed_here} this one, {pusher.unlanded} since then stored nothing; {pusher.waiting} wait; "
                 f"others stored this one {pusher.others} times"
             )

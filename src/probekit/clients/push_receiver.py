@@ -34,6 +34,8 @@ __all__ = ["Consumers", "PostedPlace", "read_receiver"]
 Consumers = Literal["either", "core", "pro"]
 """Whose account consumers read: that of one generation of programs, or the one that is best to read."""
 
+ExtendPosted = Callable[[ReceiverFeed, FeedId], ChainFeed]
+
 _Reads = Mapping[tuple[FeedId, int], tuple[PushFeedRead, PushFeedRead] | ProbekitError]
 
 
@@ -89,11 +91,11 @@ async def read_receiver(
     clock: Clock,
     clock_error_ns: Callable[[], int | None],
     timeout: timedelta,
-    shown: Callable[[ReceiverFeed], ChainFeed] = lambda feed: feed,
+    also: Callable[[ChainHead, Mapping[FeedId, ReceiverFeed]], Awaitable[ExtendPosted]] | None = None,
 ) -> list[Seen]:
-    """A cluster's state by its own clock, and every feed that is ``known`` in its place, as ``shown`` makes it.
+    """A cluster's state by its own clock, and every feed that is ``known`` in its place.
 
-    ``described`` are the feeds by target.
+    ``described`` are the feeds by target. ``also`` reads more, given what was read, and gives what each feed is extended by.
     """
     import asyncio
 
@@ -110,14 +112,21 @@ async def read_receiver(
     cluster_clock, reads = found
     state = chain_state(ChainHead(cluster_clock.slot, cluster_clock.time), client.pool)
     seen: list[Seen] = [Observation(state, origin, at, cluster.id, spent_ns, error_ns)]
+    judged: list[tuple[PostedPlace, ReceiverFeed | ProbekitError]] = []
     for one in posted:
+        feed, value = known[one.feed], reads[known[one.feed], one.shard]
+        told = value if isinstance(value, ProbekitError) else one.judged(feed, value, cluster_clock, prices)
+        judged.append((one, told))
+    read = {known[one.feed]: value for one, value in judged if not isinstance(value, ProbekitError)}
+    extend = None if also is None else await also(state.head, read)
+    for one, told in judged:
         feed = known[one.feed]
-        target, value = push_target(cluster.id, str(one.shard), feed), reads[feed, one.shard]
-        judged = value if isinstance(value, ProbekitError) else one.judged(feed, value, cluster_clock, prices)
-        if isinstance(judged, ProbekitError):
-            seen.append(Failure(judged, origin, at, target, spent_ns))
-        else:
-            seen.append(Observation(shown(judged), origin, at, target, spent_ns, error_ns, described.get(target)))
+        target = push_target(cluster.id, str(one.shard), feed)
+        if isinstance(told, ProbekitError):
+            seen.append(Failure(told, origin, at, target, spent_ns))
+            continue
+        shown = told if extend is None else extend(told, feed)
+        seen.append(Observation(shown, origin, at, target, spent_ns, error_ns, described.get(target)))
     return seen
 
 

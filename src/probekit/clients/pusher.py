@@ -83,8 +83,8 @@ class Pusher:
             for feed in feeds:
                 here = {one for one, stored_feed, _ in stored[contract] if stored_feed == feed and one in senders}
                 states[contract, feed] = PusherState(
-                    wallet=self.wallet,
-                    balance_wei=balance,
+                    wallet=str.__str__(self.wallet),
+                    balance=balance,
                     first_block=before + 1,
                     sent=now - then,
                     waiting=max(pending - now, 0),

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+from typing import Literal
+
 import msgspec
 
-from probekit.model.evm import Address
 from probekit.model.price import Price, PriceUpdate
 from probekit.model.receiver import FeedMigration, ProgramGeneration, VerificationLevel
-from probekit.units import Instant
+from probekit.units import Instant, to_ns
 
 
 class ChainHead(msgspec.Struct, frozen=True, gc=False):
@@ -15,6 +17,15 @@ class ChainHead(msgspec.Struct, frozen=True, gc=False):
 
     number: int
     time: Instant
+
+    def doubt(self, max_age: timedelta, clock_error_ns: int | None, *, now: Instant) -> Literal["", "clock", "old"]:
+        """Why it may be that newer is stored than is shown at this head: it is older than ``max_age``, or the error of this
+        clock is above a third of that, or not known.
+        """
+        limit_ns = to_ns(max_age)
+        if clock_error_ns is None or clock_error_ns * 3 > limit_ns:
+            return "clock"
+        return "old" if now.since(self.time) > limit_ns else ""
 
 
 class EndpointStanding(msgspec.Struct, frozen=True, gc=False):
@@ -66,7 +77,8 @@ class ChainFeed(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class PusherState(msgspec.Struct, frozen=True):
-    """A pusher's wallet on one chain, over the blocks from ``first_block`` to the head, as far as one feed is concerned.
+    """A pusher's wallet on one chain, over the blocks (slots on Solana) from ``first_block`` to the head, as far as one feed is
+    concerned. ``balance`` is in base units, which ``unit`` names.
 
     ``sent`` transactions of the wallet are in those blocks; ``landed`` of them stored a price of any watched feed,
     ``landed_here`` of this one; ``unlanded`` came after the last that did and stored nothing. ``others`` transactions of other
@@ -75,8 +87,8 @@ class PusherState(msgspec.Struct, frozen=True):
     whether they stored this feed, is not counted.
     """
 
-    wallet: Address
-    balance_wei: int
+    wallet: str
+    balance: int
     first_block: int
     sent: int
     waiting: int
@@ -87,6 +99,7 @@ class PusherState(msgspec.Struct, frozen=True):
     failed: bool = False
     last: str = ""
     unreadable: int = 0
+    unit: Literal["wei", "lamports"] = "wei"
 
 
 class PushedFeed(ChainFeed, frozen=True, kw_only=True):

@@ -159,13 +159,16 @@ _TRUNCATED: Final = "Log truncated"
 
 
 class TransactionLogs(msgspec.Struct, frozen=True):
-    """What a transaction that landed wrote, and how it ended. ``block_time`` is whole seconds, where the node knows it."""
+    """What a transaction that landed wrote, and how it ended. ``block_time`` is whole seconds, where the node knows it;
+    ``fee_payer`` is whose it is, ``None`` where the node's bytes do not tell.
+    """
 
     signature: str
     slot: int
     logs: tuple[str, ...]
     error: object | None = None
     block_time: Instant | None = None
+    fee_payer: Pubkey | None = None
 
     @property
     def succeeded(self) -> bool:

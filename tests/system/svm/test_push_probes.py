@@ -10,6 +10,10 @@ from typing import Any
 
 import msgspec
 import pytest
+from solders.keypair import Keypair
+from solders.message import Message
+from solders.system_program import TransferParams, transfer
+from solders.transaction import Transaction, VersionedTransaction
 
 from probekit.clients.push_feeds import PushFeed
 from probekit.clients.solana import SolanaClient
@@ -35,6 +39,7 @@ S = timedelta(seconds=1)
 OK, WARNING, CRITICAL, UNKNOWN = Status.OK, Status.WARNING, Status.CRITICAL, Status.UNKNOWN
 PRO, CORE = ProgramGeneration.PRO, ProgramGeneration.CORE
 SLOT = timedelta(milliseconds=100)
+SOL = 1_000_000_000
 
 
 @dataclass
@@ -90,13 +95,14 @@ class Posted:
         }
         return await run_once(probe, probe.options(**options), settings=RunSettings(interval=10 * S, deadline=10 * S))
 
-    async def lag(self, **more: Any) -> ProbeRun:
-        """``cross_chain_lag`` with the cluster as its one chain."""
+    async def lag(self, *, pusher: Keypair | None = None, **more: Any) -> ProbeRun:
+        """``cross_chain_lag`` with the cluster as its one chain, and who posts there."""
         probe = load("cross_chain_lag")
         route = module_of(probe).ClusterRoute
+        wallet = None if pusher is None else str(pusher.pubkey())
         options = {
             "hermes": self.hermes,
-            "clusters": (route(cluster=self.cluster, endpoints=tuple(one.http for one in self.served)),),
+            "clusters": (route(cluster=self.cluster, endpoints=tuple(one.http for one in self.served), pusher=wallet),),
             "feeds": tuple(PushFeed(feed=one) for one in self.feeds),
             "heartbeat": timedelta(minutes=2),
             "max_deviation": Bps.parse("300bps"),
@@ -104,6 +110,17 @@ class Posted:
             **more,
         }
         return await run_once(probe, probe.options(**options), settings=RunSettings(interval=10 * S, deadline=10 * S))
+
+    def pay(self, payer: Keypair, lamports: int) -> str:
+        """A transfer of a wallet, landed whether it succeeds or not; its signature."""
+        to = Keypair().pubkey()
+        move = transfer(TransferParams(from_pubkey=payer.pubkey(), to_pubkey=to, lamports=lamports))
+        signed = Transaction([payer], Message([move], payer.pubkey()), self.ledger.tip.blockhash)
+        self.ledger.send(VersionedTransaction.from_legacy(signed))
+        return str(signed.signatures[0])
+
+    def why(self, run: ProbeRun, feed: str) -> str:
+        return next(one.message for one in result(run, self.at(feed)).verdicts if one.check == "push_stage")
 
     def stage(self, run: ProbeRun, feed: str) -> tuple[Status, str]:
         return next((one.status, one.reason) for one in result(run, self.at(feed)).verdicts if one.check == "push_stage")
@@ -240,6 +257,33 @@ async def test_stage_source_idle() -> None:
         assert made.stage(run, made.feeds[1])[0] is OK
 
 
+async def test_stages_of_a_wallet_that_is_empty_and_of_transactions_that_fail() -> None:
+    async with posted(2, moving=False) as made:
+        stopped, other = made.feeds
+        _old(made, stopped)
+        pusher, poor = Keypair(), Keypair()
+        made.ledger.airdrop(pusher.pubkey(), 5 * SOL)
+        made.ledger.airdrop(poor.pubkey(), SOL // 1_000)
+        made.ledger.advance_slot(3)
+        # What is posted in the slot of a transaction of the wallet was posted by it.
+        made.post(other)
+        landed = made.pay(pusher, SOL)
+        made.ledger.advance_slot(3)
+        run = await made.lag(pusher=pusher)
+        assert made.stage(run, stopped) == (CRITICAL, "pusher_behind")
+        assert made.why(run, stopped).startswith("the pusher updates other feeds and not this one"), landed
+        assert made.stage(run, other) == (OK, "keeping_up")
+        run = await made.lag(pusher=poor)
+        assert made.stage(run, stopped) == (CRITICAL, "wallet_empty")
+        assert f"wallet {poor.pubkey()} has {SOL // 1_000} lamports, needs {SOL // 100}" in made.why(run, stopped)
+        failed = made.pay(pusher, 500 * SOL)
+        made.ledger.advance_slot(3)
+        run = await made.lag(pusher=pusher)
+        assert made.stage(run, stopped) == (CRITICAL, "transaction_failing")
+        assert f"the pusher's transactions fail: {failed} failed elsewhere, " in made.why(run, stopped)
+        assert made.stage(run, other) == (OK, "keeping_up")
+
+
 async def test_stage_rpc_lagging_on_a_cluster_that_stands_still() -> None:
     async with posted(1, moving=False) as made:
         _old(made, made.feeds[0])
@@ -247,7 +291,8 @@ async def test_stage_rpc_lagging_on_a_cluster_that_stands_still() -> None:
         made.ledger.advance_slot(2)
         run = await made.lag()
         assert verdict(run, made.cluster) == (CRITICAL, "head_stale")
-        assert made.stage(run, made.feeds[0]) == (UNKNOWN, "rpc_lagging")
+        found = {one.check: (one.status, one.reason) for one in result(run, made.at(made.feeds[0])).verdicts}
+        assert found["push_stage"] == found["cross_chain_lag"] == (UNKNOWN, "rpc_lagging")
 
 
 async def test_lag_of_a_cluster_that_does_not_answer_is_one_verdict() -> None:

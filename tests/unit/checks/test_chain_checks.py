@@ -227,6 +227,29 @@ def test_a_deviation_from_a_source_that_cannot_judge() -> None:
     assert told(stepped(101_000, 1, source_expo=127)[1]) == (UNKNOWN, "no_ratio")
 
 
+@pytest.mark.parametrize(
+    ("stored", "head_age", "error_ns", "expected"),
+    [
+        (100_501, 60 * S, 0, (WARNING, "moving")),
+        (100_501, 61 * S, 0, (UNKNOWN, "rpc_lagging")),
+        (100_500, 61 * S, 0, (OK, "near")),
+        # A clock that cannot tell how old the head is: the price is off all the same.
+        (100_501, 61 * S, None, (WARNING, "moving")),
+        (100_501, 61 * S, 21 * 10**9, (WARNING, "moving")),
+    ],
+)
+def test_a_deviation_at_an_old_head_is_no_pushers(
+    stored: int, head_age: timedelta, error_ns: int | None, expected: tuple[Status, str]
+) -> None:
+    check = CrossChainDeviation(Bps.parse("50bps"), lands_within=30 * S, max_head_age=60 * S)
+    value = chain_feed(S, value=stored, head_age=head_age, source=price(100_000, 0 * S))
+    before = DeviationMemory(NOW.plus(-20 * S))
+    after, verdict = check.step(before, seen(value, clock_error_ns=error_ns), now=NOW)
+    assert told(verdict) == expected
+    # Not knowing neither ends it nor begins it.
+    assert after == (DeviationMemory() if verdict.status is OK else before)
+
+
 def test_a_deviation_where_there_is_nothing_to_judge() -> None:
     closed = OPENING.plus(-S)
     assert told(stepped(1, 2, of=feed(NYSE), now=closed)[1]) == (SKIPPED, "market_closed")
@@ -272,6 +295,7 @@ def test_endpoints_that_are_alive(need: int, expected: tuple[Status, str]) -> No
         lambda: Deadline(open_grace=-S),
         lambda: CrossChainDeviation(Bps.parse("0bps")),
         lambda: CrossChainDeviation(Bps.parse("1bps"), -S),
+        lambda: CrossChainDeviation(Bps.parse("1bps"), max_head_age=0 * S),
         lambda: HeadAge(0 * S),
         lambda: HeadAge(S, -S),
         lambda: EndpointQuorum(0),

@@ -12,7 +12,6 @@ from hypothesis import strategies as st
 from probekit.checks import CrossChainLag, PushMemory, PushStage
 from probekit.model import Feed, Observation, Price, Status, Verdict
 from probekit.model.chain_feed import ChainHead, PublishedPrice, PushedFeed, PusherState
-from probekit.model.evm import Address
 from probekit.units import Bps, Instant
 from tests.unit.checks.builders import ID, NOW, feed
 
@@ -26,7 +25,7 @@ STAGE = PushStage(
     lands_within=20 * S,
     max_source_age=30 * S,
     max_head_age=40 * S,
-    min_balance_wei=1_000,
+    min_balance=1_000,
     open_grace=60 * S,
 )
 
@@ -48,13 +47,13 @@ def pushed(
     """A feed stored ``gap`` before the source's newest, whose pusher is as ``pusher`` says; none without it."""
     age = source_age or 0 * S
     problem = pusher.pop("problem", "")
-    fields = {"balance_wei": 10**18, "sent": 0, "waiting": 0, "landed": 0, "landed_here": 0, "others": 0, **pusher}
+    fields = {"balance": 10**18, "sent": 0, "waiting": 0, "landed": 0, "landed_here": 0, "others": 0, **pusher}
     return PushedFeed(
         head=ChainHead(500, now.plus(-head_age)),
         stored=None if gap is None else published(age + gap, value, now),
         source=None if source_age is None else published(age, source, now),
         source_problem="it hangs" if source_age is None else "",
-        pusher=PusherState(Address("0x" + "ab" * 20), first_block=401, **fields) if pusher else None,
+        pusher=PusherState("0xABaBaBaBABabABabAbAbABAbABabababaBaBABaB", first_block=401, **fields) if pusher else None,
         pusher_problem=problem,
     )
 
@@ -95,20 +94,20 @@ OVERDUE = 121 * S
         (pushed(source_age=30 * S), (OK, "keeping_up")),
         (pushed(source_age=31 * S), (CRITICAL, "source_idle")),
         # What is wrong first on the way is told, whatever else is.
-        (pushed(OVERDUE, source_age=31 * S, head_age=41 * S, balance_wei=0), (CRITICAL, "source_idle")),
-        (pushed(OVERDUE, head_age=41 * S, balance_wei=0), (UNKNOWN, "rpc_lagging")),
-        (pushed(OVERDUE, head_age=40 * S, balance_wei=999), (CRITICAL, "wallet_empty")),
-        (pushed(OVERDUE, balance_wei=999, sent=3, unlanded=3, failed=True), (CRITICAL, "wallet_empty")),
-        (pushed(OVERDUE, balance_wei=1_000, sent=3, unlanded=3, failed=True), (CRITICAL, "transaction_failing")),
+        (pushed(OVERDUE, source_age=31 * S, head_age=41 * S, balance=0), (CRITICAL, "source_idle")),
+        (pushed(OVERDUE, head_age=41 * S, balance=0), (UNKNOWN, "rpc_lagging")),
+        (pushed(OVERDUE, head_age=40 * S, balance=999), (CRITICAL, "wallet_empty")),
+        (pushed(OVERDUE, balance=999, sent=3, unlanded=3, failed=True), (CRITICAL, "wallet_empty")),
+        (pushed(OVERDUE, balance=1_000, sent=3, unlanded=3, failed=True), (CRITICAL, "transaction_failing")),
         (pushed(OVERDUE, sent=4, landed=3, landed_here=3, unlanded=1, failed=True), (CRITICAL, "transaction_failing")),
         (pushed(OVERDUE, waiting=2), (CRITICAL, "transaction_failing")),
         (pushed(OVERDUE, sent=3, unlanded=3), (CRITICAL, "pusher_behind")),
         (pushed(OVERDUE, sent=3, landed=3), (CRITICAL, "pusher_behind")),
         (pushed(OVERDUE, sent=0), (CRITICAL, "pusher_behind")),
         (pushed(None), (CRITICAL, "never_pushed")),
-        (pushed(None, balance_wei=0), (CRITICAL, "wallet_empty")),
+        (pushed(None, balance=0), (CRITICAL, "wallet_empty")),
         # Benign, while nothing is overdue.
-        (pushed(head_age=999 * S, balance_wei=0, sent=3, unlanded=3, failed=True), (OK, "keeping_up")),
+        (pushed(head_age=999 * S, balance=0, sent=3, unlanded=3, failed=True), (OK, "keeping_up")),
         (pushed(others=2, sent=1, unlanded=1, failed=True), (OK, "pushed_by_others")),
         (pushed(others=2, sent=1, landed=1, landed_here=1), (OK, "keeping_up")),
         (pushed(OVERDUE, others=2), (CRITICAL, "pusher_behind")),
@@ -134,7 +133,7 @@ def test_how_a_pusher_is_behind(value: PushedFeed, words: str) -> None:
 
 
 def test_every_conclusion_has_its_sums() -> None:
-    verdict = judge(pushed(OVERDUE, source_age=3 * S, head_age=2 * S, balance_wei=5, value=100_010, sent=2, landed=1, others=4))
+    verdict = judge(pushed(OVERDUE, source_age=3 * S, head_age=2 * S, balance=5, value=100_010, sent=2, landed=1, others=4))
     assert verdict.message == (
         "the pusher cannot pay. source 3.0s old, limit 30.0s; stored 2m01s behind it, heartbeat 1m40s and 20.0s to land; "
         "1.00bps off, pushed at 50bps; head 500 2.0s old, limit 40.0s; "
@@ -199,7 +198,7 @@ def test_money_and_transactions_matter_only_once_something_is_overdue(
     gap: timedelta, source_age: timedelta, head_age: timedelta, balance: int, unlanded: int, waiting: int, failed: bool
 ) -> None:
     pusher: dict[str, Any] = {
-        "balance_wei": balance,
+        "balance": balance,
         "sent": unlanded,
         "unlanded": unlanded,
         "waiting": waiting,
@@ -245,13 +244,58 @@ def test_a_lag_knows_market_hours(after_opening: timedelta, expected: tuple[Stat
     assert told(LAG(observation, now=now)) == expected
 
 
+LAG_OF_A_CHAIN = CrossChainLag(max_lag=120 * S, open_grace=60 * S, max_head_age=40 * S)
+
+
+@pytest.mark.parametrize(
+    ("value", "error_ns", "expected"),
+    [
+        (pushed(121 * S, head_age=40 * S), 0, (CRITICAL, "lagging")),
+        (pushed(121 * S, head_age=41 * S), 0, (UNKNOWN, "rpc_lagging")),
+        (pushed(None, head_age=40 * S), 0, (CRITICAL, "never_pushed")),
+        (pushed(None, head_age=41 * S), 0, (UNKNOWN, "rpc_lagging")),
+        # What is level at an old head is level.
+        (pushed(120 * S, head_age=41 * S), 0, (OK, "level")),
+        # A clock that cannot tell.
+        (pushed(121 * S), None, (UNKNOWN, "clock")),
+        (pushed(121 * S), 13_333_333_333, (CRITICAL, "lagging")),
+        (pushed(121 * S), 13_333_333_334, (UNKNOWN, "clock")),
+        (pushed(120 * S), None, (OK, "level")),
+    ],
+)
+def test_an_endpoint_that_lags_is_no_chain_that_lags(
+    value: PushedFeed, error_ns: int | None, expected: tuple[Status, str]
+) -> None:
+    assert told(LAG_OF_A_CHAIN(Observation(value, "test", NOW, ID, 0, error_ns), now=NOW)) == expected
+
+
+@given(SECONDS, SECONDS, SECONDS, st.sampled_from([0, 10**9, 11 * 10**9, None]))
+def test_the_lag_blames_nobody_whom_the_stage_does_not(
+    gap: timedelta, source_age: timedelta, head_age: timedelta, error_ns: int | None
+) -> None:
+    value = pushed(gap, source_age=source_age, head_age=head_age)
+    lag = LAG_OF_A_CHAIN(Observation(value, "test", NOW, ID, 0, error_ns), now=NOW)
+    stage = judge(value, error_ns=error_ns)
+    if lag.status is CRITICAL and stage.status is not CRITICAL:
+        # The stage has the source's age to tell as well, which takes a better clock.
+        assert stage.reason == "clock"
+    if stage.reason == "rpc_lagging":
+        assert lag.reason == "rpc_lagging"
+
+
+def test_hours_that_do_not_parse_say_nothing_of_a_lag() -> None:
+    observation: Observation[Any] = Observation(pushed(61 * S), "test", NOW, ID, 0, 0, feed(error="a week has 7 days"))
+    assert told(LAG(observation, now=NOW)) == (UNKNOWN, "schedule_unreadable")
+
+
 @pytest.mark.parametrize(
     "make",
     [
+        lambda: CrossChainLag(S, max_head_age=0 * S),
         lambda: PushStage(0 * S),
         lambda: PushStage(S, max_source_age=0 * S),
         lambda: PushStage(S, lands_within=-S),
-        lambda: PushStage(S, min_balance_wei=-1),
+        lambda: PushStage(S, min_balance=-1),
         lambda: PushStage(S, Bps.parse("0bps")),
         lambda: CrossChainLag(0 * S),
         lambda: CrossChainLag(S, -S),

@@ -16,6 +16,7 @@ from typing import Any, Final, TypeVar
 
 import msgspec
 
+from probekit.codecs.solana.transaction import decode_signed_transaction
 from probekit.codecs.solana.values import (
     COUNT,
     U63,
@@ -196,6 +197,7 @@ class _TransactionFields(msgspec.Struct, rename="camel"):
     slot: U63
     meta: _MetaFields
     block_time: int | None = None
+    transaction: Any = None
 
 
 def decode_transaction_logs(result: object, signature: str) -> TransactionLogs | None:
@@ -208,7 +210,16 @@ def decode_transaction_logs(result: object, signature: str) -> TransactionLogs |
     if fields.meta.log_messages is None:
         raise decode_error(f"getTransaction: no logs were kept of {signature}", result)
     at = None if fields.block_time is None else Instant.from_seconds(fields.block_time)
-    return TransactionLogs(signature, fields.slot, tuple(fields.meta.log_messages), fields.meta.err, at)
+    logs, payer = tuple(fields.meta.log_messages), _fee_payer(fields.transaction)
+    return TransactionLogs(signature, fields.slot, logs, fields.meta.err, at, payer)
+
+
+def _fee_payer(transaction: Any) -> Pubkey | None:
+    """Who pays, of a transaction in base64; what else it is does not matter to its logs."""
+    try:
+        return decode_signed_transaction(binascii.a2b_base64(transaction[0])).fee_payer
+    except (DecodeError, ValueError, TypeError, LookupError):
+        return None
 
 
 _BEHIND: Final = re.compile(r"behind by (\d{1,18}) slots")
