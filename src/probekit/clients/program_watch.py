@@ -109,6 +109,8 @@ class ProgramEventWatch:
             self._begin_at, self._next = at, self._begin
         await self._settle(head, at)
         floor, agreed = max(self._begin, min(self._next, made + 1) - REREAD_SLOTS), made
+        if self._next == self._begin <= made and (oldest := await self._client.oldest_slot()) > self._begin:
+            self._leave_out(f"the node has no slot before {oldest}: {self._begin} to {oldest - 1} were not looked at", at)
         for program in self._programs:
             agreed = min(agreed, await self._read(program, floor, made, at))
         self._next = max(self._next, agreed + 1) if agreed == made else agreed + 1
@@ -174,10 +176,12 @@ class ProgramEventWatch:
                     break
                 if read >= MAX_SIGNATURES:
                     left_out = f"slots {floor} to {min((row.slot for row in readable), default=due)}"
-                    self._gap = f"more than {MAX_SIGNATURES} transactions of {program}: {left_out} were not all read"
-                    self._gap_at = at
+                    self._leave_out(f"more than {MAX_SIGNATURES} transactions of {program}: {left_out} were not all read", at)
                     break
         return [row for row in reversed(rows) if self._key(program, row.signature) not in self._seen]
+
+    def _leave_out(self, what: str, at: Instant) -> None:
+        self._gap, self._gap_at = what, at
 
     @staticmethod
     def _key(program: Pubkey, signature: str) -> str:

@@ -113,6 +113,10 @@ class SolanaClient(SolanaTransactions):
         """Blocks since genesis: slots without those that were skipped."""
         return await self._read(codec.decode_count, "getBlockHeight", self._at(commitment))
 
+    async def oldest_slot(self) -> int:
+        """The oldest slot whose block the answering node has, its archive included: it knows no transaction before that."""
+        return await self._read(codec.decode_count, "getFirstAvailableBlock")
+
     async def genesis_hash(self) -> str:
         """What tells one cluster from another, in base58."""
         return await self._read(codec.decode_genesis_hash, "getGenesisHash")

@@ -96,7 +96,7 @@ async def until(runs: AsyncIterator[ProbeRun], condition: Callable[[ProbeRun], b
 @pytest.mark.shows("contract_event", "OK", "CRITICAL matched", "CRITICAL absent")
 async def test_transactions_that_fail_and_a_program_that_is_quiet(cluster: Cluster) -> None:
     settings = RunSettings(interval=timedelta(milliseconds=300))
-    async with aclosing(watch(load("contract_event"), options(cluster, lookback=50), settings=settings)) as runs:
+    async with aclosing(watch(load("contract_event"), options(cluster, lookback=20), settings=settings)) as runs:
         await until(runs, lambda run: verdict(run, "failed") == (OK, "no_match"))
         await cluster.pay(SOL)
         await until(runs, lambda run: verdict(run, "moves") == (OK, "present"))
@@ -145,6 +145,10 @@ async def test_a_range_of_slots_is_replayed(cluster: Cluster) -> None:
     run = await run_once(load("contract_event"), wanted, settings=RunSettings(interval=timedelta(seconds=30)))
     assert verdict(run, "failed") == (CRITICAL, "matched")
     assert verdict(run, "local") == (OK, "abreast")
+    long_ago = options(cluster, lookback=100_000)
+    run = await run_once(load("contract_event"), long_ago, settings=RunSettings(interval=timedelta(seconds=30)))
+    assert verdict(run, "local") == (UNKNOWN, "gap"), "the node began later"
+    assert verdict(run, "failed") == (CRITICAL, "matched")
     later = options(cluster, from_block=first + 51, to_block=first + 55)
     run = await run_once(load("contract_event"), later, settings=RunSettings(interval=timedelta(seconds=30)))
     assert verdict(run, "failed") == (OK, "no_match")

@@ -330,6 +330,7 @@ class Slots:
         self.broken: set[str] = set()
         self.refused: set[str] = set()
         self.final = False
+        self.oldest = 0
         self.failing: set[str] = set()
         self.finalised: int | None = None
         """The newest final slot, where it is not the newest of all."""
@@ -343,6 +344,9 @@ class Slots:
 
     async def slot(self, commitment: Commitment | None = None) -> int:
         return self.slot_ if commitment is not Commitment.FINALIZED or self.finalised is None else self.finalised
+
+    async def oldest_slot(self) -> int:
+        return self.oldest
 
     async def signature_pages(self, address: Any, *, commitment: Any) -> Any:
         rows = sorted((row for row in self.rows if row[1] not in self.gone), key=lambda row: -row[0])
@@ -515,6 +519,21 @@ async def test_logs_that_were_cut_off_may_have_matched() -> None:
     sighting = one.sighting("refused")
     assert (sighting.standing, sighting.unreadable, sighting.unreadable_at) == (1, 1, AT)
     assert sighting.unreadable_text == "cut in slot 1000: its logs are truncated"
+
+
+async def test_a_range_that_begins_before_what_the_node_has_is_a_gap() -> None:
+    slots = Slots()
+    slots.oldest = 990
+    slots.land("kept", "refused", slot=995)
+    one = program_watch(slots, "refused", from_slot=900)
+    state = await one.look(AT)
+    assert state.gap == one.sighting("refused").gap == "the node has no slot before 990: 900 to 989 were not looked at"
+    assert one.sighting("refused").standing == 1
+    whole = program_watch(slots, "refused", from_slot=990)
+    assert (await whole.look(AT)).gap_at is None
+    # A node that forgets as it goes has what comes.
+    slots.oldest, slots.slot_ = 1_990, 2_000
+    assert (await whole.look(AT)).gap_at is None
 
 
 async def test_a_transaction_of_a_version_to_come_costs_no_other() -> None:

@@ -81,6 +81,7 @@ class Chains(ChainLab):
                 [{"slot": 1, "err": None, "confirmations": 1, "confirmationStatus": "confirmed"} for _ in params[0]]
             ),
             "getSlot": lambda _: self.svm.slot,
+            "getFirstAvailableBlock": lambda _: 0,
         }
 
     def mine(self, *events: tuple[Address, str, tuple[Any, ...]], blocks: int = 1) -> None:

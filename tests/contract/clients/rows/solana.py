@@ -49,6 +49,7 @@ class TokenCluster(Cluster):
                 {"slot": 98, "prioritizationFee": 0},
                 {"slot": 99, "prioritizationFee": 7},
             ],
+            "getFirstAvailableBlock": lambda _: 12,
             "getVersion": lambda _: {"solana-core": "3.0.1", "feature-set": 7},
             "getProgramAccounts": lambda _: self.contextual(self.listed(HELD, MINT)),
             "getTokenAccountsByOwner": self.tokens,
@@ -133,6 +134,7 @@ TABLE = Table(
     [
         Row("slot", lambda sol: sol.slot(), 100),
         Row("block_height", lambda sol: sol.block_height(), 90),
+        Row("oldest_slot", lambda sol: sol.oldest_slot(), 12),
         Row("genesis_hash", lambda sol: sol.genesis_hash(), GENESIS["devnet"]),
         Row("epoch", lambda sol: sol.epoch(), lambda epoch: (epoch.epoch, epoch.slots_left) == (1, 430)),
         Row(
