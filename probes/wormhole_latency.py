@@ -68,7 +68,7 @@ class Options(pk.Options, frozen=True, kw_only=True):
     )
     version: Annotated[str | None, pk.doc("the version that every guardian should run")] = None
     chain: Annotated[int | None, pk.doc("Wormhole's number of a chain that every guardian should see (Pythnet: 26)")] = None
-    max_blocks: Annotated[int, pk.doc("blocks that a guardian may be behind the best on that chain")] = 1_000
+    max_blocks: Annotated[int, pk.doc("blocks that a guardian may be away from the others on that chain")] = 1_000
     timeout: Annotated[timedelta, pk.doc("when a request is given up")] = timedelta(seconds=5)
 
     def __post_init__(self) -> None:

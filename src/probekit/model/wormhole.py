@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
-from probekit.errors import DecodeError
+from probekit.errors import DecodeError, ErrorType
 from probekit.units import NS_PER_S, Instant
 
 
@@ -77,7 +77,8 @@ class SeenVaa(msgspec.Struct, frozen=True):
     last asked for and was not; ``vaa_time`` has whole seconds, cut off.
 
     ``measured`` says that ``seen_at`` is its arrival, but for the time between two looks: it was absent before, or had
-    just been announced. Else it may have been there for long.
+    just been announced. Else it may have been there for long. ``quorum`` is that of the set in force, ``None`` for a message
+    of another set; ``set_since`` when the place was first seen with ``set_in_force``: it may be older.
     """
 
     sequence: int
@@ -90,6 +91,7 @@ class SeenVaa(msgspec.Struct, frozen=True):
     set_index: int = 0
     set_in_force: int | None = None
     measured: bool = False
+    set_since: Instant | None = None
 
     @property
     def delay_ns(self) -> int:
@@ -103,13 +105,15 @@ class SeenVaa(msgspec.Struct, frozen=True):
 
 
 class PendingVaa(msgspec.Struct, frozen=True):
-    """A message that exists and that a place does not have. ``since`` is its own time, or that of the one after it;
-    ``absent_at`` when it was last asked for.
+    """A message that exists and that a place does not have. ``since`` is its own time, or that of a later one;
+    ``absent_at`` when it was last asked for. With ``problem`` something is there in its place: why that is not it, in words.
     """
 
     sequence: int
     since: Instant
     absent_at: Instant | None = None
+    error_type: ErrorType | None = None
+    problem: str = ""
 
 
 class EmitterView(msgspec.Struct, frozen=True):

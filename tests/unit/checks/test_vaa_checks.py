@@ -24,7 +24,7 @@ from probekit.units import Instant
 
 S = timedelta(seconds=1)
 NOW = Instant.from_seconds(1_700_000_000)
-OK, WARNING, CRITICAL, SKIPPED = Status.OK, Status.WARNING, Status.CRITICAL, Status.SKIPPED
+OK, WARNING, CRITICAL, UNKNOWN, SKIPPED = Status.OK, Status.WARNING, Status.CRITICAL, Status.UNKNOWN, Status.SKIPPED
 
 
 def ago(seconds: float) -> Instant:
@@ -37,8 +37,8 @@ def seen(sequence: int = 7, age: float = 5, came: float = 0, **more: Any) -> See
     return SeenVaa(sequence, ago(age), ago(came), **given)
 
 
-def judge(check: Any, view: EmitterView) -> Verdict:
-    verdict: Verdict = check(Observation(view, "place", NOW), now=NOW)
+def judge(check: Any, view: EmitterView, *, clock_error_ns: int | None = 0) -> Verdict:
+    verdict: Verdict = check(Observation(view, "place", NOW, clock_error_ns=clock_error_ns), now=NOW)
     return verdict
 
 
@@ -77,6 +77,44 @@ def test_a_message_that_exists_and_is_not_here() -> None:
     assert judge(VaaDelay(S), EmitterView("p")).status is SKIPPED
 
 
+def test_what_is_there_in_the_place_of_a_message_is_not_it() -> None:
+    broken = PendingVaa(8, ago(1), ago(0), "no_quorum", "3 signatures of a set of 19, quorum 13")
+    verdict = judge(VaaDelay(30 * S), EmitterView("p", seen(), pending=(PendingVaa(6, ago(99)), broken)), clock_error_ns=None)
+    assert (verdict.status, verdict.reason, verdict.error_type) == (CRITICAL, "not_verified", "no_quorum")
+    assert verdict.message == "sequence 8 is not what is here: no_quorum: 3 signatures of a set of 19, quorum 13"
+
+
+@pytest.mark.parametrize(
+    ("error_ns", "words"),
+    [
+        (None, "nothing bounds this clock's error"),
+        (10_000_000_001, "may be off by 10.0s, more than a third of the limit 30.0s"),
+    ],
+)
+def test_a_clock_that_cannot_tell_judges_no_delay_and_no_silence(error_ns: int | None, words: str) -> None:
+    one = seen(age=90, came=0, absent_at=ago(1))
+    late = EmitterView("p", one, (one,), (PendingVaa(8, ago(90), ago(0)),))
+    for check in (VaaDelay(30 * S), EmitterLag(S, 30 * S)):
+        verdict = judge(check, late, clock_error_ns=error_ns)
+        assert (verdict.status, verdict.reason) == (UNKNOWN, "clock")
+        assert words in verdict.message
+        assert judge(check, EmitterView("p"), clock_error_ns=error_ns).reason == "pending"
+        assert judge(check, late, clock_error_ns=10_000_000_000).status is CRITICAL
+    # What two messages say of each other needs no clock of ours; nor does an emitter that may be silent.
+    behind = EmitterView("p", seen(age=20), announced=AnnouncedVaa(9, ago(1)))
+    assert judge(EmitterLag(S, 30 * S), behind, clock_error_ns=error_ns).reason == "emitter_behind"
+    assert judge(EmitterLag(S), late, clock_error_ns=error_ns).reason == "newest"
+
+
+def test_a_message_that_comes_before_its_own_time() -> None:
+    one = seen(age=-33, came=0)
+    verdict = judge(VaaDelay(60 * S), EmitterView("p", one, (one,)), clock_error_ns=2_000_000_000)
+    assert (verdict.status, verdict.reason) == (UNKNOWN, "clock")
+    assert "came 33.0s before its own time by this clock, which is off by 2.0s at most" in verdict.message
+    near = judge(VaaDelay(60 * S), EmitterView("p", one, (one,)), clock_error_ns=3_000_000_000)
+    assert (near.reason, [measure.value for measure in near.measures]) == ("in_time", [0])
+
+
 def test_how_far_behind_in_numbers_slots_and_time() -> None:
     view = EmitterView("p", seen(90, age=20, slot=900), announced=AnnouncedVaa(100, ago(4), 910))
     verdict = judge(EmitterLag(15 * S), view)
@@ -109,9 +147,22 @@ def test_signatures_above_the_quorum() -> None:
     verdict = judge(SignatureMargin(2), EmitterView("p", seen(signatures=14)))
     assert (verdict.status, verdict.reason, verdict.value) == (WARNING, "thin_quorum", 1)
     assert judge(SignatureMargin(2), EmitterView("p", seen(signatures=15))).status is OK
-    other = judge(SignatureMargin(), EmitterView("p", seen(quorum=None, set_in_force=5)))
-    assert (other.reason, other.message) == ("other_set", "sequence 7 is signed by set 4, and set 5 is in force")
     assert judge(SignatureMargin(), EmitterView("p")).status is SKIPPED
+
+
+def test_a_message_of_another_set_than_the_one_in_force() -> None:
+    def told(error_ns: int | None = 0, **more: Any) -> tuple[Status, str, str]:
+        one = seen(age=100, quorum=None, set_in_force=5, **more)
+        verdict = judge(SignatureMargin(), EmitterView("p", one), clock_error_ns=error_ns)
+        return verdict.status, verdict.reason, verdict.message
+
+    words = "sequence 7 is signed by set 4, and set 5 is in force"
+    assert told(set_since=ago(101)) == (WARNING, "other_set", words)
+    # An emitter that is quiet since before that is right with the set of its time.
+    assert told(set_since=ago(100))[:2] == told(2_000_000_000, set_since=ago(101))[:2] == (SKIPPED, "older_set")
+    assert told(None, set_since=ago(101))[1] == told()[1] == "older_set"
+    # One of a set to come is never right.
+    assert told(set_since=ago(9), set_index=6)[1] == "other_set"
 
 
 @pytest.mark.parametrize("check", [VaaDelay(S), EmitterLag(S), SignatureMargin()])
@@ -128,8 +179,9 @@ def beat(number: int, age: float = 10, version: str = "v1", height: int | None =
     return Heartbeat(ADDRESSES[number], f"node {number}", 1, ago(age), ago(999), version, networks)
 
 
-def report(check: GuardianHeartbeats, *beats: Heartbeat | DecodeError) -> Verdict:
-    return check(Observation(GuardianReport(GuardianSet(4, ADDRESSES), beats), "place", NOW), now=NOW)
+def report(check: GuardianHeartbeats, *beats: Heartbeat | DecodeError, clock_error_ns: int | None = 0) -> Verdict:
+    heard = GuardianReport(GuardianSet(4, ADDRESSES), beats)
+    return check(Observation(heard, "place", NOW, clock_error_ns=clock_error_ns), now=NOW)
 
 
 def test_guardians_that_are_all_well() -> None:
@@ -161,6 +213,51 @@ def test_versions_alone_lose_no_quorum() -> None:
     assert (verdict.status, verdict.reason, verdict.value) == (WARNING, "guardians_unwell", 6)
 
 
+@pytest.mark.parametrize("liars", [1, 6])
+def test_wild_heights_make_nobody_else_behind(liars: int) -> None:
+    check = GuardianHeartbeats(chain=26)
+    beats = [beat(number, height=10**12 if number < liars else 1_000_000 - number) for number in range(19)]
+    verdict = report(check, *beats)
+    assert (verdict.status, verdict.reason, verdict.value) == (WARNING, "guardians_unwell", 6 - liars)
+    assert {one.reason for one in verdict.parts} == {"chain_ahead"}
+    assert "blocks ahead of the others on chain 26" in verdict.message
+    # Nor does one that is not of the set.
+    stranger = Heartbeat(b"\xee" * 20, "x", 1, ago(1), ago(9), "v1", (ChainHeartbeat(26, 10**15),))
+    assert report(check, *(beat(number) for number in range(19)), stranger).reason == "guardians_well"
+
+
+def test_so_many_behind_that_no_quorum_can_sign() -> None:
+    """A height that a quorum has reached would make them the measure."""
+    beats = [beat(number, height=1_000_000 if number < 12 else 900_000) for number in range(19)]
+    verdict = report(GuardianHeartbeats(chain=26), *beats)
+    assert (verdict.status, verdict.reason, verdict.value) == (CRITICAL, "too_few_guardians", -1)
+    assert {one.reason for one in verdict.parts} == {"chain_behind"}
+    few = report(GuardianHeartbeats(chain=26), *(beat(number, height=5) for number in range(3)))
+    assert (few.reason, few.value) == ("too_few_guardians", -10)
+
+
+def test_heartbeats_by_a_clock_that_cannot_tell() -> None:
+    late = [beat(number, age=95) for number in range(19)]
+    for error_ns in (None, 20_000_000_001):
+        verdict = report(GuardianHeartbeats(60 * S), *late, clock_error_ns=error_ns)
+        assert (verdict.status, verdict.reason, verdict.parts, verdict.measures) == (UNKNOWN, "clock", (), ())
+        # What is wrong by no clock is wrong all the same.
+        few = report(GuardianHeartbeats(60 * S), *late[:12], clock_error_ns=error_ns)
+        assert few.reason == "too_few_guardians"
+    assert report(GuardianHeartbeats(60 * S), *late, clock_error_ns=20_000_000_000).reason == "too_few_guardians"
+
+
+def test_heartbeats_ahead_of_this_clock() -> None:
+    """One of them has no age; more of them than guardians may fail are wrong by this clock alone."""
+    early = [beat(number, age=-3_600) for number in range(6)]
+    verdict = report(GuardianHeartbeats(60 * S), *early, *(beat(number) for number in range(6, 19)))
+    assert (verdict.status, verdict.reason, verdict.value) == (WARNING, "guardians_unwell", 0)
+    assert {one.reason for one in verdict.parts} == {"early_heartbeat"}
+    all_ = report(GuardianHeartbeats(60 * S), *early, beat(6, age=-90), *(beat(number) for number in range(7, 19)))
+    assert (all_.status, all_.reason) == (UNKNOWN, "clock")
+    assert "7 heartbeats lie ahead of this clock, which is off by 0us at most" in all_.message
+
+
 def test_fewer_than_a_quorum() -> None:
     verdict = report(GuardianHeartbeats(), *(beat(number) for number in range(12)))
     assert (verdict.status, verdict.reason, verdict.value) == (CRITICAL, "too_few_guardians", -1)
@@ -171,7 +268,7 @@ def test_fewer_than_a_quorum() -> None:
     "make",
     [
         lambda: VaaDelay(0 * S), lambda: EmitterLag(0 * S), lambda: EmitterLag(S, 0 * S), lambda: SignatureMargin(-1),
-        lambda: GuardianHeartbeats(0 * S), lambda: GuardianHeartbeats(max_blocks=0),
+        lambda: GuardianHeartbeats(0 * S), lambda: GuardianHeartbeats(max_blocks=0), lambda: VaaDelay(S, -S),
     ],
 )  # fmt: skip
 def test_thresholds_that_cannot_be_meant(make: Any) -> None:
