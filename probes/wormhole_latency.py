@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Coroutine, Sequence
 from contextlib import aclosing
 from datetime import timedelta
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 from urllib.parse import urlsplit
 
 import msgspec
@@ -13,19 +13,21 @@ import msgspec
 import probekit as pk
 from probekit.checks import Check, EmitterLag, GuardianHeartbeats, SignatureMargin, VaaDelay
 from probekit.clients.vaa_arrivals import VaaArrivals, price_slot
-from probekit.clock import as_they_come
+from probekit.clock import as_they_come, both
 from probekit.codecs import accumulator, vaa
 from probekit.errors import DecodeError, ProbekitError, ProtocolError
-from probekit.model.wormhole import AnnouncedVaa, EmitterView, GuardianReport, SeenVaa
+from probekit.model.wormhole import AnnouncedVaa, EmitterView, GuardianReport, GuardianSet, SeenVaa
 from probekit.transports.base import Request
 from probekit.transports.retry import NO_RETRY
 from probekit.transports.sendable import refuse_unsendable
+from probekit.units import to_ns
 
 if TYPE_CHECKING:
     import asyncio
 
 PRICES = "prices"
 Seen = pk.Observation[Any] | pk.Failure
+T = TypeVar("T")
 
 
 class Emitter(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -148,7 +150,8 @@ async def hermes_look(ctx: pk.Context[Options], url: str, places: Places) -> tup
     announced = AnnouncedVaa(newest.sequence, newest.time, price_slot(newest))
     before, asked_at = places.hermes, places.asked_at
     arrived: tuple[SeenVaa, ...] = ()
-    if before is None or announced.sequence > before.sequence:
+    # By either: a number, or a time, that was once absurd is not the newest for ever.
+    if before is None or announced.sequence > before.sequence or announced.vaa_time > before.vaa_time:
         # Older ones than at the look before say nothing of when this one came.
         absent_at = None if asked_at is None or asked_at < announced.vaa_time else asked_at
         places.hermes = SeenVaa(
@@ -157,83 +160,117 @@ async def hermes_look(ctx: pk.Context[Options], url: str, places: Places) -> tup
         arrived = (places.hermes,)
     places.asked_at = batch.received_at
     view = EmitterView(endpoint, places.hermes, arrived, announced=announced)
-    seen = pk.Observation(view, endpoint, batch.received_at, endpoint)
-    return seen, Announced(announced, newest.emitter_chain, newest.emitter_address, root)
+    found = pk.Observation(view, endpoint, batch.received_at, endpoint, 0, ctx.clock_error_ns)
+    return found, Announced(announced, newest.emitter_chain, newest.emitter_address, root)
 
 
 def signed_message(raw: bytes) -> vaa.Vaa:
     return vaa.decode(accumulator.decode(raw).vaa)
 
 
-async def guardian_look(
-    ctx: pk.Context[Options], url: str, places: Places, announced: asyncio.Future[Announced | None] | None
-) -> list[Seen]:
-    """One guardian's API: its heartbeats, and every emitter there."""
+async def shared(told: asyncio.Future[T]) -> T:
+    """What others wait for as well: one that is ended takes it from none of them."""
     import asyncio
 
-    options, clock, endpoint = ctx.options, ctx.clock, pk.Target.endpoint(url).id
-    client = await ctx.hold(
-        f"guardian:{url}",
-        lambda: pk.WormholeClient(
-            url, transport=ctx.engine(), timeout=options.timeout, retry=NO_RETRY, observer=ctx.observer, clock=clock
-        ),
-    )
-    try:
-        in_force = await client.guardian_set()
-        report = GuardianReport(in_force, await client.heartbeats())
-    except ProbekitError as error:
-        return [pk.Failure(error, endpoint, clock.now(), endpoint)]
-    found: list[Seen] = [pk.Observation(report, endpoint, clock.now(), endpoint)]
+    return await asyncio.shield(told)
 
-    async def look(name: str, chain: int, emitter: bytes, first: int | None, newest: AnnouncedVaa | None) -> Seen:
-        target = at(name, url)
-        if target not in places.arrivals:
-            places.arrivals[target] = VaaArrivals(client, endpoint, chain, emitter, clock=clock, first=first)
+
+class Guardian:
+    """One guardian's API in one tick: its report, which what is asked of it else waits for."""
+
+    def __init__(
+        self, ctx: pk.Context[Options], url: str, places: Places, in_force: asyncio.Future[GuardianSet | None]
+    ) -> None:
+        self.ctx, self.url, self.places, self.endpoint = ctx, url, places, pk.Target.endpoint(url).id
+        self.in_force = in_force
+        # What is asked for by then is answered, or given up, within twice the time-out.
+        self.until_ns = ctx.clock.monotonic_ns() + to_ns(ctx.options.timeout)
+
+    async def client(self) -> pk.WormholeClient:
+        ctx = self.ctx
+        return await ctx.hold(
+            f"guardian:{self.url}",
+            lambda: pk.WormholeClient(
+                self.url,
+                transport=ctx.engine(),
+                timeout=ctx.options.timeout,
+                retry=NO_RETRY,
+                observer=ctx.observer,
+                clock=ctx.clock,
+            ),
+        )
+
+    async def report(self) -> list[Seen]:
         try:
-            view = await places.arrivals[target].look(in_force, newest)
+            client = await self.client()
+            report = GuardianReport(*await both(client.guardian_set(), client.heartbeats()))
+            self.in_force.set_result(report.set)
         except ProbekitError as error:
-            return pk.Failure(error, endpoint, clock.now(), target)
-        return pk.Observation(view, endpoint, clock.now(), target)
+            return [pk.Failure(error, self.endpoint, self.ctx.clock.now(), self.endpoint)]
+        finally:
+            if not self.in_force.done():
+                self.in_force.set_result(None)
+        return [seen(self.ctx, report, self.endpoint, self.endpoint)]
 
-    found += [await look(one.name, one.chain, one.address(), one.from_sequence, None) for one in options.emitters]
-    if announced is None:
-        return found
-    newest = await asyncio.shield(announced)
-    if newest is None:
-        # Why not is said of Hermes; here nobody knows what to ask for.
-        found.append(pk.Observation(EmitterView(endpoint), endpoint, clock.now(), at(PRICES, url)))
-    elif newest.root is pk.TrustRoot.PRO:
-        found.append(pk.Observation(EmitterView(endpoint, indexed=False), endpoint, clock.now(), at(PRICES, url)))
-    else:
-        found.append(await look(PRICES, newest.chain, newest.emitter, None, newest.vaa))
-    return found
+    async def emitter(self, one: Emitter) -> list[Seen]:
+        return await self.look(one.name, one.chain, one.address(), one.from_sequence, None)
+
+    async def prices(self, told: asyncio.Future[Announced | None]) -> list[Seen]:
+        newest = await shared(told)
+        if newest is None or newest.root is pk.TrustRoot.PRO:
+            # Why there is none is said of Hermes; here nobody knows what to ask for.
+            view = EmitterView(self.endpoint, indexed=newest is None)
+            known = await shared(self.in_force)
+            return [] if known is None else [seen(self.ctx, view, self.endpoint, at(PRICES, self.url))]
+        return await self.look(PRICES, newest.chain, newest.emitter, None, newest.vaa)
+
+    async def look(self, name: str, chain: int, emitter: bytes, first: int | None, newest: AnnouncedVaa | None) -> list[Seen]:
+        in_force = await shared(self.in_force)
+        if in_force is None:
+            return []  # they stand behind it
+        target, clock, arrivals = at(name, self.url), self.ctx.clock, self.places.arrivals
+        if target not in arrivals:
+            arrivals[target] = VaaArrivals(await self.client(), self.endpoint, chain, emitter, clock=clock, first=first)
+        try:
+            view = await arrivals[target].look(in_force, newest, until_ns=self.until_ns)
+        except ProbekitError as error:
+            return [pk.Failure(error, self.endpoint, clock.now(), target)]
+        return [seen(self.ctx, view, self.endpoint, target)]
+
+
+def seen(ctx: pk.Context[Options], value: Any, endpoint: str, target: str) -> Seen:
+    """Something observed just now."""
+    return pk.Observation(value, endpoint, ctx.clock.now(), target, 0, ctx.clock_error_ns)
 
 
 async def observe(ctx: pk.Context[Options], watched: Sequence[pk.Target]) -> AsyncIterator[Seen]:
     import asyncio
 
-    options, places = ctx.options, ctx.state("places", Places)
-    announced: asyncio.Future[Announced | None] | None = None
+    options, places, loop = ctx.options, ctx.state("places", Places), asyncio.get_running_loop()
+    announced: asyncio.Future[Announced | None] = loop.create_future()
     looks: list[Coroutine[Any, Any, list[Seen]]] = []
     if options.hermes is not None:
-        url, announced = options.hermes, asyncio.get_running_loop().create_future()
-        told = announced
+        url = options.hermes
 
         async def ask_hermes() -> list[Seen]:
             newest: Announced | None = None
             try:
-                seen, newest = await hermes_look(ctx, url, places)
-                return [seen]
+                found, newest = await hermes_look(ctx, url, places)
+                return [found]
             finally:
-                if not told.done():
-                    told.set_result(newest)
+                if not announced.done():
+                    announced.set_result(newest)
 
         looks.append(ask_hermes())
-    looks += [guardian_look(ctx, one, places, announced) for one in options.guardians]
+    for one in (Guardian(ctx, url, places, loop.create_future()) for url in options.guardians):
+        looks.append(one.report())
+        looks += [one.emitter(emitter) for emitter in options.emitters]
+        if options.hermes is not None:
+            looks.append(one.prices(announced))
     async with aclosing(as_they_come(looks)) as found:
         async for part in found:
-            for seen in part:
-                yield seen
+            for each in part:
+                yield each
 
 
 def checks(options: Options, target: pk.Target) -> Sequence[Check]:

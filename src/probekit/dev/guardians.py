@@ -10,7 +10,8 @@ import base64
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import UTC, timedelta
+from email.utils import format_datetime
 from typing import Any, Final
 
 import msgspec
@@ -42,7 +43,8 @@ class SandboxGuardian:
     """One node of the guardians that sign ``network``, which must be of the core root: prices by slot, and what is published.
 
     ``appears_after`` is how long after a message's own time it has a quorum here; ``signers`` who signs (all, unless given).
-    ``withheld`` are (chain, emitter, sequence) that are never there. ``down`` answers 503.
+    ``withheld`` are (chain, emitter, sequence) that are never there, ``unproven`` those with a single signature. Every answer
+    ``takes`` so long. ``down`` answers 503.
 
     With ``serves_prices`` it is an index of messages, such as Wormholescan's; a guardian's node refuses those of Pythnet.
     """
@@ -54,6 +56,8 @@ class SandboxGuardian:
         self.appears_after = timedelta(milliseconds=800)
         self.signers: Sequence[int] = range(len(network.signing.keys))
         self.withheld: set[tuple[int, bytes, int]] = set()
+        self.unproven: set[tuple[int, bytes, int]] = set()
+        self.takes = timedelta(0)
         self.down = False
         self.serves_prices = serves_prices
         self.guardians = [GuardianState(f"sandbox {number}") for number in range(len(network.signing.keys))]
@@ -74,6 +78,14 @@ class SandboxGuardian:
 
     def handle(self, method: str, target: str, headers: dict[str, str], body: bytes = b"") -> Reply:
         """Answer one request; ``target`` is the path with its query, header names are lower case."""
+        reply = self._answer(method, target)
+        reply.headers.append(("date", format_datetime(self.clock.now().to_datetime().astimezone(UTC), usegmt=True)))
+        if self.takes:
+            due_ns = self.clock.monotonic_ns() + to_ns(self.takes)
+            reply.wait = lambda: self.clock.sleep_until_ns(due_ns)
+        return reply
+
+    def _answer(self, method: str, target: str) -> Reply:
         path = target.partition("?")[0]
         if self.down:
             return _error(503, 14, "injected")
@@ -111,7 +123,8 @@ class SandboxGuardian:
             if not 0 <= at < len(known) or now.since(known[at].time) < to_ns(self.appears_after):
                 return None
             unsigned = known[at]
-        return network.signing.sign(unsigned, signers=tuple(self.signers))
+        signers = tuple(self.signers)
+        return network.signing.sign(unsigned, signers=signers[:1] if (chain, emitter, sequence) in self.unproven else signers)
 
     def _heartbeat(self, number: int) -> dict[str, Any]:
         state, address = self.guardians[number], self.network.signing.signer_set().signers[number]

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 from datetime import timedelta
+from typing import Any
 
 import msgspec
 import pytest
@@ -11,6 +13,7 @@ from probekit.clients.vaa_arrivals import VaaArrivals
 from probekit.clients.wormhole import WormholeClient
 from probekit.dev.guardians import SandboxGuardian
 from probekit.dev.network import SandboxNetwork
+from probekit.dev.reply import Reply
 from probekit.dev.transport import SandboxTransport
 from probekit.errors import DecodeError, ServerError, VerificationError
 from probekit.model import TrustRoot
@@ -104,11 +107,146 @@ async def test_signatures_that_are_none_are_no_arrival() -> None:
     arrivals, in_force = place.prices(), await place.client.guardian_set()
     place.guardian.signers = range(12)
     for _ in range(2):
-        with pytest.raises(VerificationError):
-            await arrivals.look(in_force, place.newest())
+        view = await arrivals.look(in_force, place.newest())
+        [lacking] = view.pending
+        assert (view.arrived, lacking.error_type, lacking.problem) == (
+            (), "no_quorum", "12 signatures of a set of 19, quorum 13",
+        )  # fmt: skip
     place.guardian.signers = range(13)
     view = await arrivals.look(in_force, place.newest())
     assert [one.signatures for one in view.arrived] == [13]
+    assert view.pending == ()
+
+
+async def test_one_that_does_not_verify_is_told_and_passed_and_its_neighbours_are_read() -> None:
+    place = Place()
+    for _ in range(10):
+        place.guardian.publish(1, OTHER, first=3)
+    place.guardian.unproven.add((1, OTHER, 5))
+    arrivals, in_force = place.other(3), await place.client.guardian_set()
+    view = await arrivals.look(in_force)
+    assert [one.sequence for one in view.arrived] == [3, 4, *range(6, 13)]
+    assert [(one.sequence, one.error_type) for one in view.pending] == [(5, "no_quorum")]
+    # It is asked for until it is what it should be.
+    assert [one.sequence for one in (await arrivals.look(in_force)).pending] == [5]
+    place.guardian.unproven.clear()
+    view = await arrivals.look(in_force)
+    assert ([one.sequence for one in view.arrived], view.pending, view.newest and view.newest.sequence) == ([5], (), 12)
+
+
+async def test_the_newest_that_does_not_verify_is_the_error_of_the_look_until_a_later_one_does() -> None:
+    place = Place()
+    arrivals, in_force = place.other(3), await place.client.guardian_set()
+    place.guardian.publish(1, OTHER, first=3)
+    place.guardian.unproven.add((1, OTHER, 3))
+    for _ in range(2):
+        with pytest.raises(VerificationError):
+            await arrivals.look(in_force)
+    place.guardian.publish(1, OTHER)
+    view = await arrivals.look(in_force)
+    assert ([one.sequence for one in view.pending], view.newest and view.newest.sequence) == ([3], 4)
+
+
+async def test_an_api_that_answers_anything_with_nonsense_moves_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What does not read proves no message: numbers that were never sent must not be passed."""
+    place = Place()
+    place.guardian.publish(1, OTHER, first=3)
+    arrivals, in_force = place.other(3), await place.client.guardian_set()
+    await arrivals.look(in_force)
+    monkeypatch.setattr(place.guardian, "handle", lambda *_: Reply(body=b"<html>"))
+    for _ in range(5):
+        with pytest.raises(DecodeError):
+            await arrivals.look(in_force)
+    monkeypatch.undo()
+    place.guardian.publish(1, OTHER)
+    view = await arrivals.look(in_force)
+    assert ([one.sequence for one in view.arrived], view.pending, view.lost) == ([4], (), 0)
+
+
+async def test_what_a_look_has_read_stays_when_it_fails_in_the_middle(monkeypatch: pytest.MonkeyPatch) -> None:
+    place = Place()
+    for _ in range(12):
+        place.guardian.publish(1, OTHER, first=3)
+    arrivals, in_force = place.other(3), await place.client.guardian_set()
+    answer = place.guardian.handle
+
+    def failing(method: str, target: str, *more: Any) -> Reply:
+        place.guardian.down = target.endswith("/9")
+        return answer(method, target, *more)
+
+    monkeypatch.setattr(place.guardian, "handle", failing)
+    with pytest.raises(ServerError):
+        await arrivals.look(in_force)
+    monkeypatch.undo()
+    place.guardian.down = False
+    view = await arrivals.look(in_force)
+    # Those from before it failed are told with the first look that can tell anything.
+    assert [one.sequence for one in view.arrived] == list(range(3, 15))
+
+
+async def test_a_slow_place_is_read_a_part_at_a_time() -> None:
+    place = Place()
+    for _ in range(12):
+        place.guardian.publish(1, OTHER, first=3)
+    arrivals, in_force = place.other(3), await place.client.guardian_set()
+    place.guardian.takes = 2 * S
+    read: list[list[int]] = []
+    while not read or read[-1]:
+        until_ns = place.clock.monotonic_ns() + 5 * 10**9
+        look = asyncio.ensure_future(arrivals.look(in_force, until_ns=until_ns))
+        while not look.done():
+            await place.clock.advance(S)
+        read.append([one.sequence for one in look.result().arrived])
+        assert len(read) < 9
+    assert [len(one) for one in read] == [3, 3, 3, 3, 0]
+    # One that is cancelled, as a run at its deadline does, has read what it has read.
+    for _ in range(3):
+        place.guardian.publish(1, OTHER)
+    cut = asyncio.ensure_future(arrivals.look(in_force))
+    for _ in range(3):
+        await place.clock.advance(S)
+    cut.cancel()
+    await asyncio.gather(cut, return_exceptions=True)
+    place.guardian.takes = 0 * S
+    assert [one.sequence for one in (await arrivals.look(in_force)).arrived] == [15, 16, 17]
+
+
+@pytest.mark.parametrize("missing", [1, 2, 3, 5, 8])
+async def test_a_gap_of_several_is_not_the_end(missing: int) -> None:
+    place = Place()
+    place.guardian.publish(1, OTHER, first=3)
+    arrivals, in_force = place.other(3), await place.client.guardian_set()
+    await arrivals.look(in_force)
+    gone = [place.guardian.publish(1, OTHER) for _ in range(missing)]
+    place.guardian.withheld = {(1, OTHER, one) for one in gone}
+    later = [place.guardian.publish(1, OTHER) for _ in range(8)]
+    await place.clock.advance(2 * S)
+    arrived: list[int] = []
+    for _ in range(6):
+        view = await arrivals.look(in_force)
+        arrived += [one.sequence for one in view.arrived]
+    assert arrived == later
+    assert [one.sequence for one in view.pending] == gone
+    assert view.lost == 0
+    place.guardian.withheld.clear()
+    view = await arrivals.look(in_force)
+    assert ([one.sequence for one in view.arrived], view.pending) == (gone, ())
+
+
+async def test_what_comes_behind_a_gap_was_not_asked_for_before() -> None:
+    """Absent before is what was asked for: of a number farther than that nobody knows since when it is there."""
+    place = Place()
+    place.guardian.publish(1, OTHER, first=3)
+    arrivals, in_force = place.other(3), await place.client.guardian_set()
+    await arrivals.look(in_force)
+    gone = [place.guardian.publish(1, OTHER) for _ in range(2)]
+    place.guardian.withheld = {(1, OTHER, one) for one in gone}
+    for _ in range(3):
+        place.guardian.publish(1, OTHER)
+    view = await arrivals.look(in_force)
+    assert [(one.sequence, one.measured) for one in view.arrived] == [(6, True), (7, False), (8, False)]
+    place.guardian.publish(1, OTHER)
+    assert [one.measured for one in (await arrivals.look(in_force)).arrived] == [True]
 
 
 async def test_messages_of_another_set_and_sets_that_are_none() -> None:
@@ -117,6 +255,7 @@ async def test_messages_of_another_set_and_sets_that_are_none() -> None:
     view = await place.prices().look(msgspec.structs.replace(in_force, index=9), place.newest())
     assert view.newest is not None
     assert (view.newest.quorum, view.newest.set_index, view.newest.set_in_force) == (None, 1, 9)
+    assert view.newest.set_since == place.clock.now()
     with pytest.raises(DecodeError, match="the guardian set of one"):
         await place.prices().look(GuardianSet(in_force.index, (b"\x01" * 20, b"\x01" * 20)), place.newest())
 

@@ -8,8 +8,10 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
+from probekit.clock import Clock
 from probekit.dev import faults
 from probekit.dev.guardians import SandboxGuardian
 from probekit.dev.transport import SandboxTransport
@@ -18,6 +20,7 @@ from probekit.manifest import read_manifest
 from probekit.model import ProbeRun, Status, TrustRoot
 from probekit.runner import RunSettings
 from probekit.trust import CORE_EMITTER
+from probekit.units import Instant
 from tests.support.sandbox import FIRST, Lab, S, load, module_of, result, verdict
 
 OK, WARNING, CRITICAL, UNKNOWN, SKIPPED = Status.OK, Status.WARNING, Status.CRITICAL, Status.UNKNOWN, Status.SKIPPED
@@ -92,7 +95,7 @@ async def test_messages_that_do_not_arrive_at_one_guardian() -> None:
         assert result(run, "prices @two").status is OK
 
 
-@pytest.mark.shows("wormhole_latency", "CRITICAL no_quorum", "CRITICAL too_few_guardians")
+@pytest.mark.shows("wormhole_latency", "CRITICAL not_verified", "CRITICAL too_few_guardians")
 async def test_signatures_and_guardians_that_are_lacking() -> None:
     lab = Guarded()
     lab.one.signers = range(14)
@@ -104,7 +107,8 @@ async def test_signatures_and_guardians_that_are_lacking() -> None:
     async with lab.watching(PROBE, settings=EVERY, **lab.options(min_margin=2)):
         run = await lab.pass_seconds(8)
     assert check_of(run, "prices @one", "signature_margin").reason == "thin_quorum"
-    assert verdict(run, "prices @two") == (CRITICAL, "no_quorum")
+    broken = check_of(run, "prices @two", "vaa_delay")
+    assert (broken.status, broken.reason, broken.error_type) == (CRITICAL, "not_verified", "no_quorum")
     assert verdict(run, ONE) == (WARNING, "guardians_unwell")
     assert [one.reason for one in check_of(run, ONE, "guardian_heartbeats").parts] == ["late_heartbeat", "no_heartbeat"]
     assert verdict(run, TWO) == (CRITICAL, "too_few_guardians")
@@ -148,11 +152,115 @@ async def test_what_was_missing_before_the_probe_came_is_not_waited_for() -> Non
         lab.one.publish(1, GOVERNANCE, first=5)
     lab.one.withheld.add((1, GOVERNANCE, 7))
     await lab.clock.advance(5 * S)
-    async with lab.watching(PROBE, settings=EVERY, guardians=(ONE,), emitters=(emitter(),), max_delay=S):
+    async with lab.watching(PROBE, settings=EVERY, guardians=(ONE,), emitters=(emitter(),), max_delay=4 * S):
         run = await lab.pass_seconds(9)
     found = check_of(run, "governance @one", "vaa_delay")
     assert (found.status, found.reason) == (OK, "nothing_new")
     assert "1 before were given up" in found.message
+
+
+async def test_a_gap_of_two_is_a_gap_and_what_comes_after_it_is_read() -> None:
+    lab = Guarded()
+    lab.one.publish(1, GOVERNANCE, first=5)
+    await lab.clock.advance(5 * S)
+    async with lab.watching(PROBE, settings=EVERY, guardians=(ONE,), emitters=(emitter(),), max_delay=4 * S):
+        await lab.pass_seconds(4)
+        lab.one.withheld = {(1, GOVERNANCE, lab.one.publish(1, GOVERNANCE)) for _ in range(2)}
+        for _ in range(5):
+            lab.one.publish(1, GOVERNANCE)
+        run = await lab.pass_seconds(12)
+        missing = check_of(run, "governance @one", "vaa_delay")
+        assert (missing.status, missing.reason) == (CRITICAL, "vaa_missing")
+        assert "sequence 6 is not here" in missing.message
+        assert ", and 1 more," in missing.message
+        assert "sequence 12" in check_of(run, "governance @one", "emitter_lag").message
+
+
+async def test_a_message_that_does_not_verify_holds_up_none_after_it() -> None:
+    lab = Guarded()
+    for _ in range(10):
+        lab.one.publish(1, GOVERNANCE, first=5)
+    lab.one.unproven.add((1, GOVERNANCE, 7))
+    await lab.clock.advance(5 * S)
+    async with lab.watching(PROBE, settings=EVERY, guardians=(ONE,), emitters=(emitter(),), max_delay=4 * S):
+        run = await lab.pass_seconds(8)
+        broken = check_of(run, "governance @one", "vaa_delay")
+        assert (broken.status, broken.reason, broken.error_type) == (CRITICAL, "not_verified", "no_quorum")
+        assert "sequence 7 is not what is here: no_quorum: 1 signatures of a set of 19" in broken.message
+        assert "sequence 14" in check_of(run, "governance @one", "emitter_lag").message
+        lab.one.unproven.clear()
+        run = await lab.pass_seconds(4)
+        assert result(run, "governance @one").status is OK
+
+
+async def test_a_slow_api_is_read_a_part_at_a_time_and_holds_its_heartbeats_back_from_nobody() -> None:
+    lab = Guarded()
+    for _ in range(40):
+        lab.one.publish(1, GOVERNANCE, first=5)
+    lab.one.takes = 600 * timedelta(milliseconds=1)
+    await lab.clock.advance(5 * S)
+    options: dict[str, Any] = {"guardians": (ONE,), "emitters": (emitter(),), "max_delay": 4 * S}
+    async with lab.watching(PROBE, settings=RunSettings(interval=10 * S), **options):
+        for _ in range(20 * 4):
+            await lab.clock.advance(S / 4)
+        assert [verdict(one, ONE) for one in lab.runs] == [(OK, "guardians_well")] * len(lab.runs)
+        for _ in range(90 * 4):
+            await lab.clock.advance(S / 4)
+    assert {result(one, "governance @one").status for one in lab.runs} == {OK}
+    assert "sequence 44" in check_of(lab.runs[-1], "governance @one", "emitter_lag").message
+
+
+class Behind:
+    """A clock of others, by which this host's is so much ahead."""
+
+    def __init__(self, clock: Clock, by: timedelta) -> None:
+        self._clock, self._by = clock, by
+
+    def now(self) -> Instant:
+        return self._clock.now().plus(-self._by)
+
+    def monotonic_ns(self) -> int:
+        return self._clock.monotonic_ns()
+
+    async def sleep_until_ns(self, deadline_ns: int) -> None:
+        await self._clock.sleep_until_ns(deadline_ns)
+
+
+@pytest.mark.parametrize("ahead", [90, -90])
+async def test_a_clock_of_this_host_that_is_wrong_is_no_latency_of_the_guardians(ahead: int) -> None:
+    lab = Guarded()
+    lab.network.clock = Behind(lab.clock, ahead * S)
+    run = await lab.once(PROBE, **lab.options())
+    for target in (FIRST, ONE, "prices @one", "prices @two"):
+        assert verdict(run, target) == (UNKNOWN, "clock"), target
+
+
+async def test_an_emitter_that_is_quiet_since_the_set_changed_is_right_with_the_old_one(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    lab = Guarded()
+    lab.one.publish(1, GOVERNANCE, first=5)
+    await lab.clock.advance(5 * S)
+    answer = lab.one.handle
+
+    def changed(method: str, target: str, headers: dict[str, str], body: bytes = b"") -> Any:
+        reply = answer(method, target, headers, body)
+        if target == "/v1/guardianset/current":
+            held = json.loads(reply.body)
+            held["guardianSet"]["index"] += 1
+            reply.body = json.dumps(held).encode()
+        return reply
+
+    monkeypatch.setattr(lab.one, "handle", changed)
+    async with lab.watching(PROBE, settings=EVERY, guardians=(ONE,), emitters=(emitter(),)):
+        run = await lab.pass_seconds(4)
+        margin = check_of(run, "governance @one", "signature_margin")
+        assert (margin.status, margin.reason) == (SKIPPED, "older_set")
+        assert result(run, "governance @one").status is OK
+        # One that is sent now must be of the set in force.
+        lab.one.publish(1, GOVERNANCE)
+        run = await lab.pass_seconds(6)
+        assert verdict(run, "governance @one") == (WARNING, "other_set")
 
 
 async def test_places_that_fail_are_told_each_once() -> None:
@@ -173,6 +281,22 @@ async def test_a_hermes_that_hangs_keeps_no_heartbeats_back() -> None:
     run = await lab.once(PROBE, **lab.options())
     assert verdict(run, FIRST) == (CRITICAL, "deadline_first_byte")
     assert verdict(run, ONE) == (OK, "guardians_well")
+
+
+async def test_an_absurd_number_of_hermes_is_not_the_newest_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
+    lab = Guarded()
+    whole, wild = module_of(PROBE).signed_message, [True]
+
+    def once(raw: bytes) -> Any:
+        return msgspec.structs.replace(whole(raw), sequence=2**60) if wild else whole(raw)
+
+    monkeypatch.setattr(module_of(PROBE), "signed_message", once)
+    async with lab.watching(PROBE, settings=EVERY, **lab.options()):
+        await lab.pass_seconds(2)
+        wild.clear()
+        await lab.pass_seconds(6)
+    told = [check_of(run, FIRST, "vaa_delay").reason for run in lab.runs]
+    assert told == ["in_time"] * len(told)
 
 
 async def test_prices_of_the_pro_root_are_at_no_guardian() -> None:
