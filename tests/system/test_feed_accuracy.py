@@ -73,6 +73,24 @@ async def test_a_feed_that_stays_off_is_critical(bench: Bench) -> None:
     assert {verdict(run, one) for one in bench.ids} == {(WARNING, "unconfirmed")}
 
 
+async def test_time_in_which_hermes_failed_does_not_count(bench: Bench) -> None:
+    for says in bench.tickers.says.values():
+        says.bps = 120
+    told: list[tuple[Status, str]] = []
+
+    def goes_on(run: ProbeRun) -> bool:
+        told.append(verdict(run, bench.ids[0]))
+        if told[-1] == (WARNING, "unconfirmed") and len(told) == 1:
+            bench.sandbox.inject(faults.ServerError())
+        elif told.count((UNKNOWN, "behind_endpoint")) == 6 and bench.sandbox.injected:
+            bench.sandbox.injected[0].clear()
+        return told[-1] == (CRITICAL, "deviating")
+
+    await bench.until(goes_on, holds_for=3 * S)
+    after = told[len(told) - told[::-1].index((UNKNOWN, "behind_endpoint")) :]
+    assert after[0] == (WARNING, "unconfirmed"), told
+
+
 async def test_no_quorum_is_unknown(bench: Bench) -> None:
     for name in ("kraken", "bitstamp"):
         bench.tickers.says[name].status = 451

@@ -36,10 +36,10 @@ class FeedAccuracy:
     or above a third of ``max_source_age``, so that no source's age can be told, UNKNOWN ``clock``.
 
     Farther off is WARNING ``unconfirmed`` until that has lasted for ``holds_for``, then CRITICAL ``deviating``: an exchange's
-    ticker and a price are never of the same moment. What could not be judged for longer than that begins anew. The distance
-    is also told in the feed's own confidence intervals: more than ``max_confs`` of them, where given, WARNING
-    ``outside_confidence``. Outside market hours SKIPPED ``market_closed``; a distance within ``open_grace`` of an opening
-    SKIPPED ``market_opening``. Negative and zero prices are as far off as they are. The state is two instants.
+    ticker and a price are never of the same moment. What could not be judged, or was not seen, for longer than that begins
+    anew. The distance is also told in the feed's own confidence intervals: more than ``max_confs`` of them, where given, is
+    WARNING ``outside_confidence``. Outside market hours SKIPPED ``market_closed``; a distance within ``open_grace`` of an
+    opening SKIPPED ``market_opening``. Negative and zero prices are as far off as they are. The state is two instants.
 
     Raises ``ValueError`` for limits that make no sense.
     """
@@ -79,7 +79,7 @@ class FeedAccuracy:
     def step(
         self, state: AccuracyMemory, observation: Observation[MarketView] | None, *, now: Instant
     ) -> tuple[AccuracyMemory, Verdict]:
-        limit, seen_no_more = self.max_deviation.value, AccuracyMemory(state.since, state.blind or now)
+        limit, seen_no_more = self.max_deviation.value, self.unseen(state, now=now)
 
         def unknown(reason: str, message: str, measures: tuple[Measure, ...] = ()) -> Verdict:
             return Verdict(self.name, Status.UNKNOWN, reason, message, None, limit, "bps", measures=measures)
@@ -151,6 +151,10 @@ class FeedAccuracy:
         if lasted_ns >= held_ns:
             return AccuracyMemory(since), verdict(Status.CRITICAL, "deviating", words)
         return AccuracyMemory(since), verdict(Status.WARNING, "unconfirmed", words)
+
+    def unseen(self, state: AccuracyMemory, *, now: Instant) -> AccuracyMemory:
+        """The state after a tick that could not be judged."""
+        return AccuracyMemory(state.since, state.blind or now)
 
     @staticmethod
     def _shown(view: MarketView, middle: MedianPrice, deviation: Bps, confs: Decimal | None, now: Instant) -> str:

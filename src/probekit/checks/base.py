@@ -5,6 +5,9 @@ next: ``init() -> S`` and ``step(S, observation, now=...) -> (S, Verdict)``, whe
 that a tick passed and brought nothing new. States are frozen values whose bound the fold states. No check has a mutable
 field, reads a clock or fetches.
 
+A fold that says since when something is so may have ``unseen(state, *, now) -> S``: what becomes of its state where a tick
+observed nothing of its target. Such ticks bring no step, and the time that nobody could judge must not count.
+
 A check that counts or times something may say so in a property ``records``: (measure, limit in ns or ``None``) pairs, whose
 series then begin at zero rather than with their first value.
 """

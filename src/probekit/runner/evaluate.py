@@ -169,7 +169,7 @@ class Evaluator(Generic[O]):
 
     def fail_missing(self, now: Instant, why: str, *, known_for_ns: int = 0) -> None:
         """Give every target still unseen the verdict CRITICAL ``missing``, unless its endpoint failed, or it has not been a
-        target for that long.
+        target for that long. Folds of what was not observed are told so.
         """
         for state in self._states.values():
             if state.since is not None and now.since(state.since) < known_for_ns:
@@ -177,6 +177,9 @@ class Evaluator(Generic[O]):
             endpoint = self._states.get(state.target.behind)
             if state.seen is None and not state.judged and (endpoint is None or not isinstance(endpoint.seen, Failure)):
                 self._fail(state, Missing(f"{state.target.name}: {why}", subject=state.target.id), now)
+        for state in self._states.values():
+            if not isinstance(state.seen, Observation):
+                self._pass_over(state, now)
 
     def results(self, latest: dict[str, RequestRecord], problem: str | None) -> tuple[TargetResult, ...]:
         """All targets' results, of the run that closes now. ``latest`` gives the newest exchange per source; ``problem`` is
@@ -239,6 +242,17 @@ class Evaluator(Generic[O]):
                 del untold[:-_MOST_UNTOLD]
                 verdict = replace(verdict, measures=())
             state.judged[check.name] = verdict
+
+    def _pass_over(self, state: TargetState, now: Instant) -> None:
+        for check in state.checks:
+            unseen = getattr(check, "unseen", None)
+            if unseen is None or check.name not in state.folds:
+                continue
+            try:
+                state.folds[check.name] = unseen(state.folds[check.name], now=now)
+            except Exception:
+                self.defects += 1
+                _log.exception("the check %s failed on %s, which was not seen", check.name, state.target.id)
 
     def _fail(self, state: TargetState, error: BaseException, now: Instant) -> None:
         # A defect of the probe is seen too: else what is behind this target would be missing, which is wrong there.

@@ -185,6 +185,22 @@ def test_ticks_without_a_quorum_neither_resolve_nor_count_for_ever() -> None:
     assert story(check, (0, 102_000), (10, None), (3_600, None), (3_610, 102_000)) == [off, none, none, off]
 
 
+def test_time_in_which_the_feed_was_not_seen_does_not_count() -> None:
+    """A tick whose request failed brings no observation, and is no time for which the price was off."""
+    check = FeedAccuracy(Bps.parse("50bps"))
+
+    def after(*failed_at: int, then: int) -> tuple[Status, str]:
+        state, _ = check.step(check.init(), seen(view(102_000)), now=NOW)
+        for second in failed_at:
+            state = check.unseen(state, now=NOW.plus(second * S))
+        now = NOW.plus(then * S)
+        return told(check.step(state, seen(view(102_000, now=now), now=now), now=now)[1])
+
+    assert after(*range(10, 620, 10), then=620) == (WARNING, "unconfirmed")
+    assert after(10, 20, then=30) == (CRITICAL, "deviating")
+    assert after(then=60) == (CRITICAL, "deviating")
+
+
 def test_a_tick_that_brings_nothing_changes_nothing() -> None:
     state = AccuracyMemory(NOW)
     assert AT_ONCE.step(state, None, now=NOW)[0] == state

@@ -67,6 +67,22 @@ async def test_a_feed_that_is_off_warns_first_and_is_critical_when_it_lasts(benc
         assert verdict(await bench.pass_seconds(15), bench.ids[0]) == (OK, "accurate")
 
 
+async def test_time_in_which_hermes_failed_is_no_time_that_a_feed_was_off(bench: Bench) -> None:
+    for says in bench.tickers.says.values():
+        says.bps = 100
+    async with bench.watching(PROBE, settings=RunSettings(interval=10 * S), **bench.options()):
+        run = await bench.pass_seconds(2)
+        assert verdict(run, bench.ids[0]) == (WARNING, "unconfirmed")
+        bench.first.inject(faults.ServerError())
+        run = await bench.pass_seconds(600)
+        assert verdict(run, bench.ids[0]) == (UNKNOWN, "behind_endpoint")
+        bench.first.injected[0].clear()
+        run = await bench.pass_seconds(10)
+        assert verdict(run, bench.ids[0]) == (WARNING, "unconfirmed")
+        run = await bench.pass_seconds(40)
+        assert verdict(run, bench.ids[0]) == (CRITICAL, "deviating")
+
+
 async def test_one_exchange_that_is_wrong_late_or_down_is_named_and_judges_nobody(bench: Bench) -> None:
     # The fifth would be okx, which this stand-in does not have: binance is the fourth, in tethers.
     options = {"exchanges": ("coinbase", "kraken", "bitstamp", "binance"), "stand_ins": ("USDT",)}

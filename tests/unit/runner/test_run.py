@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass
 from datetime import timedelta
 from itertools import pairwise
 from typing import Any, ClassVar
@@ -12,7 +13,7 @@ import msgspec
 import pytest
 
 from probekit.checks import Check, LatencyBudget, LatencySample
-from probekit.errors import ConfigError, ConnectError, Unauthorized
+from probekit.errors import ConfigError, ConnectError, ServerError, Unauthorized
 from probekit.model import Evidence, Failure, Observation, ProbeRun, Status, Target, Vantage, Verdict
 from probekit.model.run import EVIDENCE_LIMIT
 from probekit.probe import AnyObservation, Context, Options, Probe
@@ -581,6 +582,56 @@ async def test_a_defect_says_nothing_of_what_is_behind_an_endpoint() -> None:
         (Status.UNKNOWN, "probe_error"),
         (Status.UNKNOWN, "behind_endpoint"),
     ]
+
+
+class Since(msgspec.Struct, frozen=True):
+    steps: int = 0
+    unseen: int = 0
+
+
+@dataclass(frozen=True)
+class Lasting:
+    """A fold that says how many ticks it saw, and how many saw nothing."""
+
+    name: ClassVar[str] = "lasting"
+
+    def init(self) -> Since:
+        return Since()
+
+    def step(self, state: Since, observation: Observation[Any] | None, *, now: Instant) -> tuple[Since, Verdict]:
+        state = Since(state.steps + 1, state.unseen)
+        return state, Verdict(self.name, Status.OK, "lasts", f"{state.steps} seen, {state.unseen} not")
+
+    def unseen(self, state: Since, *, now: Instant) -> Since:
+        return Since(state.steps, state.unseen + 1)
+
+
+async def test_a_fold_is_told_of_ticks_that_saw_nothing_of_its_target() -> None:
+    """Whatever the reason: the target's own failure, its endpoint's, that of the whole run, or none at all."""
+    ticks, failed = iter(("all", "own", "endpoint", "whole", "missing", "all")), ServerError("500", status=500)
+
+    async def behind(ctx: Context[Opts]) -> Sequence[Target]:
+        return [Target("ep", "endpoint"), Target("a", "feed", behind="ep"), Target("b", "feed", behind="ep")]
+
+    async def observe(ctx: Context[Opts], wanted: Sequence[Target]) -> AsyncIterator[AnyObservation]:
+        tick = next(ticks)
+        if tick == "whole":
+            raise failed
+        if tick == "endpoint":
+            yield Failure(failed, "ep", ctx.clock.now(), "ep")
+            return
+        yield sample(ctx.clock, "ep")
+        yield sample(ctx.clock, "b")
+        if tick == "own":
+            yield Failure(failed, "ep", ctx.clock.now(), "a")
+        elif tick == "all":
+            yield sample(ctx.clock, "a")
+
+    runs = await follow(poll(observe, targets=behind, checks=lambda options, target: [Lasting()]), FakeClock(), 52)
+    assert len(runs) == 6
+    assert {one.target.id: one.verdicts[0].message for one in runs[-1].results} == {
+        "ep": "4 seen, 2 not", "a": "2 seen, 4 not", "b": "4 seen, 2 not",
+    }  # fmt: skip
 
 
 def test_what_waits_to_be_told_is_bounded() -> None:
