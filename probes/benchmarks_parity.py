@@ -11,6 +11,7 @@ from typing import Annotated, Any
 import probekit as pk
 from probekit.checks import ArchiveLag, BarHolds, Check, LatencyBudget, LatencySample, PastParity, SignedPoint
 from probekit.clients.signed import points_of
+from probekit.clock import Clock
 from probekit.errors import DecodeError, Missing, NotFound, ProbekitError
 from probekit.model.benchmarks import ArchiveReach, BarSample, PastPair, PastPrice
 from probekit.transports.retry import NO_RETRY
@@ -21,6 +22,8 @@ HERMES_KEEPS = timedelta(minutes=10)
 REMEMBERED = 64
 """Prices kept per feed until the bar of their minute is made."""
 MINUTE = 60
+MOST_ASKED = 24
+"""Requests for one second: to find a few feeds without an update among a hundred."""
 
 
 class Options(pk.Options, frozen=True, kw_only=True):
@@ -108,15 +111,27 @@ def wanted(options: Options, feed: pk.Feed) -> bool:
 Past = Mapping[str, PastPrice | ProbekitError]
 
 
-async def served(client: pk.HermesClient, second: int, ids: Sequence[str]) -> Past:
-    """Each feed at Hermes. One without an update refuses the whole request and is not named: the ids are halved."""
-    try:
-        return proven(await client.at(pk.Instant.from_seconds(second), ids))
-    except NotFound as error:
-        if len(ids) == 1:
-            return {ids[0]: error}
-    middle = len(ids) // 2
-    return {**await served(client, second, ids[:middle]), **await served(client, second, ids[middle:])}
+class Served:
+    """What Hermes served at a second, in at most ``MOST_ASKED`` requests, of which the slowest took ``slowest_ns``."""
+
+    def __init__(self, client: pk.HermesClient, second: int, clock: Clock) -> None:
+        self._client, self._at, self._clock = client, pk.Instant.from_seconds(second), clock
+        self._left = MOST_ASKED - 1
+        self.slowest_ns: int | None = None
+
+    async def of(self, ids: Sequence[str]) -> Past:
+        """Each feed. One without an update refuses the whole request and is not named: the ids are halved."""
+        began_ns = self._clock.monotonic_ns()
+        try:
+            return proven(await self._client.at(self._at, ids))
+        except NotFound as error:
+            if len(ids) == 1 or self._left < 2:
+                return dict.fromkeys(ids, error)
+        finally:
+            self.slowest_ns = max(self.slowest_ns or 0, self._clock.monotonic_ns() - began_ns)
+        self._left -= 2
+        middle = len(ids) // 2
+        return {**await self.of(ids[:middle]), **await self.of(ids[middle:])}
 
 
 def proven(batch: pk.Batch) -> dict[str, PastPrice | ProbekitError]:
@@ -147,15 +162,18 @@ def proven(batch: pk.Batch) -> dict[str, PastPrice | ProbekitError]:
 async def reach(ctx: pk.Context[Options], client: pk.BenchmarksClient, feed: pk.Feed | None) -> tuple[ArchiveReach, int]:
     """How far the archive reaches towards now, asked one second after the other; and the second that it was found at.
 
-    Begins one step nearer than it was found the last time: a service that is as late as before costs two requests.
+    Seconds at which the market was closed are left out. Begins one step nearer than it was found the last time: a service that
+    is as late as before costs two requests.
     """
     steps, now = ctx.options.steps, ctx.clock.now()
-    if feed is None:
-        return ArchiveReach(None), now.plus(-steps[-1]).seconds
-    began: dict[str, int] = ctx.state("step", lambda: {"at": len(steps) // 2})
-    number, absent_ns = max(began["at"] - 1, 0), None
+    open_at = [number for number in range(len(steps)) if feed is not None and is_open(feed, now.plus(-steps[number]))]
     second = now.plus(-steps[-1]).seconds
-    while number < len(steps):
+    if feed is None or not open_at:
+        return ArchiveReach(None), second
+    began: dict[str, int] = ctx.state("step", lambda: {"at": len(steps) // 2})
+    # The farthest of those that may be asked for is asked for in any case.
+    begin, absent_ns = min(max(began["at"] - 1, 0), open_at[-1]), None
+    for number in (one for one in open_at if one >= begin):
         second = now.plus(-steps[number]).seconds
         found = await client.at(pk.Instant.from_seconds(second), [feed.id])
         error = found.errors.get(feed.id)
@@ -163,9 +181,12 @@ async def reach(ctx: pk.Context[Options], client: pk.BenchmarksClient, feed: pk.
             began["at"] = number
             return ArchiveReach(to_ns(steps[number]), absent_ns, feed.symbol or feed.id), second
         absent_ns = to_ns(steps[number])
-        number += 1
     began["at"] = len(steps) - 1
-    return ArchiveReach(None, absent_ns, feed.symbol or feed.id), second
+    return ArchiveReach(None, absent_ns, feed.symbol or feed.id, whole=len(open_at) == len(steps)), second
+
+
+def is_open(feed: pk.Feed, at: pk.Instant) -> bool:
+    return feed.hours is None or feed.hours.is_open(at)
 
 
 class Minutes:
@@ -216,8 +237,9 @@ async def observe(ctx: pk.Context[Options], watched: Sequence[pk.Target]) -> Asy
     for reference, error in known.unresolved.items():
         yield pk.Failure(error, here, clock.now(), reference)
     now = clock.now()
-    open_ = [feed for feed in feeds.values() if feed.hours is None or feed.hours.is_open(now)]
-    first = open_[0] if open_ else None
+    open_ = [feed for feed in feeds.values() if is_open(feed, now)]
+    # The one that was open for the most of them: of it the archive should have them.
+    first = max(open_, key=lambda feed: sum(is_open(feed, now.plus(-step)) for step in options.steps), default=None)
     try:
         found, second = await reach(ctx, past, first)
         yield pk.Observation(found, there, clock.now(), there, 0, ctx.clock_error_ns)
@@ -228,11 +250,11 @@ async def observe(ctx: pk.Context[Options], watched: Sequence[pk.Target]) -> Asy
     else:
         archived = {}
     at = pk.Instant.from_seconds(second)
-    ids = [feed.id for feed in open_ if feed.hours is None or feed.hours.is_open(at)]
-    began_ns, problem = clock.monotonic_ns(), ""
+    ids = [feed.id for feed in open_ if is_open(feed, at)]
+    asked, problem = Served(source, second, clock), ""
     try:
-        originals = await served(source, second, ids) if ids else {}
-        yield pk.Observation(LatencySample(clock.monotonic_ns() - began_ns), here, clock.now(), here)
+        originals = await asked.of(ids) if ids else {}
+        yield pk.Observation(LatencySample(asked.slowest_ns), here, clock.now(), here)
     except ProbekitError as error:
         yield pk.Failure(error, here, clock.now(), here)
         originals, problem = {}, error.message

@@ -12,10 +12,12 @@ import pytest
 from probekit.dev import faults
 from probekit.dev.benchmarks import SandboxBenchmarks
 from probekit.dev.network import SandboxNetwork
+from probekit.dev.prices import market
 from probekit.dev.sandbox import Sandbox
 from probekit.dev.server import serve
 from probekit.model import ProbeRun, Status
 from probekit.runner import RunSettings, run_once
+from probekit.units import Instant
 from tests.support.sandbox import load, others_ok, verdict
 
 pytestmark = pytest.mark.system
@@ -33,7 +35,7 @@ class Pair:
 
     async def once(self, **more: Any) -> ProbeRun:
         probe = load("benchmarks_parity")
-        options = probe.options(endpoint=self.hermes, benchmarks=self.past, feeds=self.ids, **more)
+        options = probe.options(**{"endpoint": self.hermes, "benchmarks": self.past, "feeds": self.ids} | more)
         return await run_once(probe, options, settings=RunSettings(interval=30 * S, deadline=30 * S))
 
 
@@ -63,6 +65,19 @@ async def test_a_late_archive_and_one_that_has_nothing(pair: Pair) -> None:
     run = await pair.once()
     assert verdict(run, pair.past) == (CRITICAL, "unavailable")
     assert {verdict(run, one) for one in pair.ids} == {(SKIPPED, "not_yet")}
+
+
+async def test_a_market_that_has_just_opened_is_not_asked_for_what_was_before(pair: Pair) -> None:
+    share, now = "49" * 32, Instant.now().to_datetime()
+    hours = f"UTC;{','.join([f'{now:%H%M}-2400'] * 7)};"
+    network = pair.archive.network
+    network.markets = (*network.markets, market("Equity.US.AAPL/USD", share, 23_500_000, "Equity", hours, -5))
+    network.index[share] = len(network.markets) - 1
+    pair.archive.available_after = timedelta(hours=1)
+    run = await pair.once(feeds=(share,))
+    assert verdict(run, pair.past) in {(SKIPPED, "market_closed"), (SKIPPED, "market_opening")}
+    assert verdict(run, pair.hermes)[0] in {SKIPPED, OK}
+    assert (verdict(run, pair.hermes)[0] is OK) == (verdict(run, pair.past)[1] == "market_opening")
 
 
 @pytest.mark.shows("benchmarks_parity", "CRITICAL different", "CRITICAL parsed_differs")

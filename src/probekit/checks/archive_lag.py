@@ -15,10 +15,11 @@ from probekit.units import Instant, format_ns, to_ns
 class ArchiveLag:
     """Rule over an archive's reach: how old the newest second is that it has, of those asked for, against ``max_lag``.
 
-    Later is WARNING ``lagging``; none of the seconds asked for CRITICAL ``unavailable``. Without an open market there is
-    nothing to ask for: SKIPPED ``market_closed``. What is measured carries the clock's error: where nothing bounds that, or it
-    is above a third of ``max_lag``, UNKNOWN ``clock``. The value is an upper bound: the next nearer second was not there, or
-    was not asked for.
+    Later is WARNING ``lagging``; none of the seconds asked for CRITICAL ``unavailable``. Seconds at which the market was closed
+    are not asked for, so that soon after an opening there are few: none of them is SKIPPED ``market_opening`` within
+    ``max_lag``, then ``lagging``. Without an open market there is nothing to ask for: SKIPPED ``market_closed``. What is
+    measured carries the clock's error: where nothing bounds that, or it is above a third of ``max_lag``, UNKNOWN ``clock``.
+    The value is an upper bound: the next nearer second was not there, or was not asked for.
     """
 
     max_lag: timedelta
@@ -31,7 +32,9 @@ class ArchiveLag:
     def __call__(self, observation: Observation[ArchiveReach], *, now: Instant) -> Verdict:
         reach, limit_ns, error_ns = observation.value, to_ns(self.max_lag), observation.clock_error_ns
         if not reach.feed:
-            return Verdict(self.name, Status.SKIPPED, "market_closed", "no feed's market is open")
+            return Verdict(
+                self.name, Status.SKIPPED, "market_closed", "no feed's market is open, or was at the seconds asked for"
+            )
         absent = "" if reach.absent_ns is None else f", the one {format_ns(reach.absent_ns)} ago is not"
 
         def verdict(status: Status, reason: str, message: str) -> Verdict:
@@ -43,6 +46,11 @@ class ArchiveLag:
             return verdict(Status.UNKNOWN, "clock", f"{off}, limit {format_ns(limit_ns)}")
         if reach.found_ns is None:
             oldest_ns = reach.absent_ns or 0
+            if not reach.whole:
+                words = f"of {reach.feed}, whose market opened lately, the second {format_ns(oldest_ns)} ago is not there yet"
+                if oldest_ns <= limit_ns:
+                    return verdict(Status.SKIPPED, "market_opening", f"{words}, limit {format_ns(limit_ns)}")
+                return verdict(Status.WARNING, "lagging", f"{words}, limit {format_ns(limit_ns)}")
             return verdict(
                 Status.CRITICAL, "unavailable", f"of {reach.feed} not even the second {format_ns(oldest_ns)} ago is there"
             )

@@ -14,9 +14,11 @@ from probekit.units import Instant, format_ns, to_ns
 
 
 class LatencySample(msgspec.Struct, frozen=True, gc=False):
-    """How long one exchange took, in ns on the monotonic clock; ``stage`` names what was timed."""
+    """How long one exchange took, in ns on the monotonic clock; ``stage`` names what was timed. ``None``: there was nothing to
+    ask for, and nothing was.
+    """
 
-    elapsed_ns: int
+    elapsed_ns: int | None
     stage: str = "total"
 
 
@@ -30,8 +32,8 @@ class LatencyMemory(msgspec.Struct, frozen=True):
 class LatencyBudget:
     """Fold over latency samples: the ``percentile`` (nearest rank) of the last ``samples`` against ``budget``.
 
-    CRITICAL ``over_budget`` above it; SKIPPED ``pending`` below ``min_samples``. One slow exchange never fails a
-    percentile below 100 once there are enough samples. State: at most ``samples`` integers.
+    CRITICAL ``over_budget`` above it; SKIPPED ``pending`` below ``min_samples``, and where there was nothing to ask for. One
+    slow exchange never fails a percentile below 100 once there are enough samples. State: at most ``samples`` integers.
     """
 
     budget: timedelta
@@ -62,6 +64,8 @@ class LatencyBudget:
         measures: tuple[Measure, ...] = ()
         if observation is not None:
             elapsed_ns = observation.value.elapsed_ns
+            if elapsed_ns is None:
+                return state, Verdict(self.name, Status.SKIPPED, "pending", "there was nothing to ask for")
             state = LatencyMemory((*state.samples, elapsed_ns)[-self.samples :])
             measures = (Measure("latency", elapsed_ns, "ns"),)
         count = len(state.samples)

@@ -14,9 +14,12 @@ from probekit.units import Instant, format_ns, to_ns
 
 
 class ParityMemory(msgspec.Struct, frozen=True):
-    """Since when every second asked for was absent; ``None`` while that is not so."""
+    """Since when every second asked for was absent, without the time that could not be judged; and since when it could not.
+    ``None`` while neither is so.
+    """
 
     absent_since: Instant | None = None
+    blind: Instant | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +33,8 @@ class PastParity:
 
     A second that is not there yet is delay: SKIPPED ``not_yet``, until no second asked for was there for longer than
     ``max_absence``: CRITICAL ``absent``. Without Hermes's price UNKNOWN ``no_hermes``; outside market hours SKIPPED
-    ``market_closed``. The state is one instant.
+    ``market_closed``. Time without Hermes's price, or without an answer, is no absence; where it lasts longer than
+    ``max_absence``, that begins anew. The state is two instants.
     """
 
     max_absence: timedelta = timedelta(minutes=10)
@@ -57,15 +61,25 @@ class PastParity:
         if hours is not None and not (hours.is_open(now) and hours.is_open(at)):
             return ParityMemory(), verdict(Status.SKIPPED, "market_closed", "the market is closed, or was then")
         if pair.hermes is None:
-            return state, verdict(Status.UNKNOWN, "no_hermes", f"nothing of Hermes at {at}: {pair.problem or 'no word why'}")
+            return self.unseen(state, now=now), verdict(
+                Status.UNKNOWN, "no_hermes", f"nothing of Hermes at {at}: {pair.problem or 'no word why'}"
+            )
         if pair.benchmarks is None:
-            since = state.absent_since or now
-            lasted_ns, limit_ns = now.since(since), to_ns(self.max_absence)
+            limit_ns = to_ns(self.max_absence)
+            blind_ns = 0 if state.blind is None else now.since(state.blind)
+            since = now
+            if state.absent_since is not None and blind_ns <= limit_ns:
+                since = Instant(state.absent_since.ns + blind_ns)
+            lasted_ns = now.since(since)
             words = f"{at} is not there, nor was any second asked for in {format_ns(lasted_ns)}, limit {format_ns(limit_ns)}"
             if lasted_ns > limit_ns:
                 return ParityMemory(since), verdict(Status.CRITICAL, "absent", words)
             return ParityMemory(since), verdict(Status.SKIPPED, "not_yet", words)
         return ParityMemory(), self._compared(pair.hermes, pair.benchmarks, at)
+
+    def unseen(self, state: ParityMemory, *, now: Instant) -> ParityMemory:
+        """The state after a tick that could not be judged."""
+        return ParityMemory(state.absent_since, state.blind or now)
 
     def _compared(self, hermes: PastPrice, benchmarks: PastPrice, at: Instant) -> Verdict:
         def verdict(status: Status, reason: str, message: str) -> Verdict:

@@ -136,7 +136,9 @@ class ArchiveReach(msgspec.Struct, frozen=True, gc=False):
     found_ns: int | None
     absent_ns: int | None = None
     feed: str = ""
-    """The symbol it was asked for; empty where no market is open."""
+    """The symbol it was asked for; empty where no market is open, or was at any of them."""
+    whole: bool = True
+    """Whether all of them were asked for: not those of before the market opened."""
 
 
 class BarSample(msgspec.Struct, frozen=True):

@@ -41,6 +41,9 @@ def told(verdict: Verdict) -> tuple[Status, str]:
         (ArchiveReach(60 * SECOND + 1, None, "BTC"), (WARNING, "lagging")),
         (ArchiveReach(None, 540 * SECOND, "BTC"), (CRITICAL, "unavailable")),
         (ArchiveReach(None), (SKIPPED, "market_closed")),
+        (ArchiveReach(None, 60 * SECOND, "AAPL", whole=False), (SKIPPED, "market_opening")),
+        (ArchiveReach(None, 60 * SECOND + 1, "AAPL", whole=False), (WARNING, "lagging")),
+        (ArchiveReach(60 * SECOND, 30 * SECOND, "AAPL", whole=False), (OK, "available")),
     ],
 )
 def test_reach(reach: ArchiveReach, expected: tuple[Status, str]) -> None:
@@ -120,6 +123,37 @@ def test_absence_is_delay_until_it_lasts() -> None:
     assert check.step(state, None, now=NOW)[1].reason == "pending"
     with pytest.raises(ValueError, match="max_absence"):
         PastParity(0 * S)
+
+
+def absences(check: PastParity, *minutes: str) -> list[str]:
+    """Reasons, minute by minute: ``a`` absent, ``h`` without Hermes, ``-`` a tick that saw nothing of the feed at all."""
+    state, reasons = check.init(), []
+    for minute, what in enumerate(minutes):
+        now = NOW.plus(minute * timedelta(minutes=1))
+        if what == "-":
+            state = check.unseen(state, now=now)
+            continue
+        pair = PastPair(now.seconds - 60, past() if what == "a" else None, None, "down")
+        state, verdict = check.step(state, seen(pair), now=now)
+        reasons.append(verdict.reason)
+    return reasons
+
+
+@pytest.mark.parametrize("blind", ["h", "-"])
+def test_time_that_could_not_be_judged_is_no_absence(blind: str) -> None:
+    check = PastParity(timedelta(minutes=2))
+
+    def told_of(minutes: str) -> list[str]:
+        return [reason for reason in absences(check, *minutes) if reason != "no_hermes"]
+
+    # Two of these four minutes could be judged, and three of five.
+    assert told_of("aa" + blind * 2 + "a") == ["not_yet"] * 3
+    assert told_of("aa" + blind * 2 + "aa") == ["not_yet"] * 3 + ["absent"]
+    # What comes and goes still adds up.
+    assert told_of(("a" + blind) * 2 + "a") == ["not_yet"] * 3
+    assert told_of(("a" + blind) * 3 + "a") == ["not_yet"] * 3 + ["absent"]
+    # After longer than max_absence it begins anew.
+    assert told_of("aaa" + blind * 4 + "aaa") == ["not_yet"] * 6
 
 
 # -- bars --------------------------------------------------------------------------------------------------------------------

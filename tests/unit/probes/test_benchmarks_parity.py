@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 from datetime import timedelta
+from itertools import groupby
 from typing import Any
 
 import pytest
@@ -11,10 +13,11 @@ from probekit.dev import faults
 from probekit.dev.benchmarks import SandboxBenchmarks
 from probekit.dev.prices import market as made_market
 from probekit.dev.transport import SandboxTransport
+from probekit.errors import NotFound
 from probekit.model import ProbeRun, Status
 from probekit.runner import RunSettings
 from probekit.units import Instant
-from tests.support.sandbox import FIRST, Lab, S, load, others_ok, result, verdict
+from tests.support.sandbox import FIRST, Lab, S, load, module_of, others_ok, result, verdict
 
 OK, WARNING, CRITICAL, UNKNOWN, SKIPPED = Status.OK, Status.WARNING, Status.CRITICAL, Status.UNKNOWN, Status.SKIPPED
 PROBE = load("benchmarks_parity")
@@ -182,6 +185,111 @@ async def test_a_closed_market_is_asked_for_nothing() -> None:
     assert verdict(run, pair.ids[0]) == (OK, "equal")
     run = await pair.run(feeds=("49" * 32,))
     assert verdict(run, PAST) == (SKIPPED, "market_closed")
+    # Neither was asked for anything, and neither is well.
+    assert verdict(run, FIRST) == (SKIPPED, "pending")
+    assert (run.status, result(run, FIRST).verdicts[0].measures) == (SKIPPED, ())
+
+
+class Opening(Pair):
+    """A market that opens at the minute in which the clock begins; no service has seconds of before."""
+
+    SHARE = "49" * 32
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, **more: Any) -> None:
+        super().__init__(feeds=1, **more)
+        start = self.clock.now()
+        hours = f"UTC;{','.join([f'{start.to_datetime():%H%M}-2200'] * 7)};"
+        share = made_market("Equity.US.AAPL/USD", self.SHARE, 23_500_000, "Equity", hours, -5)
+        self.network.markets = (*self.network.markets, share)
+        self.network.index[self.SHARE] = 1
+        whole = SandboxBenchmarks._pick
+
+        def since_then(archive: SandboxBenchmarks, market: Any, second: int) -> int | None:
+            of_before = market is share and second < start.seconds
+            return None if of_before else whole(archive, market, second)
+
+        monkeypatch.setattr(SandboxBenchmarks, "_pick", since_then)
+
+
+async def test_a_market_that_has_just_opened_is_not_asked_for_what_was_before(monkeypatch: pytest.MonkeyPatch) -> None:
+    pair = Opening(monkeypatch)
+    pair.past.available_after = timedelta(seconds=45)
+    async with pair.watching(PROBE, settings=MINUTELY, **pair.options(feeds=(Opening.SHARE,))):
+        run = await pair.pass_seconds(2)
+        # It has been open for none of the seconds.
+        assert verdict(run, PAST) == (SKIPPED, "market_closed")
+        assert pair.past.requests == 0
+        assert verdict(run, FIRST) == (SKIPPED, "pending")
+        told = []
+        for _ in range(11):
+            run = await pair.pass_seconds(60)
+            told.append(verdict(run, PAST))
+        assert told[0] == (SKIPPED, "market_opening"), "the second of half a minute ago is not there yet, and need not be"
+        assert told[1:] == [(OK, "available")] * 10
+        assert verdict(run, Opening.SHARE) == (OK, "equal")
+
+
+async def test_an_archive_that_has_nothing_of_a_market_since_it_opened(monkeypatch: pytest.MonkeyPatch) -> None:
+    pair = Opening(monkeypatch)
+    pair.past.available_after = timedelta(hours=1)
+    async with pair.watching(PROBE, settings=MINUTELY, **pair.options(feeds=(Opening.SHARE,))):
+        told = [verdict(await pair.pass_seconds(60), PAST) for _ in range(12)]
+    assert [one for one, _ in groupby(told)] == [
+        (SKIPPED, "market_opening"), (WARNING, "lagging"), (CRITICAL, "unavailable"),
+    ]  # fmt: skip
+
+
+async def test_the_feed_whose_market_has_been_open_longest_is_the_measure(monkeypatch: pytest.MonkeyPatch) -> None:
+    pair = Opening(monkeypatch)
+    await pair.clock.advance(20 * S)
+    run = await pair.run(feeds=(Opening.SHARE, pair.ids[0]))
+    assert verdict(run, PAST) == (OK, "available")
+    assert verdict(run, pair.ids[0]) == (OK, "equal")
+    assert verdict(run, Opening.SHARE) == (SKIPPED, "market_closed")
+
+
+async def test_time_without_hermes_is_no_absence_in_the_archive(pair: Pair, monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = SandboxBenchmarks._pick
+
+    def without(self: SandboxBenchmarks, market: Any, second: int) -> int | None:
+        return None if str(market.feed.id) == pair.ids[1] else whole(self, market, second)
+
+    monkeypatch.setattr(SandboxBenchmarks, "_pick", without)
+    async with pair.watching(PROBE, settings=MINUTELY, **pair.options(max_absence=timedelta(minutes=3))):
+        await pair.pass_seconds(10)
+        for server, told in ((pair.first, (UNKNOWN, "no_hermes")), (pair.past, (UNKNOWN, "behind_endpoint"))):
+            server.inject(faults.ServerError())
+            assert verdict(await pair.pass_seconds(240), pair.ids[1]) == told
+            server.injected[0].clear()
+            assert verdict(await pair.pass_seconds(60), pair.ids[1]) == (SKIPPED, "not_yet")
+        await pair.pass_seconds(180)
+        assert verdict(await pair.pass_seconds(60), pair.ids[1]) == (CRITICAL, "absent")
+
+
+async def test_feeds_without_an_update_are_found_by_few_requests_and_one_answer_is_timed() -> None:
+    """A hundred that are not found are not asked for one by one."""
+    pair, module = Pair(feeds=8), module_of(PROBE)
+    asked: list[int] = []
+
+    class Refusing:
+        async def at(self, at: Instant, ids: Any) -> Any:
+            asked.append(len(ids))
+            await pair.clock.sleep_until_ns(pair.clock.monotonic_ns() + 10**9)
+            raise NotFound("Update data not found", subject="")
+
+    served = module.Served(Refusing(), 1_700_000_000, pair.clock)
+    task = asyncio.ensure_future(served.of([f"{number:064x}" for number in range(100)]))
+    while not task.done():
+        await pair.clock.advance(S)
+    assert len(task.result()) == 100
+    assert 2 < len(asked) <= module.MOST_ASKED
+    assert served.slowest_ns == 10**9
+    # One of several is found, and the others are had.
+    pair.first.inject(faults.StaleFeed(pair.ids[5]))
+    await pair.clock.advance(timedelta(minutes=2))
+    run = await pair.run()
+    assert verdict(run, pair.ids[5]) == (UNKNOWN, "no_hermes")
+    assert others_ok(run, pair.ids[5])
 
 
 async def test_the_bars_of_a_chart_hold_the_prices_of_their_minutes(pair: Pair) -> None:
