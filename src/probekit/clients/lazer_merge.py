@@ -4,9 +4,25 @@ from __future__ import annotations
 
 from collections import OrderedDict, deque
 from dataclasses import dataclass, field
+from typing import Final
 
 from probekit.model.lazer import Channel, LazerPayload
-from probekit.units import Instant
+from probekit.units import NS_PER_S, NS_PER_US, Instant
+
+_AHEAD_NS: Final = 10 * NS_PER_S
+"""How far ahead of this clock a time stamp may lie and be as good as any."""
+
+
+def newer(known_us: int | None, stamp_us: int, *, at: Instant) -> bool:
+    """Whether a time stamp that came ``at`` is the newest now. One that alone lies ahead of the clock is not, and gives way to
+    any other: else it would be the newest until its time comes. Where all do, it is the clock that is behind.
+    """
+    if known_us is None:
+        return True
+    limit_us = (at.ns + _AHEAD_NS) // NS_PER_US
+    if (known_us > limit_us) != (stamp_us > limit_us):
+        return known_us > limit_us
+    return stamp_us > known_us
 
 
 @dataclass(slots=True)
@@ -100,11 +116,11 @@ class Merge:
         mine.feeds = feeds
         before = mine.seen.get(timestamp_us)
         if before is None or before.endpoint != endpoint:
-            self._own_beats(mine, subscription, stats, timestamp_us)
+            self._own_beats(mine, subscription, stats, timestamp_us, at)
         if before is not None:
             return self._again(before, stats, payload, feeds, now_ns)
         stats.first += 1
-        self._beats(mine, timestamp_us)
+        self._beats(mine, timestamp_us, at)
         self._keep(mine, timestamp_us, _Seen(endpoint, now_ns, feeds, payload if self._compare else None))
         return feeds
 
@@ -129,16 +145,16 @@ class Merge:
         return added
 
     @staticmethod
-    def _own_beats(mine: _Subscription, subscription: int, stats: EndpointStats, timestamp_us: int) -> None:
+    def _own_beats(mine: _Subscription, subscription: int, stats: EndpointStats, timestamp_us: int, at: Instant) -> None:
         newest_us = stats.newest_us.get(subscription)
-        if newest_us is None or timestamp_us > newest_us:
+        if newer(newest_us, timestamp_us, at=at):
             if newest_us is not None and mine.period_us is not None:
                 stats.missed += _between(newest_us, timestamp_us, mine.period_us)
             stats.newest_us[subscription] = timestamp_us
 
-    def _beats(self, mine: _Subscription, timestamp_us: int) -> None:
+    def _beats(self, mine: _Subscription, timestamp_us: int, at: Instant) -> None:
         newest_us = mine.newest_us
-        if newest_us is None or timestamp_us > newest_us:
+        if newer(newest_us, timestamp_us, at=at):
             if newest_us is not None and mine.period_us is not None:
                 gone = _between(newest_us, timestamp_us, mine.period_us)
                 self.missed += gone

@@ -14,7 +14,8 @@ from probekit.errors import DecodeError
 from probekit.model.lazer import Channel, FeedValues, LazerPayload
 from probekit.units import Instant
 
-AT = Instant(0)
+AT = Instant(2**70)
+"""Later than any time stamp here."""
 
 
 def payload(beat: int, price: int = 5, *feeds: int) -> LazerPayload:
@@ -25,9 +26,10 @@ class Bench:
     def __init__(self, channel: Channel = Channel.FIXED_200MS, **options: Any) -> None:
         self.merge = Merge([channel, channel], **{"remember": 100, "compare": 10} | options)
         self.now_ns = 0
+        self.at = AT
 
     def take(self, beat: int, endpoint: str = "a", *, number: int = 0, price: int = 5, feeds: tuple[int, ...] = (1,)) -> bool:
-        told = self.merge.take(number, payload(beat, price, *feeds), endpoint, now_ns=self.now_ns, at=AT)
+        told = self.merge.take(number, payload(beat, price, *feeds), endpoint, now_ns=self.now_ns, at=self.at)
         return told is not None
 
 
@@ -89,6 +91,25 @@ def test_a_time_far_ahead_costs_no_memory() -> None:
     assert bench.merge.missed == 2**40 - 2
     assert bench.take(2)
     assert bench.merge.missed == 2**40 - 2, "only the nearest missing beats are remembered"
+
+
+@pytest.mark.parametrize("first", [True, False])
+def test_a_time_ahead_of_the_clock_is_not_the_newest_until_it_comes(first: bool) -> None:
+    bench, hour = Bench(), 3_600 * 5
+    bench.at = Instant(10 * 10**9)
+    told = [hour, 50, 51, 53] if first else [50, hour, 51, 53]
+    assert [bench.take(beat) for beat in told] == [True] * 4
+    stats = bench.merge.of("a")
+    assert (bench.merge.missed, stats.missed) == (1, 1), "of what comes after it, gaps are seen"
+    assert bench.merge.out_of_order == (0 if first else 1)
+    assert stats.newest_us[0] == 53 * 200_000
+
+
+def test_a_clock_that_is_behind_sees_gaps_all_the_same() -> None:
+    bench = Bench()
+    bench.at = Instant(0)
+    assert [bench.take(beat) for beat in (1_000, 1_001, 1_003)] == [True] * 3
+    assert (bench.merge.missed, bench.merge.out_of_order) == (1, 0)
 
 
 def test_contradictions_are_counted_while_the_content_is_kept() -> None:
