@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import aclosing
 from datetime import timedelta
 from typing import Annotated, Any
+
+from msgspec.structs import replace
 
 import probekit as pk
 from probekit.checks import (
@@ -15,6 +17,7 @@ from probekit.checks import (
     SampledSignatures,
     StreamContinuity,
     StreamLatency,
+    StreamMessages,
     StreamState,
 )
 from probekit.clients.lazer_events import LazerConnected, LazerLost, LazerRejected, LazerSubscribed, LazerTick
@@ -129,8 +132,10 @@ class Followed:
         self.opened_at, self.connected, self.reason = ctx.clock.now(), False, ""
         self.error: ProbekitError | None = None
         self.refused: dict[int, ProbekitError] = {}
-        self.left_out: dict[int, ProbekitError] = {}
-        self.closes = self.taken = self.held = 0
+        self.left_out: dict[int, dict[int, ProbekitError]] = {}
+        """By subscription, of those that this connection has opened: feed -> why it is none of them."""
+        self.closes = self.taken = self.held = self.rejected = 0
+        self.rejection = ""
         self.broken: ProbekitError | None = None
 
     async def run(self) -> None:
@@ -145,13 +150,16 @@ class Followed:
                 self.race.take(self.endpoint, event, now_ns=self.ctx.clock.monotonic_ns())
                 self.sample(event)
             case LazerConnected():
-                self.connected, self.refused = True, {}
+                self.connected, self.refused, self.left_out = True, {}, {}
             case LazerSubscribed():
-                self.left_out |= {feed: error for feed, error in event.errors.items() if isinstance(feed, int)}
+                left_out = {feed: error for feed, error in event.errors.items() if isinstance(feed, int)}
+                self.left_out[event.subscription] = left_out
             case LazerRejected() if event.subscription is not None and not isinstance(event.error, DecodeError):
                 self.refused[event.subscription] = event.error
+                self.left_out[event.subscription] = dict.fromkeys(self.ctx.options.feeds, event.error)
             case LazerRejected():
-                self.broken = self.broken or event.error
+                self.rejected += 1
+                self.rejection = f"{event.error.error_type}: {event.error.message}"
             case LazerLost():
                 self.lost(event.error)
 
@@ -175,6 +183,13 @@ class Followed:
         else:
             self.held += 1
 
+    def refusal_of(self, feed: int) -> ProbekitError | None:
+        """Why a feed is told on none of the subscriptions; ``None`` while it may be on one of them."""
+        if len(self.left_out) < len(self.ctx.options.channels):
+            return None
+        errors = [left_out.get(feed) for left_out in self.left_out.values()]
+        return None if None in errors else errors[0]
+
     # -- what there is to judge ----------------------------------------------------------------------------------------------
 
     def seen(self) -> list[pk.Observation[Any] | pk.Failure]:
@@ -192,6 +207,8 @@ class Followed:
             self.closes,
             self.stream.dropped,
             self.reason,
+            self.rejected,
+            self.rejection,
         )
         told: list[pk.Observation[Any] | pk.Failure] = [pk.Observation(state, endpoint, now, endpoint)]
         if self.ctx.options.verify_every:
@@ -212,20 +229,26 @@ class Followed:
         return SignatureSample(held, broken.error_type, broken.message)
 
 
+def lacking(channels: Sequence[Channel], all_: Sequence[Followed], feed: int) -> Iterator[str]:
+    """The channels on which every endpoint that was asked leaves a feed out, and why."""
+    for number, channel in enumerate(channels):
+        errors = [one.left_out[number].get(feed) for one in all_ if one.error is None and number in one.left_out]
+        if errors and errors[0] is not None and None not in errors:
+            yield f"not on {channel}: {errors[0].message}"
+
+
 def feeds_of(ctx: pk.Context[Options], all_: Sequence[Followed], race: LazerRace) -> list[pk.Observation[Any] | pk.Failure]:
     """Feeds that something new was told of, and those that nobody can tell anything of."""
-    now, pulses = ctx.clock.now(), race.pulses()
-    told: list[pk.Observation[Any] | pk.Failure] = [
-        pk.Observation(pulse, pulse.endpoint, now, feed_target(number), 0, ctx.clock_error_ns)
-        for number, pulse in pulses.items()
-    ]
-    errors = [one.error for one in all_]
+    now = ctx.clock.now()
+    told: list[pk.Observation[Any] | pk.Failure] = []
+    for number, pulse in race.pulses().items():
+        whole = replace(pulse, lacking="; ".join(lacking(ctx.options.channels, all_, number)))
+        told.append(pk.Observation(whole, pulse.endpoint, now, feed_target(number), 0, ctx.clock_error_ns))
     for number in ctx.options.feeds:
-        left_out = [one.left_out.get(number) for one in all_ if one.error is None]
-        if errors[0] is not None and all(error is not None for error in errors):
-            told.append(pk.Failure(errors[0], all_[0].endpoint, now, feed_target(number)))
-        elif left_out and left_out[0] is not None and all(error is not None for error in left_out):
-            told.append(pk.Failure(left_out[0], all_[0].endpoint, now, feed_target(number)))
+        # Of those that can be asked; where none can, why not.
+        whys = [one.refusal_of(number) for one in all_ if one.error is None] or [one.error for one in all_]
+        if whys[0] is not None and None not in whys:
+            told.append(pk.Failure(whys[0], all_[0].endpoint, now, feed_target(number)))
     return told
 
 
@@ -253,7 +276,7 @@ async def observe(ctx: pk.Context[Options], watched: Sequence[pk.Target]) -> Asy
 
 def checks(options: Options, target: pk.Target) -> Sequence[Check]:
     if target.kind == "endpoint":
-        return [StreamContinuity(max_silence=options.max_silence)]
+        return [StreamContinuity(max_silence=options.max_silence), StreamMessages()]
     if target.kind == "feed":
         return [PulseAge(options.max_age)]
     if target.id == signed(target.behind):

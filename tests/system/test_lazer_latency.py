@@ -109,6 +109,43 @@ async def test_a_forged_signature(three: Routers) -> None:
     assert verdict(run, target) == (CRITICAL, "not_verified")
 
 
+async def test_messages_that_are_none_are_told_where_nothing_is_verified(three: Routers) -> None:
+    three.routers[1].faults.malformed = True
+    run = await three.until(
+        lambda run: told(run, three.served[1].ws, "stream_messages") == (CRITICAL, "bad_message"), verify_every=0
+    )
+    assert told(run, three.served[0].ws, "stream_messages") == (OK, "readable")
+
+
+async def test_a_stamp_ahead_of_the_clock_silences_no_other_router(three: Routers) -> None:
+    three.routers[1].faults.frozen = {1: three.routers[1].clock.now().plus(timedelta(hours=1))}
+    seen: list[tuple[Status, str]] = []
+
+    def well(run: ProbeRun) -> bool:
+        seen.append(verdict(run, "feed 1"))
+        return seen[-8:] == [(OK, "fresh")] * 8
+
+    await three.until(well)
+
+
+async def test_a_feed_that_was_left_out_is_told_when_it_is_served(three: Routers) -> None:
+    for router in three.routers:
+        router.unentitled = frozenset({2})
+
+    def served(run: ProbeRun) -> bool:
+        for router, at in zip(three.routers, three.served, strict=True):
+            if verdict(run, "feed 2") == (UNKNOWN, "not_entitled") and router.unentitled:
+                # Silent for too long it is opened anew.
+                router.unentitled, router.faults.silent = frozenset(), True
+            elif router.faults.silent and verdict(run, at.ws)[0] is CRITICAL:
+                router.faults.silent = False
+        return verdict(run, "feed 2") == (OK, "fresh")
+
+    run = await three.until(served)
+    assert not any(router.faults.silent for router in three.routers)
+    assert verdict(run, "feed 1") == (OK, "fresh")
+
+
 async def test_a_clock_that_nothing_bounds(three: Routers, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(vantage.SelfCheck.__init__.__kwdefaults__ or {}, "kernel", lambda: None)
     run = await three.until(lambda run: told(run, three.lane(0), "stream_latency") == (UNKNOWN, "clock"))

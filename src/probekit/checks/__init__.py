@@ -75,6 +75,7 @@ if TYPE_CHECKING:
     from probekit.checks.slot_lag import SlotLag
     from probekit.checks.stages import StageBudget, StageMemory
     from probekit.checks.stream_latency import PaceMemory, StreamLatency
+    from probekit.checks.stream_messages import MessagesMemory, StreamMessages
     from probekit.checks.tcp import TcpAnswer, TcpDialogue, Turn
     from probekit.checks.trading import AggregateConfidence, AggregateDeviation
     from probekit.checks.transfer_landed import TransferLanded
@@ -145,6 +146,7 @@ _WHERE = {
     "LatencyBudget": "latency",
     "LatencyMemory": "latency",
     "LatencySample": "latency",
+    "MessagesMemory": "stream_messages",
     "Migration": "migration",
     "NodeSync": "node_sync",
     "ObjectsListed": "objects_listed",
@@ -190,6 +192,7 @@ _WHERE = {
     "StatusRange": "http",
     "StreamContinuity": "continuity",
     "StreamLatency": "stream_latency",
+    "StreamMessages": "stream_messages",
     "StreamState": "continuity",
     "Taken": "outflow",
     "TcpAnswer": "tcp",
@@ -269,6 +272,7 @@ __all__ = [
     "LatencyBudget",
     "LatencyMemory",
     "LatencySample",
+    "MessagesMemory",
     "Migration",
     "NodeSync",
     "ObjectsListed",
@@ -315,6 +319,7 @@ __all__ = [
     "StatusRange",
     "StreamContinuity",
     "StreamLatency",
+    "StreamMessages",
     "StreamState",
     "Taken",
     "TcpAnswer",

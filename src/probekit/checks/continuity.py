@@ -25,6 +25,10 @@ class StreamState(msgspec.Struct, frozen=True):
     dropped: int = 0
     reason: str = ""
     """Why it is not connected, as a sentence."""
+    rejected: int = 0
+    """Messages that are none, and errors that the service told."""
+    rejection: str = ""
+    """The newest of them, as a sentence."""
 
 
 class ContinuityMemory(msgspec.Struct, frozen=True):

@@ -18,9 +18,9 @@ class PulseAge:
 
     A price that is there proves nothing, since old ones are sent again: without the time stamp it is UNKNOWN ``untold``, and
     CRITICAL ``never`` where the feed says that it never had a price, ``no_price`` where it tells none. Past the limit CRITICAL
-    ``stale``; ahead of this clock by more than its error and ``max_ahead`` CRITICAL ``from_the_future``. A session that the
-    feed calls closed is SKIPPED ``market_closed``. Where nothing bounds this clock's error, or it is above a third of the
-    limit, UNKNOWN ``clock``.
+    ``stale``; ahead of this clock by more than its error and ``max_ahead`` CRITICAL ``from_the_future``. Fresh, but not told on
+    every channel that was asked for, is WARNING ``left_out``. A session that the feed calls closed is SKIPPED
+    ``market_closed``. Where nothing bounds this clock's error, or it is above a third of the limit, UNKNOWN ``clock``.
     """
 
     max_age: timedelta
@@ -58,4 +58,6 @@ class PulseAge:
             return verdict(Status.CRITICAL, "stale", shown)
         if not pulse.has_price:
             return verdict(Status.CRITICAL, "no_price", f"no price beside its time stamp; {told}")
+        if pulse.lacking:
+            return verdict(Status.WARNING, "left_out", f"{shown}; but {pulse.lacking}")
         return verdict(Status.OK, "fresh", shown)

@@ -23,7 +23,9 @@ class StreamPace(msgspec.Struct, frozen=True):
 
 
 class FeedPulse(msgspec.Struct, frozen=True, gc=False):
-    """The newest that any endpoint told of a feed. ``updated_us`` is its own time stamp, ``None`` where there is none."""
+    """The newest that any endpoint told of a feed. ``updated_us`` is its own time stamp, ``None`` where there is none.
+    ``lacking`` says on which channels that were asked for nobody tells it, and why.
+    """
 
     state: Freshness
     updated_us: int | None
@@ -32,6 +34,7 @@ class FeedPulse(msgspec.Struct, frozen=True, gc=False):
     session: TradingSession | int | str | None = None
     publisher_count: int | None = None
     endpoint: str = ""
+    lacking: str = ""
 
 
 class SignatureSample(msgspec.Struct, frozen=True):

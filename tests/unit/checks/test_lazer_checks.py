@@ -138,6 +138,8 @@ def pulse(age: timedelta | None, state: Freshness = Freshness.NEW, **more: Any) 
         (pulse(-2 * S, Freshness.AHEAD), (OK, "fresh")),
         (pulse(3600 * S, session=TradingSession.CLOSED), (SKIPPED, "market_closed")),
         (pulse(3600 * S, session="halted"), (CRITICAL, "stale")),
+        (pulse(S, lacking="not on real_time: y"), (WARNING, "left_out")),
+        (pulse(60 * S, lacking="not on real_time: y"), (CRITICAL, "stale")),
     ],
 )
 def test_a_feed_is_as_old_as_its_own_time_stamp(value: FeedPulse, expected: tuple[Status, str]) -> None:
@@ -224,6 +226,68 @@ def test_who_began_later_is_not_beaten_with_what_it_could_not_tell() -> None:
     race.lost("b")
     race.take("a", tick(250), now_ns=250)
     assert race.pace("a", 0, now_ns=250) == StreamPace()
+
+
+def test_who_is_farther_behind_than_what_is_remembered_is_not_first_again() -> None:
+    race, lag = LazerRace(["a", "b"], [Channel.REAL_TIME]), 5_000
+    behind: list[int] = []
+    for stamp in range(12_000):
+        race.take("a", tick(stamp), now_ns=stamp)
+        if stamp >= lag:
+            race.take("b", tick(stamp, stamp_ms=stamp - lag), now_ns=stamp)
+        if stamp % 500 == 499:
+            behind += race.pace("b", 0, now_ns=stamp).behind_ns
+            race.pace("a", 0, now_ns=stamp)
+    assert len(behind) == 7_000
+    # How far, nobody knows any more: at least as far as is remembered.
+    assert min(behind) >= 4_000
+
+
+@pytest.mark.parametrize("first", [True, False])
+def test_a_stamp_ahead_of_the_clock_silences_nobody(first: bool) -> None:
+    """One endpoint tells a time that comes in an hour: what it and the other tell after it is compared and judged as before."""
+    race, hour_ms = LazerRace(["a", "b"], [Channel.FIXED_50MS]), 3_600_000
+    if not first:
+        for name in ("a", "b"):
+            race.take(name, tick(100_000, feed(1, 100_000)), now_ns=0)
+    race.take("b", tick(100_000, feed(1, 100_000 + hour_ms), stamp_ms=100_000 + hour_ms), now_ns=0)
+    (found,) = race.pulses().values()
+    assert (found.updated_us == (100_000 + hour_ms) * 1_000) is first, "it is told while nobody tells anything else"
+    for beat in range(1, 20):
+        at_ms = 100_000 + beat * 50
+        race.take("a", tick(at_ms, feed(1, at_ms)), now_ns=beat * 50)
+        race.take("b", tick(at_ms, feed(1, at_ms)), now_ns=beat * 50 + 7)
+        (found,) = race.pulses().values()
+        assert (found.updated_us, found.endpoint) == (at_ms * 1_000, "a")
+    a, b = (race.pace(name, 0, now_ns=1_000) for name in ("a", "b"))
+    assert b.behind_ns[-19:] == (7,) * 19
+    assert set(a.behind_ns) == {0}
+    assert len(a.behind_ns) >= 18
+    assert {*a.arrival_ns, *b.arrival_ns} == {0}, "no age is negative, and none is left out"
+    assert len(b.arrival_ns) == 19
+
+
+def test_a_stamp_ahead_of_the_clock_is_told_where_nobody_tells_another() -> None:
+    race = LazerRace(["a", "b"], [Channel.FIXED_50MS])
+    race.take("a", tick(1_000, feed(1, 1_000)), now_ns=0)
+    race.pulses()
+    for at_ms in range(1_050, 20_000, 50):
+        race.take("b", tick(at_ms, feed(1, at_ms + 5_000), stamp_ms=at_ms + 5_000), now_ns=at_ms * NS_PER_MS)
+        if found := race.pulses():
+            break
+    assert at_ms == 11_000, "ten seconds after the other went silent"
+    assert found[1].updated_us == 16_000_000
+
+
+def test_by_a_clock_that_is_behind_everybody_is_compared_as_ever() -> None:
+    race = LazerRace(["a", "b"], [Channel.FIXED_50MS])
+    for beat in range(20):
+        stamp = 500_000 + beat * 50
+        race.take("a", tick(beat * 50, feed(1, stamp), stamp_ms=stamp), now_ns=beat)
+        race.take("b", tick(beat * 50, feed(1, stamp), stamp_ms=stamp), now_ns=beat + 3)
+    assert race.pace("b", 0, now_ns=30).behind_ns == (3,) * 20
+    assert set(race.pace("a", 0, now_ns=30).arrival_ns) == {-500 * NS_PER_S}
+    assert race.pulses()[1].updated_us == (500_000 + 19 * 50) * 1_000
 
 
 def test_the_newest_of_any_endpoint_is_a_feeds_pulse() -> None:

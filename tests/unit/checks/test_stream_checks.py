@@ -21,6 +21,7 @@ from probekit.checks import (
     ProofValidity,
     SignedPoint,
     StreamContinuity,
+    StreamMessages,
     StreamState,
 )
 from probekit.model import Comparison, Observation, Status, TrustRoot, Verdict, Verified
@@ -159,6 +160,21 @@ def test_a_stream_opened_anew_hides_no_fault() -> None:
     assert verdicts[-1].value == 6
 
 
+def test_messages_that_are_none_are_told_for_a_while_and_counted() -> None:
+    def rejected(count: int) -> StreamState:
+        return StreamState(True, NOW, NOW, rejected=count, rejection=f"decode: number {count}")
+
+    fold = StreamMessages(60 * S)
+    steps = [(0, rejected(0)), (1, rejected(2)), (2, rejected(3)), (30, None), (62, rejected(3)), (63, rejected(3))]
+    # One that is opened anew counts from zero, and what it then tells is new.
+    steps += [(64, rejected(0)), (65, rejected(1))]
+    verdicts = replay(fold, [(at(second), value) for second, value in steps])
+    assert [one.reason for one in verdicts] == ["readable", *["bad_message"] * 4, "readable", "readable", "bad_message"]
+    assert [one.value for one in verdicts] == [None, 2, 3, 3, 3, None, None, 1]
+    assert verdicts[3].message == "3 messages lately are no updates, the newest 28.0s ago: decode: number 3"
+    assert len(replay(fold, [(at(0), StreamState(True, NOW, NOW, rejected=1, rejection="x" * 9_999))])[0].message) < 500
+
+
 @given(st.lists(st.tuples(st.integers(1, 40), st.integers(0, 3)), min_size=1, max_size=80))
 def test_the_windows_count_is_between_its_bounds(steps: list[tuple[int, int]]) -> None:
     """Never less than the faults told within the window, never more than those told within it and one mark's distance."""
@@ -209,6 +225,7 @@ def test_latency_waits_for_enough_samples() -> None:
     [
         lambda: Agreement(max_delay=timedelta(0)),
         lambda: StreamContinuity(max_silence=timedelta(0)),
+        lambda: StreamMessages(timedelta(0)),
         lambda: StreamContinuity(max_faults=-1),
         lambda: LatencyBudget(timedelta(0)),
         lambda: LatencyBudget(S, percentile=0),

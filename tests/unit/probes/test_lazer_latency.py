@@ -9,6 +9,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from probekit.dev.lazer.network import LazerNetwork
 from probekit.dev.lazer.router import Router
@@ -204,8 +205,79 @@ async def test_a_forged_signature_and_a_message_that_is_none(routers: Routers) -
         run = await routers.turn(8)
     assert verdict(run, f"signatures {routers.url('a')}") == (CRITICAL, "not_verified")
     assert "bad_signature" in result(run, f"signatures {routers.url('a')}").verdicts[0].message
-    assert "decode" in result(run, f"signatures {routers.url('b')}").verdicts[0].message
+    assert verdict(run, f"signatures {routers.url('b')}") == (OK, "verified")
+    assert verdict(run, routers.url("b")) == (CRITICAL, "bad_message")
     assert verdict(run, f"signatures {routers.url('c')}") == (OK, "verified")
+    assert verdict(run, routers.url("c")) == (OK, "flowing")
+
+
+async def test_a_message_that_is_none_is_counted_and_told_where_nothing_is_verified(routers: Routers) -> None:
+    async with routers.watching(verify_every=0):
+        await routers.turn(2)
+        routers.by_name["b"].faults.malformed = True
+        await routers.turn(2)
+        routers.by_name["b"].faults.malformed = False
+        run = await routers.turn(2)
+        bad = next(one for one in result(run, routers.url("b")).verdicts if one.check == "stream_messages")
+        assert (bad.status, bad.reason) == (CRITICAL, "bad_message")
+        assert "10 messages lately are no updates" in bad.message
+        assert "decode: " in bad.message
+        assert verdict(run, routers.url("a")) == (OK, "flowing")
+        for _ in range(320):
+            await routers.clock.advance(S)
+        assert told(routers.runs[-1], routers.url("b"), "stream_messages") == (OK, "readable")
+
+
+async def test_a_feed_that_was_left_out_once_is_told_when_it_is_served(routers: Routers) -> None:
+    for router in routers.by_name.values():
+        router.unentitled = frozenset({2})
+    async with routers.watching():
+        run = await routers.turn(8)
+        assert verdict(run, "feed 2") == (UNKNOWN, "not_entitled")
+        for router in routers.by_name.values():
+            router.unentitled = frozenset()
+        for socket in routers.connector.sockets:
+            socket.cut()
+        run = await routers.turn(8)
+        assert verdict(run, "feed 2") == verdict(run, "feed 1") == (OK, "fresh")
+
+
+async def test_a_feed_that_is_served_on_one_channel_alone_is_fresh_and_says_so(
+    routers: Routers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = routers.network.sorted_out
+
+    def without(request: Any, refused: Any) -> Any:
+        feeds, left = whole(request, refused)
+        if request.channel is FAST and 2 in feeds:
+            return [one for one in feeds if one != 2], replace(left, unsupported_channels=(2,))
+        return feeds, left
+
+    monkeypatch.setattr(routers.network, "sorted_out", without)
+    async with routers.watching(channels=(FAST, SLOW)):
+        run = await routers.turn(8)
+        assert verdict(run, "feed 1") == (OK, "fresh")
+        assert verdict(run, "feed 2") == (WARNING, "left_out")
+        words = result(run, "feed 2").verdicts[0].message
+        assert "but not on fixed_rate@200ms: feed 2 is not served on fixed_rate@200ms" in words
+    async with routers.watching(channels=(FAST,)):
+        run = await routers.turn(8)
+        assert verdict(run, "feed 2") == (CRITICAL, "status")
+
+
+async def test_a_stamp_ahead_of_the_clock_at_one_router_silences_no_other(routers: Routers) -> None:
+    later = routers.clock.now().plus(timedelta(hours=1))
+    routers.by_name["b"].faults.frozen = {1: later}
+    async with routers.watching():
+        run = await routers.turn(8)
+        assert verdict(run, "feed 1") == (OK, "fresh"), "others have it"
+        for name in ("a", "c"):
+            routers.by_name[name].faults.frozen = {1: later}
+        run = await routers.turn(14)
+        assert verdict(run, "feed 1") == (CRITICAL, "from_the_future")
+        routers.by_name["a"].faults.frozen = {}
+        run = await routers.turn(2)
+        assert verdict(run, "feed 1") == (OK, "fresh")
 
 
 async def test_a_feed_that_nobody_knows_a_closed_market_and_a_feed_that_one_key_may_not_read(routers: Routers) -> None:
