@@ -168,6 +168,10 @@ def test_one_that_does_not_verify_is_remembered_for_a_while() -> None:
         reasons.append(verdict.reason)
     assert reasons == ["pending", "verified", "not_verified", "not_verified", "verified"]
     assert "14 sampled updates verified" in verdict.message
+    # What held once says nothing of what came since.
+    assert told(check.step(state, seen(SignatureSample(0)), now=NOW.plus(123 * S))[1]) == (OK, "verified")
+    for value in (seen(SignatureSample(0)), None):
+        assert told(check.step(state, value, now=NOW.plus(123 * S + MS))[1]) == (SKIPPED, "quiet")
 
 
 @pytest.mark.parametrize(
