@@ -127,6 +127,8 @@ class Places:
 
     def __init__(self) -> None:
         self.arrivals: dict[str, VaaArrivals] = {}
+        self.newest: dict[str, SeenVaa] = {}
+        """By emitter, of those followed by their numbers: the newest at any place whose signatures were checked."""
         self.hermes: SeenVaa | None = None
         self.asked_at: pk.Instant | None = None
 
@@ -228,13 +230,15 @@ class Guardian:
         in_force = await shared(self.in_force)
         if in_force is None:
             return []  # they stand behind it
-        target, clock, arrivals = at(name, self.url), self.ctx.clock, self.places.arrivals
+        target, clock, arrivals, known = at(name, self.url), self.ctx.clock, self.places.arrivals, self.places.newest
         if target not in arrivals:
             arrivals[target] = VaaArrivals(await self.client(), self.endpoint, chain, emitter, clock=clock, first=first)
         try:
-            view = await arrivals[target].look(in_force, newest, until_ns=self.until_ns)
+            view = await arrivals[target].look(in_force, newest, elsewhere=known.get(name), until_ns=self.until_ns)
         except ProbekitError as error:
             return [pk.Failure(error, self.endpoint, clock.now(), target)]
+        if first is not None and view.newest is not None and view.newest.quorum is not None:
+            known[name] = max(view.newest, known.get(name, view.newest), key=lambda one: one.sequence)
         return [seen(self.ctx, view, self.endpoint, target)]
 
 

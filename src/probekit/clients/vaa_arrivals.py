@@ -1,7 +1,7 @@
 """When signed messages of an emitter arrive at a guardian's API: asked for by number, as that API has no list.
 
 Two ways: messages that another source announces (Hermes has the newest of prices) are asked for until they are there; where
-nothing announces them, the next number is, and some after it, which show a gap.
+nothing announces them, the next number is, and some after it, which show a gap, as does what another place has.
 """
 
 from __future__ import annotations
@@ -69,8 +69,8 @@ class VaaArrivals:
         self._client, self._place, self._clock = client, place, clock
         self._chain, self._emitter = chain, emitter
         self._next = first
-        self._ahead: SeenVaa | None = None
-        """The farthest that looking ahead found: what lies before it exists."""
+        self._exist: tuple[int, Instant] | None = None
+        """Below which number all exist, since a later one was seen; and the time of that."""
         self._turn = 0
         self._absent: tuple[int, Instant] | None = None
         """Up to which number nothing was there from the next one on, and when that was."""
@@ -85,10 +85,16 @@ class VaaArrivals:
         """The set in force here, and since when it is seen to be."""
 
     async def look(
-        self, in_force: GuardianSet, announced: AnnouncedVaa | None = None, *, until_ns: int | None = None
+        self,
+        in_force: GuardianSet,
+        announced: AnnouncedVaa | None = None,
+        *,
+        elsewhere: SeenVaa | None = None,
+        until_ns: int | None = None,
     ) -> EmitterView:
         """What is there now. Raises what the client raises, and ``VerificationError`` where the newest does not verify. After
-        ``until_ns`` (monotonic) no further number is begun with: the next look goes on from there.
+        ``until_ns`` (monotonic) no further number is begun with: the next look goes on from there. ``elsewhere`` is the newest
+        of other places, of an emitter that is read number by number.
         """
         try:
             held = SignerSet(TrustRoot.CORE, in_force.index, in_force.guardians)
@@ -96,6 +102,8 @@ class VaaArrivals:
             raise DecodeError(f"the guardian set of {self._place}: {error}", raw=b"".join(in_force.guardians)) from None
         if self._set is None or self._set[0] != in_force.index:
             self._set = in_force.index, self._clock.now()
+        if elsewhere is not None:
+            self._know(elsewhere.sequence + 1, elsewhere.vaa_time)
         try:
             await self._ask_again(held, announced)
             if self._next is not None:
@@ -167,7 +175,11 @@ class VaaArrivals:
         return until_ns is not None and self._clock.monotonic_ns() >= until_ns
 
     def _exists(self, sequence: int) -> bool:
-        return self._ahead is not None and sequence < self._ahead.sequence
+        return self._exist is not None and sequence < self._exist[0]
+
+    def _know(self, below: int, time: Instant) -> None:
+        if self._exist is None or below > self._exist[0]:
+            self._exist = below, time
 
     async def _look_ahead(self, sequence: int, held: SignerSet) -> None:
         offsets = (*_NEAR, _FAR[self._turn % len(_FAR)])
@@ -176,11 +188,11 @@ class VaaArrivals:
             # What does not verify proves nothing of what lies before it.
             found = self._seen(vaa, held, None)
             if isinstance(found, SeenVaa):
-                self._ahead = found
+                self._know(found.sequence, found.vaa_time)
 
     def _pass(self, sequence: int, found: _NoVaa | None, now: Instant) -> None:
         """This one exists, since a later one is there, and is left out, or is not what is there in its place."""
-        known = None if self._ahead is None else PendingVaa(sequence, self._ahead.vaa_time)
+        known = None if self._exist is None else PendingVaa(sequence, self._exist[1])
         # Of what was not there before we came, nobody knows whether it ever was.
         told = found is not None or self._caught_up
         if known is not None and told and len(self._pending) < _MOST_PENDING:

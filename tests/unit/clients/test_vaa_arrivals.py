@@ -233,6 +233,22 @@ async def test_a_gap_of_several_is_not_the_end(missing: int) -> None:
     assert ([one.sequence for one in view.arrived], view.pending) == (gone, ())
 
 
+async def test_what_another_place_has_exists() -> None:
+    place = Place()
+    place.guardian.publish(1, OTHER, first=3)
+    arrivals, in_force = place.other(3), await place.client.guardian_set()
+    first = (await arrivals.look(in_force)).newest
+    assert first is not None
+    elsewhere = msgspec.structs.replace(first, sequence=5, vaa_time=first.vaa_time.plus(9 * S))
+    for _ in range(2):
+        view = await arrivals.look(in_force, elsewhere=elsewhere)
+        assert [(one.sequence, one.since) for one in view.pending] == [(4, elsewhere.vaa_time), (5, elsewhere.vaa_time)]
+    for _ in range(3):
+        place.guardian.publish(1, OTHER)
+    view = await arrivals.look(in_force, elsewhere=elsewhere)
+    assert ([one.sequence for one in view.arrived], view.pending) == ([4, 5, 6], ())
+
+
 async def test_what_comes_behind_a_gap_was_not_asked_for_before() -> None:
     """Absent before is what was asked for: of a number farther than that nobody knows since when it is there."""
     place = Place()

@@ -176,6 +176,25 @@ async def test_a_gap_of_two_is_a_gap_and_what_comes_after_it_is_read() -> None:
         assert "sequence 12" in check_of(run, "governance @one", "emitter_lag").message
 
 
+async def test_a_place_that_stands_still_lacks_what_another_has() -> None:
+    lab = Guarded()
+    for guardian in (lab.one, lab.two):
+        guardian.publish(1, GOVERNANCE, first=5)
+    await lab.clock.advance(5 * S)
+    async with lab.watching(PROBE, settings=EVERY, guardians=(ONE, TWO), emitters=(emitter(),), max_delay=4 * S):
+        run = await lab.pass_seconds(4)
+        assert run.status is OK
+        lab.one.publish(1, GOVERNANCE)
+        run = await lab.pass_seconds(10)
+        assert result(run, "governance @one").status is OK
+        missing = check_of(run, "governance @two", "vaa_delay")
+        assert (missing.status, missing.reason) == (CRITICAL, "vaa_missing")
+        assert "sequence 6 is not here" in missing.message
+        lab.two.publish(1, GOVERNANCE)
+        run = await lab.pass_seconds(6)
+        assert result(run, "governance @two").status is OK
+
+
 async def test_a_message_that_does_not_verify_holds_up_none_after_it() -> None:
     lab = Guarded()
     for _ in range(10):
