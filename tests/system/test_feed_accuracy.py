@@ -73,6 +73,7 @@ async def test_a_feed_that_stays_off_is_critical(bench: Bench) -> None:
     assert {verdict(run, one) for one in bench.ids} == {(WARNING, "unconfirmed")}
 
 
+@pytest.mark.shows("feed_accuracy", "UNKNOWN behind_endpoint")
 async def test_time_in_which_hermes_failed_does_not_count(bench: Bench) -> None:
     for says in bench.tickers.says.values():
         says.bps = 120

@@ -109,6 +109,7 @@ async def test_a_forged_signature(three: Routers) -> None:
     assert verdict(run, target) == (CRITICAL, "not_verified")
 
 
+@pytest.mark.shows("lazer_latency", "CRITICAL bad_message")
 async def test_messages_that_are_none_are_told_where_nothing_is_verified(three: Routers) -> None:
     three.routers[1].faults.malformed = True
     run = await three.until(

@@ -108,6 +108,7 @@ async def test_a_guardian_that_is_down_and_one_that_signs_too_little() -> None:
     assert verdict(run, made.prices(made.two)) == (Status.UNKNOWN, "behind_endpoint")
 
 
+@pytest.mark.shows("wormhole_latency", "CRITICAL not_verified")
 async def test_a_gap_and_a_message_that_does_not_verify_hold_up_none_after_them() -> None:
     async with places() as made:
         for _ in range(12):
@@ -134,6 +135,7 @@ class Earlier(SystemClock):
         return super().now().plus(-90 * S)
 
 
+@pytest.mark.shows("wormhole_latency", "UNKNOWN clock")
 async def test_a_clock_that_others_prove_wrong_is_no_latency_of_theirs() -> None:
     async with places(Earlier()) as made:
         all_ = (made.hermes, made.one, made.two, made.prices(made.one), made.prices(made.two))

@@ -229,6 +229,7 @@ async def test_a_market_that_has_just_opened_is_not_asked_for_what_was_before(mo
         assert verdict(run, Opening.SHARE) == (OK, "equal")
 
 
+@pytest.mark.shows("benchmarks_parity", "WARNING lagging", "CRITICAL unavailable")
 async def test_an_archive_that_has_nothing_of_a_market_since_it_opened(monkeypatch: pytest.MonkeyPatch) -> None:
     pair = Opening(monkeypatch)
     pair.past.available_after = timedelta(hours=1)

@@ -211,6 +211,7 @@ async def test_a_forged_signature_and_a_message_that_is_none(routers: Routers) -
     assert verdict(run, routers.url("c")) == (OK, "flowing")
 
 
+@pytest.mark.shows("lazer_latency", "CRITICAL bad_message")
 async def test_a_message_that_is_none_is_counted_and_told_where_nothing_is_verified(routers: Routers) -> None:
     async with routers.watching(verify_every=0):
         await routers.turn(2)
@@ -242,6 +243,7 @@ async def test_a_feed_that_was_left_out_once_is_told_when_it_is_served(routers: 
         assert verdict(run, "feed 2") == verdict(run, "feed 1") == (OK, "fresh")
 
 
+@pytest.mark.shows("lazer_latency", "WARNING left_out")
 async def test_a_feed_that_is_served_on_one_channel_alone_is_fresh_and_says_so(
     routers: Routers, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -159,6 +159,7 @@ async def test_what_was_missing_before_the_probe_came_is_not_waited_for() -> Non
     assert "1 before were given up" in found.message
 
 
+@pytest.mark.shows("wormhole_latency", "CRITICAL vaa_missing")
 async def test_a_gap_of_two_is_a_gap_and_what_comes_after_it_is_read() -> None:
     lab = Guarded()
     lab.one.publish(1, GOVERNANCE, first=5)
@@ -246,6 +247,7 @@ class Behind:
 
 
 @pytest.mark.parametrize("ahead", [90, -90])
+@pytest.mark.shows("wormhole_latency", "UNKNOWN clock")
 async def test_a_clock_of_this_host_that_is_wrong_is_no_latency_of_the_guardians(ahead: int) -> None:
     lab = Guarded()
     lab.network.clock = Behind(lab.clock, ahead * S)
@@ -254,6 +256,7 @@ async def test_a_clock_of_this_host_that_is_wrong_is_no_latency_of_the_guardians
         assert verdict(run, target) == (UNKNOWN, "clock"), target
 
 
+@pytest.mark.shows("wormhole_latency", "WARNING other_set")
 async def test_an_emitter_that_is_quiet_since_the_set_changed_is_right_with_the_old_one(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
