@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any, Final, Literal, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Final, Literal, Self, TypedDict, TypeVar
 
 import msgspec
 
@@ -145,18 +145,17 @@ class EvmClient(EvmTokens, EvmTransactions):
         return await self._read(codec.quantity, "eth_blockNumber")
 
     async def block(self, at: BlockTag = "latest", *, min_block: int | None = None) -> Block:
-        """A block by number or tag, without its transactions. Raises ``NotFound`` where there is none, also where the newest is
-        before ``min_block``, and ``ValueError`` for ``pending``: nodes give a block that is not made yet no hash.
+        """A block by number or tag, without its transactions. Raises ``NotFound`` where there is none, ``NotReached`` where
+        that of every endpoint is before ``min_block``, ``ValueError`` for ``pending``: a block not made yet has no hash.
         """
         if at == "pending":
             raise ValueError("the pending block has no hash yet, so that it is no Block; ask for latest")
-        answer = await self.pool.call("eth_getBlockByNumber", [_tag(at), False], floor=_floor(at, min_block))
+        if isinstance(at, int) and min_block is not None and at < min_block:
+            raise NotFound(f"block {at} on {self.pool.chain} is before {min_block}", subject=str(min_block))
+        answer = await self.pool.call("eth_getBlockByNumber", [_tag(at), False], **_as_of(at, min_block))
         found = self._block_of(at, answer)
         if isinstance(found, ProbekitError):
             raise found
-        if min_block is not None and found.number < min_block:
-            told = f"{self.pool.chain}: the {at} block that an endpoint has is {found.number}, before {min_block}"
-            raise NotFound(told, subject=str(min_block))
         return found
 
     async def heads(self) -> Heads:
@@ -171,7 +170,7 @@ class EvmClient(EvmTokens, EvmTransactions):
     async def blocks(self, numbers: Sequence[int]) -> list[Block | ProbekitError]:
         """Many blocks in one request, without their transactions: each the block, or why there is none."""
         calls = [Call("eth_getBlockByNumber", [_tag(number), False]) for number in numbers]
-        outcomes = await self.pool.batch(calls, floor=max(numbers, default=None))
+        outcomes = await self.pool.batch(calls, prefer=max(numbers, default=None))
         return [self._block_of(number, outcome) for number, outcome in zip(numbers, outcomes, strict=True)]
 
     def _block_of(self, tag: BlockTag, outcome: Outcome) -> Block | ProbekitError:
@@ -193,7 +192,7 @@ class EvmClient(EvmTokens, EvmTransactions):
     ) -> FeeHistory:
         """Base fees, fullness and priority fees of the last blocks."""
         return await self._read(
-            codec.decode_fee_history, "eth_feeHistory", [hex(blocks), _tag(newest), list(percentiles)], floor=_floor(newest)
+            codec.decode_fee_history, "eth_feeHistory", [hex(blocks), _tag(newest), list(percentiles)], **_as_of(newest)
         )
 
     async def gas_fees(
@@ -209,23 +208,25 @@ class EvmClient(EvmTokens, EvmTransactions):
     # -- accounts and contracts ----------------------------------------------------------------------------------------------
 
     async def balance(self, address: str, at: BlockTag = "latest", *, min_block: int | None = None) -> int:
-        """Wei of an account. ``min_block``, here and below, prefers endpoints that have reached it: read what was written."""
-        return await self._read(codec.quantity, "eth_getBalance", [Address(address), _tag(at)], floor=_floor(at, min_block))
+        """Wei of an account. ``min_block``, here and below: no answer is taken of an endpoint that has not reached it, by its
+        own word in the same request, and ``NotReached`` raised where none has. So what was written is read.
+        """
+        return await self._read(codec.quantity, "eth_getBalance", [Address(address), _tag(at)], **_as_of(at, min_block))
 
     async def nonce(self, address: str, at: BlockTag = "pending", *, min_block: int | None = None) -> int:
         """Transactions sent by an account; with ``pending`` those that wait are counted."""
         return await self._read(
-            codec.quantity, "eth_getTransactionCount", [Address(address), _tag(at)], floor=_floor(at, min_block)
+            codec.quantity, "eth_getTransactionCount", [Address(address), _tag(at)], **_as_of(at, min_block)
         )
 
     async def code(self, address: str, at: BlockTag = "latest", *, min_block: int | None = None) -> bytes:
         """A contract's code, empty where there is none."""
-        return await self._read(codec.data, "eth_getCode", [Address(address), _tag(at)], floor=_floor(at, min_block))
+        return await self._read(codec.data, "eth_getCode", [Address(address), _tag(at)], **_as_of(at, min_block))
 
     async def storage(self, address: str, slot: int, at: BlockTag = "latest", *, min_block: int | None = None) -> bytes:
         """The 32 bytes of a storage slot."""
         found = await self._read(
-            codec.data, "eth_getStorageAt", [Address(address), hex(slot), _tag(at)], floor=_floor(at, min_block)
+            codec.data, "eth_getStorageAt", [Address(address), hex(slot), _tag(at)], **_as_of(at, min_block)
         )
         return found.rjust(32, b"\0")
 
@@ -258,7 +259,7 @@ class EvmClient(EvmTokens, EvmTransactions):
         if balances:
             params.append({str(Address(account)): {"balance": hex(wei)} for account, wei in balances.items()})
         with self.pool.one_deadline():
-            found = await self._read(codec.data, "eth_call", params, floor=_floor(at, min_block))
+            found = await self._read(codec.data, "eth_call", params, **_as_of(at, min_block))
             if not found and not await self.code(to, at, min_block=min_block):
                 raise NotFound(f"no contract at {to} on {self.pool.chain}", subject=to)
         return found
@@ -326,7 +327,7 @@ class EvmClient(EvmTokens, EvmTransactions):
 
         Takes one request for the block, none when ``at`` is one that was read before, and one for each 500 reads. Without
         Multicall3 the reads go in JSON-RPC batches; :attr:`Reads.route` says which it was. Raises what reading the block does:
-        ``NotFound`` for one before ``min_block``.
+        ``NotReached`` where none has reached ``min_block``.
         """
         rows = [(Address(to), call) for to, call in calls]
         with self.pool.one_deadline():
@@ -344,8 +345,9 @@ class EvmClient(EvmTokens, EvmTransactions):
     ) -> list[Log | DecodeError]:
         """The events of a range of blocks, both ends included, in order. A range that a provider finds too large, or whose
         answer is above the pool's limit, is halved as often as it takes, all within ``timeout``. An event that does not decode,
-        or is of a block that was not asked for, is its own error. Endpoints that have reached ``to_block`` are preferred: many
-        a node answers for a range that it does not have yet with a shorter list, and no error.
+        or is of a block that was not asked for, is its own error. No answer is taken of an endpoint that has not reached
+        ``to_block``, and ``NotReached`` raised where none has: many a node answers for a range that it does not have yet with a
+        shorter list, and no error.
 
         Some providers end a list where it gets long, without an error: a round thousand of events is taken for a part, and the
         range halved. Of a single block it is given, with an error of its own beside it.
@@ -376,9 +378,15 @@ class EvmClient(EvmTokens, EvmTransactions):
     # -- the wire ------------------------------------------------------------------------------------------------------------
 
     async def _read(
-        self, decode: Callable[[Any], T], method: str, params: Sequence[Any] = (), *, floor: int | None = None
+        self,
+        decode: Callable[[Any], T],
+        method: str,
+        params: Sequence[Any] = (),
+        *,
+        floor: int | None = None,
+        prefer: int | None = None,
     ) -> T:
-        return decode(result_of(await self.pool.call(method, params, floor=floor)))
+        return decode(result_of(await self.pool.call(method, params, floor=floor, prefer=prefer)))
 
 
 def _within(log: Log | DecodeError, first: int, last: int) -> Log | DecodeError:
@@ -395,8 +403,15 @@ def _tag(at: BlockTag) -> str:
     return hex(at)
 
 
-def _floor(at: BlockTag, min_block: int | None = None) -> int | None:
-    """The block that an endpoint must have reached for its answer to be one of ``at``, and not of before ``min_block``."""
+class _AsOf(TypedDict, total=False):
+    floor: int | None
+    prefer: int | None
+
+
+def _as_of(at: BlockTag, min_block: int | None = None) -> _AsOf:
+    """What the pool is to hold answers to: a block that has a number is refused by whoever has not reached it, the block behind
+    a name is another at each endpoint.
+    """
     if isinstance(at, str):
-        return min_block
-    return at if min_block is None else max(at, min_block)
+        return {"floor": min_block}
+    return {"prefer": at if min_block is None else max(at, min_block)}

@@ -169,7 +169,7 @@ class _Reading:
     async def _send(self, rows: Sequence[Row], by_hash: bool) -> list[Outcome]:
         at = {"blockHash": self._block.hash} if by_hash else hex(self._block.number)
         calls = [Call("eth_call", [{"to": to, "data": "0x" + call.data.hex()}, at]) for to, call in rows]
-        return await self._pool.batch(calls, floor=self._block.number)
+        return await self._pool.batch(calls, prefer=self._block.number)
 
 
 def _answer(outcome: Outcome) -> bytes | ProbekitError:

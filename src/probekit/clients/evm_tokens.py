@@ -60,7 +60,7 @@ class EvmTokens:
     async def _native_balances(self, owners: Sequence[Address], number: int) -> list[int | ProbekitError]:
         calls = [Call("eth_getBalance", [owner, hex(number)]) for owner in owners]
         found: list[int | ProbekitError] = []
-        for outcome in await self.pool.batch(calls, floor=number):
+        for outcome in await self.pool.batch(calls, prefer=number):
             try:
                 if isinstance(outcome, ProbekitError):
                     raise outcome

@@ -99,8 +99,8 @@ class PythEvmClient:
     # -- prices --------------------------------------------------------------------------------------------------------------
 
     async def price(self, feed: Feed, at: BlockTag = "latest", *, min_block: int | None = None) -> OnChainPrice:
-        """The stored price, of any age (``getPriceUnsafe``). ``min_block``, here and below, prefers endpoints that have reached
-        it: read what was pushed. Reads at one block raise ``NotFound`` where none has.
+        """The stored price, of any age (``getPriceUnsafe``). ``min_block``, here and below: no answer is taken of an
+        endpoint that has not reached it, and ``NotReached`` raised where none has. So what was pushed is read.
         """
         return await self.evm.read(self.address, pyth.get_price_unsafe(feed), at, min_block=min_block)
 

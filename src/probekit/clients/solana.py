@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any, Final, Self, TypeVar
 
-from probekit.clients.solana_landing import Confirmation, not_before
+from probekit.clients.solana_landing import Confirmation
 from probekit.clients.solana_transactions import SolanaTransactions
 from probekit.clock import SYSTEM_CLOCK, Clock
 from probekit.codecs.solana import fees, token
@@ -186,7 +186,7 @@ class SolanaClient(SolanaTransactions):
             try:
                 if isinstance(outcome, ProbekitError):
                     raise outcome
-                page = codec.decode_accounts(not_before(min_slot, result_of(outcome), "getMultipleAccounts"), part)
+                page = codec.decode_accounts(result_of(outcome), part)
                 found += [(page.slot, item) for item in page.items]
             except ProbekitError as error:
                 found += [(None, error)] * len(part)
@@ -280,7 +280,7 @@ class SolanaClient(SolanaTransactions):
             for outcome in await self.pool.batch(calls, floor=min_slot):
                 if isinstance(outcome, ProbekitError):
                     raise outcome
-                page = codec.decode_token_accounts(not_before(min_slot, result_of(outcome), "getTokenAccountsByOwner"))
+                page = codec.decode_token_accounts(result_of(outcome))
                 found += page.items
                 slot = max(slot, page.slot)
             mints = token.mints_of(found)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any, Final, Literal
+from typing import TYPE_CHECKING, Final, Literal
 
 import msgspec
 
@@ -21,15 +21,12 @@ from probekit.units import to_ns
 if TYPE_CHECKING:
     from probekit.clients.solana import SolanaClient
 
-__all__ = ["Confirmation", "confirm", "not_before", "refuse_costly"]
+__all__ = ["Confirmation", "confirm", "refuse_costly"]
 
 _REMEMBERED_BLOCKS: Final = 100
 """After a transaction's last block, how long every node surely remembers it: of 300 slots, 150 blocks are its own, and some
 slots have none. What landed before that is in an archive only, which not every node has.
 """
-
-
-_NOT_REACHED: Final = -32016
 
 
 class Confirmation(msgspec.Struct, frozen=True):
@@ -43,18 +40,6 @@ class Confirmation(msgspec.Struct, frozen=True):
     outcome: Literal["landed", "failed", "expired"]
     status: SignatureStatus | None
     block_height: int | None = None
-
-
-def not_before(slot: int | None, result: Any, method: str) -> Any:
-    """A result that says as of which slot it is, and is not of before ``slot``: some gateways pass ``minContextSlot`` over.
-
-    Raises ``NotServed``, as a node does that has not reached it.
-    """
-    told = result.get("context") if isinstance(result, dict) else None
-    found = told.get("slot") if isinstance(told, dict) else None
-    if slot is not None and isinstance(found, int) and found < slot:
-        raise NotServed(f"{method}: answered as of slot {found}, before {slot}", code=_NOT_REACHED, method=method)
-    return result
 
 
 async def refuse_costly(
@@ -137,11 +122,11 @@ async def _outcome(pool: EndpointPool, signature: str, last_valid: int, wanted: 
 
 
 async def _status(
-    pool: EndpointPool, signature: str, floor: int, *, history: bool = False
+    pool: EndpointPool, signature: str, slot: int, *, history: bool = False
 ) -> tuple[SignatureStatus | None, int]:
     """Where a transaction stands, and the slot up to which the answering node knows."""
     params = [[signature], {"searchTransactionHistory": history}]
-    result = result_of(await pool.call("getSignatureStatuses", params, floor=floor))
+    result = result_of(await pool.call("getSignatureStatuses", params, prefer=slot))
     (status,) = codec.decode_signature_statuses(result, [signature])
     if isinstance(status, DecodeError):
         raise status

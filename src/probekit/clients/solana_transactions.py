@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar, cast
 
 from probekit.clients import rebroadcast
 from probekit.clients.rebroadcast import Rebroadcast
-from probekit.clients.solana_landing import Confirmation, confirm, not_before, refuse_costly
+from probekit.clients.solana_landing import Confirmation, confirm, refuse_costly
 from probekit.clock import Clock
 from probekit.codecs.solana import rpc as codec
 from probekit.codecs.solana.transaction import decode_sent, decode_signed_transaction
@@ -225,7 +225,7 @@ class SolanaTransactions:
     async def _read(
         self, decode: Callable[[Any], T], method: str, params: Sequence[Any] = (), *, floor: int | None = None
     ) -> T:
-        return decode(not_before(floor, result_of(await self.pool.call(method, params, floor=floor)), method))
+        return decode(result_of(await self.pool.call(method, params, floor=floor)))
 
     def _at(self, commitment: Commitment | None, *, min_slot: int | None = None) -> list[dict[str, Any]]:
         config: dict[str, Any] = {"commitment": str(commitment or self.commitment)}

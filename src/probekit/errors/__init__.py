@@ -23,6 +23,7 @@
     │   ├── RpcInternal             the node failed; ask it or another again
     │   ├── RpcRateLimited          a rate limit in a JSON-RPC body
     │   ├── NotServed               behind, pruned, switched off here: ask another
+    │   │   └── NotReached          nobody is as far as the block or slot that was asked for
     │   └── RangeTooLarge           ask for less
     ├── WrongChain                  the endpoint serves another chain
     ├── NoAgreement                 too few endpoints gave the same answer
@@ -57,6 +58,7 @@ from probekit.errors.base import (
 )
 from probekit.errors.rpc import (
     NoAgreement,
+    NotReached,
     NotServed,
     RangeTooLarge,
     Reverted,
@@ -110,6 +112,7 @@ __all__ = [
     "NoQuorum",
     "NotEntitled",
     "NotFound",
+    "NotReached",
     "NotServed",
     "OutOfReach",
     "ParsedMismatch",

@@ -64,6 +64,29 @@ class NotServed(RpcError):
     retry_other: ClassVar[bool] = True
 
 
+class NotReached(NotServed):
+    """Nobody who was asked has reached the block or slot that the answer had to be of. ``reached`` says how far each is, as
+    (endpoint, block or slot) pairs; ``None`` where it only said that it is behind. They may get there. ``code`` is that of
+    Solana's nodes, on EVM chains too, which have none.
+    """
+
+    retry_same: ClassVar[bool] = True
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        code: int = -32016,
+        data: object = None,
+        method: str = "",
+        floor: int = 0,
+        reached: tuple[tuple[str, int | None], ...] = (),
+    ) -> None:
+        super().__init__(message, code=code, data=data, method=method)
+        self.floor = floor
+        self.reached = tuple((redact(endpoint), height) for endpoint, height in reached)
+
+
 class RangeTooLarge(RpcError):
     """More was asked for than this node gives at once (log range, batch, accounts): ask for less."""
 

@@ -30,7 +30,7 @@ GWEI = 10**9
 class CountingTransport:
     """httpx, with the methods of every request in order: a single call's method, a batch's as a tuple.
 
-    ``refuse`` may answer a request in the place of the node, with an error object as a provider would.
+    ``refuse`` may answer a call in the place of the node, with an error object as a provider would.
     """
 
     def __init__(self) -> None:
@@ -46,8 +46,15 @@ class CountingTransport:
         body = msgspec.json.decode(request.body or b"{}")
         self.asked.append(body["method"] if isinstance(body, dict) else tuple(one["method"] for one in body))
         response = await self._engine.send(request)
-        if isinstance(body, dict) and (error := self.refuse(body)) is not None:
-            response.body = msgspec.json.encode({"jsonrpc": "2.0", "id": body["id"], "error": error})
+        calls = [body] if isinstance(body, dict) else body
+        refused = {call["id"]: error for call in calls if (error := self.refuse(call)) is not None}
+        if refused:
+            told = msgspec.json.decode(response.body)
+            answers = [
+                {"jsonrpc": "2.0", "id": one["id"], "error": refused[one["id"]]} if one["id"] in refused else one
+                for one in ([told] if isinstance(told, dict) else told)
+            ]
+            response.body = msgspec.json.encode(answers if isinstance(body, list) else answers[0])
         return response
 
     async def aclose(self) -> None:

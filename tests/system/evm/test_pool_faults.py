@@ -178,6 +178,28 @@ async def test_one_that_lags_is_asked_last_until_it_has_caught_up(rig: Rig) -> N
     assert rig.standing() == (EndpointState.ALIVE, "")
 
 
+async def test_one_that_lags_without_anybody_knowing_does_not_answer_for_what_was_written(rig: Rig) -> None:
+    """It lags since it was last looked at: its own word in each request is what is left to tell."""
+    written = (await rig.client.block()).number
+    await rig.nodes["good"].set_balance(OWNER, WEI + 1)
+    with rig["bad"].inject(faults.Lag(blocks=3)).during():
+        for read, expected in (
+            (rig.client.balance(OWNER, min_block=written), WEI + 1),
+            (rig.client.nonce(OWNER, "pending", min_block=written), 0),
+            (rig.client.logs(from_block=written, to_block=written), []),
+        ):
+            assert await rig.timed(read) == expected
+            bad, good = rig.calls[-1].attempts
+            assert (bad.endpoint, bad.error_type, good.endpoint, good.error_type) == ("bad", "rpc_not_served", "good", None)
+            assert rig.took_s <= SLACK_S
+        assert (await rig.client.block(min_block=written)).number == written
+        assert (await rig.client.block(written)).number == written
+        with pytest.raises(errors.NotReached) as caught:
+            await rig.client.balance(OWNER, min_block=written + 1)
+    assert dict(caught.value.reached) == {"bad": written - 3, "good": written}
+    assert rig.standing()[0] is EndpointState.ALIVE
+
+
 async def test_another_chain_is_out_for_good_and_its_answers_are_not_used(nothing_is_left: None) -> None:
     async with rig_of("bad", "good") as rig:
         await rig.nodes["bad"].set_balance(OWNER, 666)

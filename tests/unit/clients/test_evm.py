@@ -191,7 +191,7 @@ async def test_a_range_of_logs_is_halved_until_the_provider_takes_it(chain: Chai
             raise errors.RpcError("query returned more than 10000 results", code=-32005)
         return [{**LOG, "blockNumber": hex(number)} for number in range(first, last + 1)]
 
-    chain.methods["eth_getLogs"] = logs
+    chain.methods |= {"eth_getLogs": logs, "eth_blockNumber": lambda _: hex(199)}
     found = await chain.client.logs(from_block=100, to_block=199, address=TO, topics=[b"\xab" * 32, None, [b"\x01" * 32]])
     assert [log.block_number for log in found if not isinstance(log, errors.DecodeError)] == list(range(100, 200))
     query = chain.asked("eth_getLogs")[-1][0]
@@ -213,12 +213,18 @@ async def test_a_range_of_logs_is_halved_until_the_answer_is_not_too_large_for_u
                 raise errors.BodyTooLarge("too large", limit_bytes=20_000)
             return response
 
+    chain.methods["eth_blockNumber"] = lambda _: hex(399)
     chain.methods["eth_getLogs"] = lambda params: [
         {**LOG, "blockNumber": hex(number)}
         for number in range(int(params[0]["fromBlock"], 16), int(params[0]["toBlock"], 16) + 1)
     ]
-    async with EvmClient("http://node.test/", chain_id=5, transport=Bounded(chain.answer), clock=chain.clock) as client:
+    bounded = Bounded(chain.answer)
+    async with EvmClient("http://node.test/", chain_id=5, transport=bounded, clock=chain.clock) as client:
         found = await client.logs(from_block=100, to_block=399)
+        # Too large was the answer, and not the batch with the look at the head before it: batches are taken as before.
+        before = len(bounded.requests)
+        await client.blocks([16, 16, 16])
+        assert len(bounded.requests) == before + 1
     assert [log.block_number for log in found if not isinstance(log, errors.DecodeError)] == list(range(100, 400))
     assert len(chain.asked("eth_getLogs")) > 3
 
@@ -230,7 +236,7 @@ async def test_a_list_of_logs_that_ends_at_a_round_thousand_is_taken_for_a_part(
         every = [number for number in range(first, last + 1) for _ in range(1_200 if number == 120 else 30)]
         return [{**LOG, "blockNumber": hex(number), "logIndex": hex(at)} for at, number in enumerate(every[:1_000])]
 
-    chain.methods["eth_getLogs"] = logs
+    chain.methods |= {"eth_getLogs": logs, "eth_blockNumber": lambda _: hex(121)}
     found = await chain.client.logs(from_block=50, to_block=119)
     assert len(found) == 70 * 30
     assert not any(isinstance(one, errors.DecodeError) for one in found)
@@ -242,41 +248,41 @@ async def test_a_list_of_logs_that_ends_at_a_round_thousand_is_taken_for_a_part(
     assert told.message == "exactly 1000 events of block 120: there may be more"
 
 
-@pytest.mark.parametrize(
-    "read",
-    [
-        lambda evm: evm.logs(from_block=90, to_block=100),
-        lambda evm: evm.block(100),
-        lambda evm: evm.blocks([99, 100]),
-        lambda evm: evm.balance(TO, 100),
-        lambda evm: evm.balance(TO, min_block=100),
-        lambda evm: evm.nonce(TO, min_block=100),
-        lambda evm: evm.code(TO, 100),
-        lambda evm: evm.storage(TO, 0, 100),
-        lambda evm: evm.call(TO, b"", 100),
-        lambda evm: evm.call(TO, b"", 90, min_block=100),
-        lambda evm: evm.read(TO, ContractCall("f", b"", bytes), min_block=100),
-        lambda evm: evm.block(min_block=100),
-        lambda evm: evm.simulate(PreparedCall(Address(TO), ContractCall("f", b"", bytes), 0), min_block=100),
-        lambda evm: evm.multicall([(TO, ContractCall("f", b"", bytes))], min_block=100),
-        lambda evm: evm.token_balances([(TO, TO)], min_block=100),
-        lambda evm: evm.balances([(TO, None)], min_block=100),
-        *(
-            lambda evm, name=name: getattr(PythEvmClient(evm, TO), name)(FEED, min_block=100)
-            for name in ("price", "ema_price", "feed")
-        ),
-        *(
-            lambda evm, name=name: getattr(PythEvmClient(evm, TO), name)(FEED, timedelta(1), min_block=100)
-            for name in ("price_no_older_than", "ema_price_no_older_than")
-        ),
-        *(
-            lambda evm, name=name: getattr(PythEvmClient(evm, TO), name)([FEED], min_block=100)
-            for name in ("prices", "feeds", "publish_times_s")
-        ),
-        lambda evm: PythEvmClient(evm, TO).state(min_block=100),
-        lambda evm: PythEvmClient(evm, TO).simulate_update([b""], fee_wei=0, min_block=100),
-    ],
-)
+WRITTEN_AT_100: list[Callable[[EvmClient], Any]] = [
+    lambda evm: evm.logs(from_block=90, to_block=100),
+    lambda evm: evm.block(100),
+    lambda evm: evm.blocks([99, 100]),
+    lambda evm: evm.balance(TO, 100),
+    lambda evm: evm.balance(TO, min_block=100),
+    lambda evm: evm.nonce(TO, min_block=100),
+    lambda evm: evm.code(TO, 100),
+    lambda evm: evm.storage(TO, 0, 100),
+    lambda evm: evm.call(TO, b"", 100),
+    lambda evm: evm.call(TO, b"", 90, min_block=100),
+    lambda evm: evm.read(TO, ContractCall("f", b"", bytes), min_block=100),
+    lambda evm: evm.block(min_block=100),
+    lambda evm: evm.simulate(PreparedCall(Address(TO), ContractCall("f", b"", bytes), 0), min_block=100),
+    lambda evm: evm.multicall([(TO, ContractCall("f", b"", bytes))], min_block=100),
+    lambda evm: evm.token_balances([(TO, TO)], min_block=100),
+    lambda evm: evm.balances([(TO, None)], min_block=100),
+    *(
+        lambda evm, name=name: getattr(PythEvmClient(evm, TO), name)(FEED, min_block=100)
+        for name in ("price", "ema_price", "feed")
+    ),
+    *(
+        lambda evm, name=name: getattr(PythEvmClient(evm, TO), name)(FEED, timedelta(1), min_block=100)
+        for name in ("price_no_older_than", "ema_price_no_older_than")
+    ),
+    *(
+        lambda evm, name=name: getattr(PythEvmClient(evm, TO), name)([FEED], min_block=100)
+        for name in ("prices", "feeds", "publish_times_s")
+    ),
+    lambda evm: PythEvmClient(evm, TO).state(min_block=100),
+    lambda evm: PythEvmClient(evm, TO).simulate_update([b""], fee_wei=0, min_block=100),
+]
+
+
+@pytest.mark.parametrize("read", WRITTEN_AT_100)
 async def test_who_has_not_reached_a_block_is_not_asked_for_it_first(read: Callable[[EvmClient], Any]) -> None:
     head = {"behind": 98, "ahead": 100}  # Within the lag that is allowed: both are alive.
     asked: list[str] = []
@@ -296,6 +302,7 @@ async def test_who_has_not_reached_a_block_is_not_asked_for_it_first(read: Calla
         named = [one["method"] for one in (items if isinstance(items, list) else [items])]
         asked.extend(name for method in named if method not in ("eth_chainId", "eth_blockNumber", "eth_syncing"))
         chain.methods["eth_blockNumber"] = lambda _: hex(head[name])
+        chain.methods["eth_getBlockByNumber"] = lambda _: {**BLOCK, "number": hex(head[name])}
         return chain.answer(request)
 
     urls = [f"http://{name}.test/" for name in head]
@@ -308,19 +315,87 @@ async def test_who_has_not_reached_a_block_is_not_asked_for_it_first(read: Calla
     assert set(asked[1:]) == {"ahead"}
 
 
-async def test_a_newest_block_before_the_one_that_was_written_is_none(chain: Chain) -> None:
+@pytest.mark.parametrize("read", WRITTEN_AT_100)
+async def test_an_answer_from_before_the_floor_is_not_taken(read: Callable[[EvmClient], Any]) -> None:
+    """A balancer: the node that was looked at has the block, the one behind it that answers has not."""
+    chain, head = Chain(), {"balanced": 100, "other": 100}
+    answered: list[str] = []
+
+    def answer(request: Request) -> Response:
+        name = request.url.removeprefix("http://").partition(".")[0]
+
+        def of_before(params: list[Any]) -> Any:
+            if "0x5a" in params:
+                return "0x01"  # Of a block that both have.
+            if head[name] < 100:
+                # A node refuses what it does not have; of what it has, it answers as of its own newest block.
+                pinned = any(one == "0x64" or (isinstance(one, dict) and "blockHash" in one) for one in params)
+                raise errors.RpcError("header not found" if pinned else "as of an old block", code=-32000 if pinned else -32099)
+            answered.append(name)
+            return "0x01"
+
+        def block(params: list[Any]) -> Any:
+            return None if params[0] == "0x64" and head[name] < 100 else {**BLOCK, "number": hex(head[name])}
+
+        chain.methods |= dict.fromkeys(("eth_call", "eth_getTransactionCount", "eth_getStorageAt", "eth_getCode"), of_before)
+        chain.methods |= {
+            "eth_getBalance": of_before,
+            "eth_getLogs": lambda params: of_before(params) and [{**LOG, "blockNumber": "0x64"}],
+            "eth_getBlockByNumber": block,
+            "eth_blockNumber": lambda _: hex(head[name]),
+            "eth_syncing": lambda _: False,
+        }
+        return chain.answer(request)
+
+    urls = [f"http://{name}.test/" for name in head]
+    async with EvmClient(urls, chain_id=5, transport=ReplyTransport(answer), clock=chain.clock) as client:
+        await client.standings()
+        head["balanced"] = 98
+        with contextlib.suppress(errors.DecodeError, errors.NotFound):  # What the table answers is of no contract.
+            await chain.run(read(client))
+    assert set(answered) <= {"other"}
+
+
+async def test_where_no_endpoint_has_the_block_that_was_written_each_says_where_it_is(chain: Chain) -> None:
     newest = chain.client
+    chain.methods |= {"eth_getTransactionCount": lambda _: "0x1", "eth_getLogs": lambda _: []}
     number = (await newest.block()).number
     for read in (
         lambda: newest.block(min_block=number + 1),
         lambda: newest.block("finalized", min_block=number + 1),
+        lambda: newest.balance(TO, min_block=number + 1),
+        lambda: newest.balance(TO, "finalized", min_block=number + 1),
+        lambda: newest.nonce(TO, min_block=number + 1),
+        lambda: newest.logs(from_block=1, to_block=number + 1),
         lambda: newest.multicall([(TO, ContractCall("f", b"", bytes))], min_block=number + 1),
         lambda: newest.balances([(TO, None)], min_block=number + 1),
         lambda: PythEvmClient(newest, TO).prices([FEED], min_block=number + 1),
     ):
-        with pytest.raises(errors.NotFound, match=f"is {number}, before {number + 1}"):
+        with pytest.raises(
+            errors.NotReached, match=f"has reached block {number + 1}: http://node.test/ is at {number}"
+        ) as found:
             await read()
+        assert (found.value.floor, found.value.reached) == (number + 1, (("http://node.test/", number),))
     assert (await newest.block(min_block=number)).number == number
+    with pytest.raises(errors.NotFound, match="is before"):
+        await newest.block(number, min_block=number + 1)
+
+
+async def test_how_far_an_endpoint_is_is_asked_in_the_same_request_and_before(chain: Chain) -> None:
+    await chain.client.block_number()
+    before = len(chain.transport.requests)
+    chain.methods["eth_getTransactionCount"] = lambda _: "0x1"
+    await chain.client.nonce(TO, min_block=16)
+    await chain.client.balance(TO, "safe", min_block=16)
+    await chain.client.balance(TO, 16)
+    assert len(chain.transport.requests) == before + 3
+    assert [name for name, _ in chain.seen[2:]] == [
+        "eth_blockNumber", "eth_getTransactionCount", "eth_getBlockByNumber", "eth_getBalance", "eth_getBalance",
+    ]  # fmt: skip
+    chain.methods["eth_blockNumber"] = lambda _: "garbage"
+    with pytest.raises(errors.DecodeError, match="tells no block"):
+        await chain.client.nonce(TO, min_block=16)
+    del chain.methods["eth_blockNumber"]
 
 
 def signed(**changes: Any) -> bytes:

@@ -78,7 +78,7 @@ async def test_one_feed(chain: Chain) -> None:
     with pytest.raises(errors.NotFound, match="shard 0"):
         await chain.client.push_feed(FEEDS[0])
     assert (await chain.client.push_feed(FEEDS[0], shard_id=7, min_slot=100)).shard_id == 7
-    with pytest.raises(errors.NotServed, match="before 101"):
+    with pytest.raises(errors.NotReached, match="reached slot 101"):
         await chain.client.push_feed(FEEDS[0], shard_id=7, min_slot=101)
     chain.put(PRO.push_feed(FEEDS[1]), OWNER, b"x" * 134)
     with pytest.raises(errors.DecodeError, match="owned by"):

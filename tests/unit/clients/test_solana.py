@@ -15,6 +15,8 @@ from probekit.codecs.solana.rpc import encode_account
 from probekit.codecs.solana.token import encode_mint, encode_token_account
 from probekit.model.pubkey import Pubkey, base58
 from probekit.model.solana import Account, Commitment, TokenAccount, TokenHolding, TokenMint, TransactionLogs
+from probekit.testing import ReplyTransport
+from probekit.transports.rpc import PoolPolicy
 from tests.unit.clients.cluster import KEYS, OWNER, RAW, SIGNATURE, Cluster, account
 
 
@@ -273,10 +275,50 @@ async def test_an_answer_from_before_the_floor_is_none(cluster: Cluster) -> None
         lambda slot: client.simulate(RAW, accounts=[key], min_slot=slot),
     ):
         await read(100)
-        with pytest.raises(errors.NotServed, match="as of slot 100, before 101"):
+        with pytest.raises(errors.NotReached, match="no endpoint has reached slot 101: http://node.test/ is at 100") as caught:
             await read(101)
+        assert caught.value.reached == (("http://node.test/", 100),)
     (found,) = await client.accounts([key], min_slot=101)
-    assert isinstance(found, errors.NotServed)
+    assert isinstance(found, errors.NotReached)
+    # What tells no slot is preceded by the slot of its commitment.
+    cluster.methods["getSignaturesForAddress"] = lambda _: []
+    assert await client.signatures_for(key, min_slot=100, commitment=Commitment.FINALIZED) == ()
+    assert cluster.asked("getSlot") == [[{"commitment": "finalized"}]]
+    with pytest.raises(errors.NotReached, match="is at 100"):
+        await client.signatures_for(key, min_slot=101)
+
+
+@pytest.mark.parametrize("told", [101, "refused"])
+async def test_where_the_first_endpoint_is_behind_the_other_is_asked(told: Any) -> None:
+    """The first passes ``minContextSlot`` over, or refuses by it; either way it is the other's answer that counts."""
+    ahead = Cluster()
+    ahead.contextual = lambda value: {"context": {"slot": 101}, "value": value}  # type: ignore[method-assign]
+    ahead.methods |= {"getSlot": lambda _: 101, "getSignaturesForAddress": lambda _: []}
+    behind = Cluster()
+    behind.methods["getSignaturesForAddress"] = lambda _: "as of an old slot"
+    for cluster in (ahead, behind):
+        prepare_send(cluster)
+    if told == "refused":
+        words = "Minimum context slot has not been reached"
+        behind.methods |= dict.fromkeys(
+            ("getAccountInfo", "getMultipleAccounts", "getBalance", "simulateTransaction", "getSignaturesForAddress"),
+            lambda _: errors.RpcError(words, code=-32016, data={"contextSlot": 100}),
+        )
+    transport = ReplyTransport(lambda request: (behind if "behind" in request.url else ahead).answer(request))
+    urls = ["http://behind.test/", "http://ahead.test/"]
+    policy = PoolPolicy(rounds=1, refresh=timedelta(hours=1))
+    async with SolanaClient(
+        urls, genesis_hash=GENESIS["devnet"], transport=transport, clock=ahead.clock, policy=policy
+    ) as client:
+        assert await client.account(KEYS[77], min_slot=101) is None
+        assert await client.accounts([KEYS[77]], min_slot=101) == [None]
+        assert (await client.balance(KEYS[77], min_slot=101)).slot == 101
+        assert (await client.simulate(RAW, accounts=[KEYS[0]], min_slot=101)).slot == 101
+        assert await client.signatures_for(KEYS[0], min_slot=101) == ()
+        assert len(behind.requests) >= 5
+        with pytest.raises(errors.NotReached) as caught:
+            await client.account(KEYS[77], min_slot=102)
+    assert dict(caught.value.reached) == {"http://behind.test/": 100, "http://ahead.test/": 101}
 
 
 async def test_floors_reach_the_node(cluster: Cluster) -> None:

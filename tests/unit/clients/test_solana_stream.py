@@ -48,6 +48,7 @@ class Rig:
         )
         self.streams = SolanaStreams(client, connector=self.connector, clock=self.clock)
         self.head = 100
+        self.cluster.methods["getSlot"] = lambda _: self.head
         self.client = client
         self.seen: list[Any] = []
 

@@ -38,6 +38,7 @@ MADE: list[ProbekitError] = [
     errors.RpcInternal("t", code=-32603),
     errors.RpcRateLimited("t", code=-32005, retry_after_ns=7),
     errors.NotServed("t", code=-32601),
+    errors.NotReached("t", floor=9, reached=(("a", 8), ("b", None))),
     errors.RangeTooLarge("t", code=-32012),
     errors.WrongChain("t", expected="1", found="2"),
     errors.NoAgreement("t", answers=(("a", "1"), ("b", "2"))),

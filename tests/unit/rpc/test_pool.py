@@ -184,21 +184,76 @@ async def test_who_has_reached_the_floor_is_asked_first() -> None:
     assert (reads(net, "a"), reads(net, "b")) == (1, 1)
 
 
-async def test_where_none_has_reached_the_floor_the_best_is_asked_all_the_same() -> None:
-    net = Net("a", "b", policy=PoolPolicy(refresh=timedelta(hours=1)))
+async def test_where_none_has_reached_the_floor_the_error_says_where_each_is() -> None:
+    net = Net("a", "b", "c", policy=PoolPolicy(refresh=timedelta(hours=1)))
     net["b"].head(200)
-    await net.run(net.pool.refresh())
-    assert await price(net, floor=1_000) == "0x7"
-    assert (reads(net, "a"), reads(net, "b")) == (0, 1)
+    net["c"].fault = refused
+    with pytest.raises(errors.NotReached, match="no endpoint has reached block 1000: a is at 100, b is at 200") as caught:
+        await price(net, floor=1_000)
+    assert dict(caught.value.reached) == {"a": 100, "b": 200}
+    assert any("refused" in line for line in caught.value.attempts)
+    # They may get there: a few rounds, as long as a block or two take, and no more.
+    assert (reads(net, "a"), reads(net, "b")) == (4, 4)
+    assert 0.8 < net.took_s < 1.8
+    net.pool.policy, net.pool.members.policy = [PoolPolicy(rounds=1)] * 2
+    with pytest.raises(errors.NotReached):
+        await price(net, floor=1_000)
+    assert (reads(net, "a"), reads(net, "b")) == (5, 5)
 
 
-async def test_where_who_has_reached_the_floor_fails_the_others_are_asked() -> None:
+async def test_who_gets_there_meanwhile_answers_in_the_second_round() -> None:
+    net = Net("a", policy=PoolPolicy(refresh=timedelta(hours=1)))
+    task = asyncio.ensure_future(net.pool.call("eth_gasPrice", floor=101))
+    await net.clock.settle()
+    net["a"].head(101)
+    assert result_of(await net.run(task)) == "0x7"
+    assert net["a"].seen == ["eth_chainId", *["eth_blockNumber", "eth_gasPrice"] * 2]
+
+
+async def test_an_endpoint_that_takes_no_batches_is_asked_how_far_it_is_first() -> None:
+    net = Net("a", endpoint={"max_batch": 1})
+    assert await price(net, floor=100) == "0x7"
+    assert net["a"].requests == 3
+    assert net["a"].seen == ["eth_chainId", "eth_blockNumber", "eth_gasPrice"]
+
+
+async def test_whatever_one_says_that_is_behind_is_no_answer_a_revert_neither() -> None:
     net = Net("a", "b", policy=PoolPolicy(refresh=timedelta(hours=1)))
+    net["a"].errors["eth_call"] = error(3, "execution reverted", "0x01")
     net["b"].head(101)
-    await net.run(net.pool.refresh())
-    net["b"].fault = refused
-    await price(net, floor=101)
-    assert reads(net, "a") == 1
+    net["b"].results["eth_call"] = "0x07"
+    assert result_of(await net.run(net.pool.call("eth_call", [{}, "latest"], floor=101))) == "0x07"
+    net["b"].head(100)
+    net["a"].head(101)
+    with pytest.raises(errors.Reverted):
+        await net.run(net.pool.call("eth_call", [{}, "latest"], floor=101))
+
+
+async def test_an_endpoint_that_does_not_say_how_far_it_is_has_not_answered() -> None:
+    net = Net("a", "b", policy=PoolPolicy(refresh=timedelta(hours=1)))
+    net["a"].errors["eth_blockNumber"] = error(-32602, "no parameters, please")
+    assert await price(net, floor=100) == "0x7"
+    assert (reads(net, "a"), reads(net, "b")) == (1, 1)
+
+
+async def test_null_of_a_block_that_one_has_not_reached_is_asked_of_the_next() -> None:
+    net = Net("a", "b", policy=PoolPolicy(refresh=timedelta(hours=1)))
+    net["a"].results["eth_getBlockByNumber"] = None
+    net["b"].results["eth_getBlockByNumber"] = {"number": "0x65"}
+    call = ("eth_getBlockByNumber", ["0x65", False])
+    assert result_of(await net.run(net.pool.call(*call, prefer=101))) == {"number": "0x65"}
+    assert result_of(await net.run(net.pool.call(*call))) is None
+    net["b"].fault = refused  # Where nobody has it there is none, at once.
+    assert result_of(await net.run(net.pool.call(*call, prefer=101))) is None
+    assert net.took_s < 0.1
+
+
+async def test_null_above_the_floor_is_an_answer() -> None:
+    net = Net("a", "b", policy=PoolPolicy(refresh=timedelta(hours=1)))
+    net["a"].results["eth_getTransactionReceipt"] = None
+    net["b"].results["eth_getTransactionReceipt"] = {}
+    assert result_of(await net.run(net.pool.call("eth_getTransactionReceipt", ["0x"], floor=100))) is None
+    assert result_of(await net.run(net.pool.call("eth_getTransactionReceipt", ["0x"], prefer=100))) == {}
 
 
 async def test_the_last_endpoint_left_is_asked_whatever_its_state() -> None:

@@ -99,7 +99,7 @@ class Exchange:
                     health.max_batch = smaller
                     continue
                 if doubted:
-                    health.max_batch = doubted  # It was not about the batch: the first call alone ends the same way.
+                    health.max_batch = doubted  # It was not about the batch: a call alone ends the same way.
                 if not outcomes:
                     raise
                 outcomes += [error] * (len(calls) - len(outcomes))
@@ -108,7 +108,6 @@ class Exchange:
                 too_large = all(isinstance(item, RangeTooLarge) for item in answered)
                 health.max_batch = len(part) // 2 if too_large else 1
                 continue
-            doubted = 0
             outcomes += answered
         return outcomes
 

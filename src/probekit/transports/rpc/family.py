@@ -18,6 +18,9 @@ from probekit.transports.rpc.wire import Call, Outcome
 class ChainFamily:
     """``identity`` and ``head`` are calls with readers of their results; ``sync`` reads the outcome of ``sync_call``.
 
+    ``guard`` is the call that tells how far an endpoint is whose answer to a call does not tell it, ``None`` where it does;
+    ``told`` reads that of an answer: its ``unit``, ``None`` where it tells none.
+
     ``effects`` matches the methods with an effect: never retried, never hedged, never in a batch. ``costs`` are the methods
     that take more than one token of an endpoint's rate limit. ``kinds`` are the methods, or their prefixes up to ``_``, that
     providers serve from elsewhere or limit by themselves: each kind has a breaker and a p95 of its own.
@@ -30,6 +33,9 @@ class ChainFamily:
     head: Callable[[Any], int]
     sync_call: Call
     sync: Callable[[Outcome], str]
+    unit: str
+    guard: Callable[[Call], Call | None]
+    told: Callable[[Call, msgspec.Raw], int | None]
     effects: re.Pattern[str]
     costs: dict[str, int] = field(default_factory=dict)
     kinds: dict[str, str] = field(default_factory=dict)
@@ -94,14 +100,84 @@ def _svm_sync(outcome: Outcome) -> str:
     return ""
 
 
+class _OfBlock(msgspec.Struct):
+    number: str | None = None
+
+
+class _Context(msgspec.Struct):
+    slot: int | None = None
+
+
+class _AsOf(msgspec.Struct):
+    context: _Context = msgspec.field(default_factory=_Context)
+
+
+_as_of: Final = msgspec.json.Decoder(_AsOf)
+_of_block: Final = msgspec.json.Decoder(_OfBlock)
+_CONTEXTUAL: Final = frozenset(
+    (
+        "getAccountInfo", "getBalance", "getFeeForMessage", "getLatestBlockhash", "getMultipleAccounts", "getSignatureStatuses",
+        "getSupply", "getTokenAccountBalance", "getTokenAccountsByDelegate", "getTokenAccountsByOwner",
+        "getTokenLargestAccounts", "getTokenSupply", "isBlockhashValid", "simulateTransaction",
+    )
+)  # fmt: skip
+"""Solana's methods whose answers say as of which slot they are."""
+
+
+def _values(call: Call) -> list[Any]:
+    return list(call.params.values() if isinstance(call.params, dict) else call.params)
+
+
+def _evm_guard(call: Call) -> Call | None:
+    if call.method in ("eth_blockNumber", "eth_getBlockByNumber"):
+        return None
+    tag = next((value for value in _values(call) if value in ("safe", "finalized")), None)
+    return _EVM_HEAD if tag is None else Call("eth_getBlockByNumber", [tag, False])
+
+
+def _evm_told(call: Call, answer: msgspec.Raw) -> int | None:
+    try:
+        if call.method == "eth_blockNumber":
+            return quantity(result_of(answer))
+        found = _of_block.decode(answer).number
+        return None if found is None else quantity(found)
+    except (DecodeError, msgspec.DecodeError, ValueError, RecursionError):
+        return None
+
+
+def _svm_guard(call: Call) -> Call | None:
+    config = next((value for value in reversed(_values(call)) if isinstance(value, dict)), {})
+    if (
+        call.method in _CONTEXTUAL
+        or call.method == "getSlot"
+        or (call.method == "getProgramAccounts" and "withContext" in config)
+    ):
+        return None
+    commitment = config.get("commitment")
+    return _SVM_HEAD if commitment is None else Call("getSlot", [{"commitment": commitment}])
+
+
+def _svm_told(call: Call, answer: msgspec.Raw) -> int | None:
+    try:
+        return _slot(result_of(answer)) if call.method == "getSlot" else _as_of.decode(answer).context.slot
+    except (DecodeError, msgspec.DecodeError, ValueError, RecursionError):
+        return None
+
+
+_EVM_HEAD: Final = Call("eth_blockNumber")
+_SVM_HEAD: Final = Call("getSlot", [{"commitment": "confirmed"}])
+
 EVM: Final = ChainFamily(
     name="evm",
     identity_call=Call("eth_chainId"),
     identity=lambda value: str(quantity(value)),
-    head_call=Call("eth_blockNumber"),
+    head_call=_EVM_HEAD,
     head=quantity,
     sync_call=Call("eth_syncing"),
     sync=_evm_sync,
+    unit="block",
+    guard=_evm_guard,
+    told=_evm_told,
     # Whatever a namespace calls it: eth_sendRawTransaction, eth_sendBundle, mev_sendBundle, eth_submitWork. The last row is of
     # nodes for development, of miners and of administrators.
     effects=re.compile(
@@ -116,10 +192,13 @@ SVM: Final = ChainFamily(
     name="svm",
     identity_call=Call("getGenesisHash"),
     identity=_genesis,
-    head_call=Call("getSlot", [{"commitment": "confirmed"}]),
+    head_call=_SVM_HEAD,
     head=_slot,
     sync_call=Call("getHealth"),
     sync=_svm_sync,
+    unit="slot",
+    guard=_svm_guard,
+    told=_svm_told,
     effects=re.compile(r"send[A-Z]|requestAirdrop"),
     costs={"getProgramAccounts": 10, "getMultipleAccounts": 2},
     kinds={

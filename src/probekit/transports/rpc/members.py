@@ -16,6 +16,7 @@ from probekit.transports.rpc.endpoint import RANK, Endpoint, HealthPolicy, Stand
 from probekit.transports.rpc.exchange import Exchange
 from probekit.transports.rpc.family import ChainFamily, result_of
 from probekit.transports.rpc.faults import may_ask_another
+from probekit.transports.rpc.floor import guards, held
 from probekit.transports.rpc.health import PLAIN, Heads, Health
 from probekit.transports.rpc.limiter import ExtraBudget, TokenBucket
 from probekit.transports.rpc.policy import PoolPolicy
@@ -252,18 +253,24 @@ class Members:
 
     # -- asking --------------------------------------------------------------------------------------------------------------
 
-    async def asked(self, member: Member, calls: Sequence[Call], deadline_ns: int, traffic: Traffic) -> list[Outcome]:
-        """The outcomes of one endpoint, after its chain was proven and its rate allows; its health steps."""
+    async def asked(
+        self, member: Member, calls: Sequence[Call], deadline_ns: int, traffic: Traffic, floor: int | None = None
+    ) -> list[Outcome]:
+        """The outcomes of one endpoint, after its chain was proven and its rate allows; its health steps. ``NotReached`` for
+        what is of before ``floor``.
+        """
         await self.prove(member, deadline_ns, traffic)
+        before = [] if floor is None else guards(self.family, calls)
+        sent = [*before, *calls] if before else calls
         if member.bucket is not None:
-            await self.allowed(member, calls, deadline_ns)
+            await self.allowed(member, sent, deadline_ns)
         health, kind = member.health, self.family.kind(calls)
         track, started_ns = health.track(kind), self.clock.monotonic_ns()
         trial = track.on_trial and not track.trying
         if trial:
             track.trying = True
         try:
-            outcomes = await self.exchange.ask_many(health, calls, deadline_ns, traffic)
+            outcomes = await self.exchange.ask_many(health, sent, deadline_ns, traffic)
         except ProbekitError as error:
             now_ns = self.clock.monotonic_ns()
             health.failed(error, now_ns, kind, elapsed_ns=now_ns - started_ns)
@@ -276,7 +283,7 @@ class Members:
             # Found by a look while this answer was under way.
             await self.prove(member, deadline_ns, traffic)
         self._stepped(health, kind, outcomes, self.clock.monotonic_ns() - started_ns)
-        return outcomes
+        return outcomes if floor is None else held(self.family, member.label, floor, before, calls, outcomes)
 
     async def sent(self, member: Member, call: Call, deadline_ns: int, traffic: Traffic) -> Outcome:
         """The outcome of exactly one request with one call; health steps. Nothing is proven or waited for here."""
@@ -320,9 +327,9 @@ class Members:
 
     # -- order ---------------------------------------------------------------------------------------------------------------
 
-    def ranked(self, calls: Sequence[Call], floor: int | None = None) -> list[Member]:
-        """Who may be asked, best first: by state, the floor, errors, slowness, lag, room under the rate limit, latency. Never
-        empty unless every one is of another chain.
+    def ranked(self, calls: Sequence[Call], height: int | None = None) -> list[Member]:
+        """Who may be asked, best first: by state, whether it has reached ``height``, errors, slowness, lag, room under the rate
+        limit, latency. Never empty unless every one is of another chain.
         """
         members = list(self)
         if len(members) < 2:
@@ -334,7 +341,7 @@ class Members:
             health, heads = member.health, self._heads(member)
             track = health.track(kind)
             state = health.standing(heads, now_ns).state
-            below = floor is not None and health.head is not None and health.head < floor
+            below = height is not None and health.head is not None and health.head < height
             return (
                 max(RANK[state], RANK[EndpointState.UNREACHABLE] if track.rests(now_ns) else 0),
                 below,
@@ -363,12 +370,12 @@ class Members:
         p95_ns = track.latency_ns(95, least=self.policy.hedge_samples)
         return None if p95_ns is None else max(p95_ns, to_ns(self.policy.hedge_least))
 
-    def may_hedge(self, member: Member, calls: Sequence[Call], floor: int | None) -> bool:
+    def may_hedge(self, member: Member, calls: Sequence[Call], height: int | None) -> bool:
         """Whether an answer of ``member`` is as good as another's: one that lags would win by an old answer."""
         health, now_ns = member.health, self.clock.monotonic_ns()
         if health.standing(self._heads(member), now_ns).state is not EndpointState.ALIVE:
             return False
-        if self.rests(member, calls) or (floor is not None and health.head is not None and health.head < floor):
+        if self.rests(member, calls) or (height is not None and health.head is not None and health.head < height):
             return False
         return member.bucket is None or member.bucket.wait_ns(self._cost(calls)) == 0
 

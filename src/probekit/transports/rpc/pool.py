@@ -130,19 +130,27 @@ class EndpointPool:
         *,
         timeout: timedelta | None = None,
         floor: int | None = None,
+        prefer: int | None = None,
     ) -> msgspec.Raw:
-        """The result of one read, as JSON text. ``floor`` prefers endpoints whose head has reached it: read what was written.
+        """The result of one read, as JSON text. An answer of before ``floor`` (a block or slot) is none: read what was written.
+        Those that have reached ``prefer`` are asked first: for calls that name their block themselves.
 
-        Raises ``ValueError`` for a method with an effect: see :meth:`send`.
+        Raises ``NotReached`` where nobody is at ``floor``; ``ValueError`` for a method with an effect: see :meth:`send`.
         """
-        (outcome,) = await self.batch([Call(method, params)], timeout=timeout, floor=floor)
+        (outcome,) = await self.batch([Call(method, params)], timeout=timeout, floor=floor, prefer=prefer)
         return raised(outcome)
 
     async def batch(
-        self, calls: Sequence[Call], *, timeout: timedelta | None = None, floor: int | None = None
+        self,
+        calls: Sequence[Call],
+        *,
+        timeout: timedelta | None = None,
+        floor: int | None = None,
+        prefer: int | None = None,
     ) -> list[Outcome]:
         """An outcome per call, in order. Batches above an endpoint's limit are split; what one endpoint cannot answer, another
-        is asked for, item by item. Never raises for a call: each error stands in its place.
+        is asked for, item by item. Never raises for a call: each error stands in its place. How far an endpoint is that answers
+        above ``floor`` is told by its answers, or asked in the same request (:mod:`~probekit.transports.rpc.floor`).
         """
         for call in calls:
             if self.family.has_effect(call.method):
@@ -150,7 +158,7 @@ class EndpointPool:
         if not calls:
             return []
         self.members.refresh_if_due()
-        walk = Walk(self.members, calls, self._deadline_ns(timeout), floor)
+        walk = Walk(self.members, calls, self._deadline_ns(timeout), floor, prefer)
         try:
             return await walk.run()
         finally:

@@ -11,8 +11,9 @@ import msgspec
 from tenacity import AsyncRetrying, retry_if_result, stop_after_attempt
 
 from probekit.clock import reap
-from probekit.errors import DeadlineExceeded, NotServed, ProbekitError, RpcError, WrongChain
+from probekit.errors import DeadlineExceeded, NotReached, NotServed, ProbekitError, RpcError, WrongChain
 from probekit.transports.rpc.faults import may_ask_another
+from probekit.transports.rpc.floor import none_reached
 from probekit.transports.rpc.record import NUMBERS, Attempt, CallRecord, Traffic
 from probekit.transports.rpc.wire import Call, Outcome
 from probekit.units import NS_PER_S, to_ns
@@ -27,11 +28,16 @@ _NO_SUCH_METHOD: Final = -32601
 class Walk:
     """The state of one call or batch while it is under way."""
 
-    def __init__(self, members: Members, calls: Sequence[Call], deadline_ns: int, floor: int | None) -> None:
+    def __init__(
+        self, members: Members, calls: Sequence[Call], deadline_ns: int, floor: int | None = None, prefer: int | None = None
+    ) -> None:
         self._number = next(NUMBERS)
         self._members = members
         self._calls = calls
         self._floor = floor
+        self._height = floor if prefer is None else prefer if floor is None else max(floor, prefer)
+        self._reached: dict[int, dict[str, int | None]] = {}
+        """Of each call: who is behind its floor, and where."""
         self._clock = members.clock
         self._deadline_ns = deadline_ns
         self._started_at, self._started_ns = self._clock.now(), self._clock.monotonic_ns()
@@ -48,10 +54,11 @@ class Walk:
         """An outcome per call. Cancelling it cancels what is out."""
         self._members.extras.earn()
         await self._round()
-        if self._members.policy.rounds > 1 and self._again():
+        policy = self._members.policy
+        if policy.rounds > 1 and self._again():
             await self._sleep(self._wait_s(1))
             retrying = AsyncRetrying(
-                stop=stop_after_attempt(self._members.policy.rounds - 1),
+                stop=stop_after_attempt(max(policy.rounds, policy.floor_rounds) - 1),
                 retry=retry_if_result(lambda _: self._again()),
                 wait=lambda state: self._wait_s(state.attempt_number + 1),
                 sleep=self._sleep,
@@ -62,6 +69,8 @@ class Walk:
         for outcome in self._outcomes:
             if outcome is None:
                 outcome = DeadlineExceeded("no endpoint was asked before the deadline", phase="queue")
+            if isinstance(outcome, NotReached):
+                outcome = none_reached(self._members.family, outcome, self._reached[len(outcomes)])
             if isinstance(outcome, ProbekitError) and self._told:
                 outcome.attempts = tuple(self._told[-_MAX_ATTEMPTS_SHOWN:])
             outcomes.append(outcome)
@@ -97,7 +106,7 @@ class Walk:
         if self._clock.monotonic_ns() < limited_ns < self._deadline_ns:
             # Nobody else is left to ask, and the time that they named fits.
             await self._clock.sleep_until_ns(limited_ns)
-        members = self._members.ranked(self._calls, self._floor)
+        members = self._members.ranked(self._calls, self._height)
         if not members:
             error = self._members.wrong_chain_error()
             for index in self._pending:
@@ -118,11 +127,13 @@ class Walk:
 
     def _again(self) -> bool:
         """Whether another round may help: something is open that may be asked again, its wait fits, and so does its load."""
-        if not self._pending or not self._passing:
+        if not self._passing or self._nulls():
             return False
         policy = self._members.policy
         due_ns = max(self._clock.monotonic_ns() + to_ns(policy.round_wait), self._members.limited_until_ns(self._calls))
-        return self._rounds < policy.rounds and due_ns < self._deadline_ns and self._members.extras.take()
+        behind = all(isinstance(self._outcomes[index], NotReached) for index in self._pending)
+        rounds = max(policy.rounds, policy.floor_rounds) if behind else policy.rounds
+        return self._rounds < rounds and due_ns < self._deadline_ns and self._members.extras.take()
 
     def _wait_s(self, rounds: int) -> float:
         wait_ns = to_ns(self._members.policy.round_wait) << (rounds - 1)
@@ -139,7 +150,7 @@ class Walk:
         part_ns = self._part_ns(len(others) + 1)
         calls = [self._calls[index] for index in asked]
         beside = (
-            next((other for other in others if self._members.may_hedge(other, calls, self._floor)), None) if others else None
+            next((other for other in others if self._members.may_hedge(other, calls, self._height)), None) if others else None
         )
         hedge_ns = self._members.hedge_after_ns(member, calls) if beside is not None else None
         if beside is None or hedge_ns is None:
@@ -186,7 +197,7 @@ class Walk:
         started_ns, traffic = self._clock.monotonic_ns(), Traffic(self._number)
         kind = None
         try:
-            outcomes = await self._members.asked(member, calls, deadline_ns, traffic)
+            outcomes = await self._members.asked(member, calls, deadline_ns, traffic, self._floor)
         except ProbekitError as error:
             kind = error.error_type
             self._told.append(f"{member.label}: {error.message}")
@@ -218,15 +229,21 @@ class Walk:
         """Keep what says most of each call. ``more``: another is out that may have what this one answers ``null`` for."""
         for index, outcome in zip(asked, outcomes, strict=bool(outcomes)):
             self._passing |= isinstance(outcome, ProbekitError) and outcome.retry_same
+            if isinstance(outcome, NotReached):
+                self._reached.setdefault(index, {}).update(outcome.reached)
             if _says_more(outcome, self._outcomes[index]):
                 self._outcomes[index] = outcome
         self._pending = [
             index
             for index in self._pending
             if (held := self._outcomes[index]) is None
-            or (more and _is_null(held))
+            or (_is_null(held) and (more or self._may_be_behind(index)))
             or (isinstance(held, ProbekitError) and may_ask_another(held))
         ]
+
+    def _may_be_behind(self, index: int) -> bool:
+        """Whether ``null`` may only say that the endpoint has not reached the block asked for: the next one may have it."""
+        return self._height is not None and (self._floor is None or self._members.family.guard(self._calls[index]) is None)
 
     def _nulls(self) -> bool:
         """Whether only nulls are open: there is an answer, and one that says more may come."""
@@ -251,4 +268,6 @@ def _says_more(outcome: Outcome, held: Outcome | None) -> bool:
         return False  # The other of two beside each other answered it.
     if isinstance(outcome, WrongChain):
         return False
+    if isinstance(held, NotReached) and isinstance(outcome, ProbekitError) and may_ask_another(outcome):
+        return isinstance(outcome, NotReached)
     return isinstance(outcome, msgspec.Raw | RpcError) or not isinstance(held, NotServed)
