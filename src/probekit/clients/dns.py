@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-import asyncio
 import secrets
 
 import msgspec
 
 from probekit.clock import SYSTEM_CLOCK, Clock
 from probekit.codecs.dns import decode_answer, encode_query
-from probekit.errors import ConfigError, DeadlineExceeded, DecodeError, TransportError
+from probekit.errors import ConfigError, DeadlineExceeded, DecodeError
 from probekit.errors.extras import missing_extra
 from probekit.model import Phases, RequestRecord
 from probekit.model.dns import DnsAnswer, DnsQuestion
 from probekit.transports.base import Observer
 from probekit.transports.dns import DnsReply, DnsServer, exchange, prepare
+from probekit.transports.recording import ended_in
 
 __all__ = ["DnsServer", "ask", "prepare", "system_servers"]
 
@@ -54,11 +54,11 @@ async def ask(
     async def exchanged(where: DnsServer) -> DnsReply:
         started_at, began_ns = clock.now(), clock.monotonic_ns()
         reply: DnsReply | None = None
-        failed: TransportError | asyncio.CancelledError | None = None
+        failed: BaseException | None = None
         try:
             reply = await exchange(where, query, due_ns=due_ns, clock=clock, ours=ours)
             return reply
-        except (TransportError, asyncio.CancelledError) as error:
+        except BaseException as error:
             failed = error
             raise
         finally:
@@ -70,7 +70,7 @@ async def ask(
                     started_at=started_at,
                     elapsed_ns=clock.monotonic_ns() - began_ns if reply is None else reply.elapsed_ns,
                     phases=Phases() if reply is None else reply.phases,
-                    error_type=failed.error_type if isinstance(failed, TransportError) else "cancelled" if failed else None,
+                    error_type=None if failed is None else ended_in(failed),
                     error_phase=failed.phase if isinstance(failed, DeadlineExceeded) else None,
                     peer_address=where.address,
                     peer_port=where.port,

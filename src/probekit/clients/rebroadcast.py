@@ -7,9 +7,9 @@ from typing import Any, Literal
 
 import msgspec
 
-from probekit.errors import DecodeError, ProbekitError, RpcError, SendRefused, WrongChain
+from probekit.errors import DecodeError, ProbekitError, SendRefused, WrongChain
 from probekit.transports.rpc.family import result_of
-from probekit.transports.rpc.faults import known_already
+from probekit.transports.rpc.faults import has_it
 from probekit.transports.rpc.wire import Outcome
 
 __all__ = ["Rebroadcast", "Relayed"]
@@ -75,8 +75,7 @@ def _relayed(endpoint: str, outcome: Outcome, read: Callable[[Any], object]) -> 
     if isinstance(outcome, SendRefused | WrongChain):
         return Relayed(endpoint, "unsent", outcome)
     if isinstance(outcome, ProbekitError):
-        had = isinstance(outcome, RpcError) and known_already(outcome)
-        return Relayed(endpoint, "known" if had else "failed", outcome)
+        return Relayed(endpoint, "known" if has_it(outcome) else "failed", outcome)
     try:
         read(result_of(outcome))
     except DecodeError as error:

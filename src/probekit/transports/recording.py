@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from probekit.clock import Clock
-from probekit.errors import DeadlineExceeded, TransportError
+from probekit.errors import DeadlineExceeded, ErrorType, ProbekitError, TransportError
 from probekit.model import Phases, RequestRecord
 from probekit.secret import cut, excerpt
 from probekit.transports.base import Engine, Observer, Request, Response
@@ -27,10 +27,19 @@ _KEPT_HEADERS: Final = frozenset(
 _EXCERPT: Final = 1_024
 
 
+def ended_in(error: BaseException) -> ErrorType:
+    """``error_type`` of what an attempt ended in: ``cancelled`` where its caller gave it up, ``internal`` where it is no error
+    of the tree: a defect, which says nothing of whoever was asked.
+    """
+    if isinstance(error, ProbekitError):
+        return error.error_type
+    return "internal" if isinstance(error, Exception) else "cancelled"
+
+
 class Recording:
     """Tells ``observer`` of every attempt on ``engine``, once: at its end, or for a stream when its headers are in.
 
-    One that its caller gave up is told of as ``cancelled``.
+    One that its caller gave up is told of as ``cancelled``, one that ended in a defect of ours as ``internal``.
     """
 
     def __init__(self, engine: Engine, *, observer: Observer, clock: Clock) -> None:
@@ -39,12 +48,10 @@ class Recording:
         self._clock = clock
 
     async def send(self, request: Request) -> Response:
-        import asyncio
-
         started_at, started_ns = self._clock.now(), self._clock.monotonic_ns()
         try:
             response = await self._engine.send(request)
-        except (TransportError, asyncio.CancelledError) as error:
+        except BaseException as error:
             # The wait for a place is no part of what an attempt took, whatever became of it.
             queue_ns = error.queue_ns if isinstance(error, TransportError) else None
             self._observer(
@@ -55,7 +62,7 @@ class Recording:
                     started_at=started_at,
                     elapsed_ns=self._clock.monotonic_ns() - started_ns - (queue_ns or 0),
                     phases=Phases(queue_ns=queue_ns),
-                    error_type=error.error_type if isinstance(error, TransportError) else "cancelled",
+                    error_type=ended_in(error),
                     error_phase=error.phase if isinstance(error, DeadlineExceeded) else None,
                     attempt=request.attempt,
                     family=request.family,

@@ -11,9 +11,10 @@ from typing import Any
 import pytest
 
 from probekit import errors
+from probekit.model import RequestRecord
 from probekit.secret import Secret
 from probekit.testing import FakeClock, ReplyTransport, reply
-from probekit.transports.rpc import EVM, Call, Endpoint, EndpointPool, PoolPolicy
+from probekit.transports.rpc import EVM, Call, Endpoint, EndpointPool, EndpointState, HealthPolicy, PoolPolicy
 from probekit.transports.rpc.family import result_of
 from probekit.transports.rpc.record import CallRecord
 from probekit.units import NS_PER_S
@@ -126,7 +127,54 @@ async def test_a_broadcast_that_one_accepts_is_a_success() -> None:
     assert result_of(outcomes["a"]) == "0xhash"
     (record,) = net.calls
     assert record.error_type is None
-    assert {(attempt.endpoint, attempt.error_type) for attempt in record.attempts} == {("a", None), ("b", "rpc")}
+    assert {(attempt.endpoint, attempt.error_type) for attempt in record.attempts} == {("a", None), ("b", None)}
+
+
+@pytest.mark.parametrize("told", [error(-32000, "already known"), error(-32603, "submission failed: already in pool")])
+async def test_a_broadcast_of_what_every_node_has_is_a_success_at_each(told: dict[str, Any]) -> None:
+    requests: list[RequestRecord] = []
+    net = Net("a", "b", policy=PoolPolicy(refresh=HOUR), health=HealthPolicy(consecutive=1), observer=requests.append)
+    for name in "ab":
+        net[name].errors["eth_sendRawTransaction"] = told
+    outcomes = await net.run(net.pool.broadcast(*SEND))
+    assert all(isinstance(outcome, errors.RpcError) for _, outcome in outcomes)
+    (record,) = net.calls
+    assert (record.error_type, record.rpc_code, record.failed_items) == (None, None, 0)
+    assert {(attempt.endpoint, attempt.error_type) for attempt in record.attempts} == {("a", None), ("b", None)}
+    sent = [one for one in requests if one.rpc_method == "eth_sendRawTransaction"]
+    assert [(one.rpc_code, one.error_type) for one in sent] == [(told["code"], None)] * 2
+    assert {one.state for one in net.pool.standings().values()} == {EndpointState.ALIVE}
+
+
+async def test_a_broadcast_that_one_has_and_the_other_refuses_is_a_success_and_one_that_all_refuse_is_none() -> None:
+    net = Net("a", "b", policy=PoolPolicy(refresh=HOUR))
+    net["a"].errors["eth_sendRawTransaction"] = error(-32000, "already known")
+    net["b"].errors["eth_sendRawTransaction"] = error(-32000, "nonce too low")
+    await net.run(net.pool.broadcast(*SEND))
+    net["a"].errors["eth_sendRawTransaction"] = error(-32000, "nonce too low")
+    await net.run(net.pool.broadcast(*SEND))
+    assert [record.error_type for record in net.calls] == [None, "rpc"]
+
+
+@pytest.mark.parametrize("way", ["call", "batch", "quorum", "send", "broadcast"])
+async def test_a_defect_of_ours_is_told_as_one_and_is_no_failure_of_the_endpoint(way: str) -> None:
+    requests: list[RequestRecord] = []
+    net = Net("a", policy=PoolPolicy(refresh=HOUR, rounds=1), health=HealthPolicy(consecutive=1), observer=requests.append)
+    await net.run(net.pool.refresh())
+    net["a"].fault = lambda _: RuntimeError("a defect")
+    ways: dict[str, Callable[[], Awaitable[Any]]] = {
+        "call": lambda: net.pool.call("eth_gasPrice"),
+        "batch": lambda: net.pool.batch([GAS, GAS]),
+        "quorum": lambda: net.pool.quorum(GAS, agree=1),
+        "send": lambda: net.pool.send(*SEND),
+        "broadcast": lambda: net.pool.broadcast(*SEND),
+    }
+    with pytest.raises(RuntimeError, match="a defect"):
+        await net.run(ways[way]())
+    (record,) = net.calls
+    assert (record.error_type, [attempt.error_type for attempt in record.attempts]) == ("internal", ["internal"])
+    assert [one.error_type for one in requests[1:]] == ["internal"]
+    assert net.pool.standings()["a"].state is EndpointState.ALIVE
 
 
 @pytest.mark.parametrize(

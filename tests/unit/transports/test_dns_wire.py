@@ -13,11 +13,14 @@ from typing import Any
 import pytest
 import trustme
 
+from probekit.clients import dns as client
 from probekit.clock import SYSTEM_CLOCK
 from probekit.errors import ConnectError, DeadlineExceeded, ProtocolError, TlsError
+from probekit.model import RequestRecord
+from probekit.model.dns import DnsQuestion
 from probekit.testing import FakeClock
 from probekit.transports import dns
-from probekit.transports.dns import DnsServer, exchange
+from probekit.transports.dns import DnsReply, DnsServer, exchange
 from tests.support.shifted import ShiftedClock
 
 S = timedelta(seconds=1)
@@ -215,3 +218,16 @@ async def test_one_that_is_given_up_leaves_no_socket() -> None:
 def test_how_a_server_is_written() -> None:
     assert str(DnsServer("2001:db8::1", 853, "tls")) == "tls://[2001:db8::1]:853"
     assert str(DnsServer("192.0.2.1", 53, "udp")) == "udp://192.0.2.1:53"
+
+
+async def test_a_defect_of_ours_is_on_the_record_as_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def broken(*_: object, **__: object) -> DnsReply:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(client, "exchange", broken)
+    records: list[RequestRecord] = []
+    with pytest.raises(ZeroDivisionError):
+        await client.ask(
+            DnsQuestion("pyth.network", "A"), DnsServer("192.0.2.1", 53, "udp"), due_ns=due_ns(), observer=records.append
+        )
+    assert [record.error_type for record in records] == ["internal"]

@@ -412,6 +412,15 @@ async def test_every_attempt_is_on_the_record() -> None:
     await stack.aclose()
 
 
+async def test_an_attempt_that_ends_in_a_defect_is_on_the_record_as_ours() -> None:
+    """Neither lost nor the endpoint's: ``internal``."""
+    clock, records = FakeClock(), list[RequestRecord]()
+    engine = build(ReplyTransport(lambda _: ZeroDivisionError("a defect")), clock=clock, observer=records.append)
+    with pytest.raises(ZeroDivisionError):
+        await engine.send(get())
+    assert [record.error_type for record in records] == ["internal"]
+
+
 async def test_an_attempt_that_was_given_up_is_on_the_record_too() -> None:
     clock = FakeClock()
     records: list[RequestRecord] = []

@@ -24,7 +24,7 @@ from probekit.model import RequestRecord
 from probekit.transports.base import Engine, Limits, Observer, Request, Response
 from probekit.transports.recording import Recording
 from probekit.transports.rpc.endpoint import Endpoint
-from probekit.transports.rpc.faults import refuses_batches
+from probekit.transports.rpc.faults import has_it, refuses_batches
 from probekit.transports.rpc.health import Health
 from probekit.transports.rpc.record import Traffic
 from probekit.transports.rpc.wire import JSON_HEADERS, Call, Outcome, decode, encode
@@ -150,13 +150,14 @@ def _amended(
 ) -> RequestRecord:
     """The record of an HTTP attempt with what only the caller of it knows: the method, and an error inside a 200."""
     error = next((item for item in outcomes if isinstance(item, ProbekitError)), None)
+    failed = error is not None and not ("send" in calls[0].method.lower() and has_it(error))
     return msgspec.structs.replace(
         record,
         endpoint=endpoint.label,
         rpc_method=calls[0].method if len(calls) == 1 else "batch",
         rpc_code=error.code if isinstance(error, RpcError) else None,
         call=number or None,
-        error_type=record.error_type or (error.error_type if error is not None else None),
+        error_type=record.error_type or (error.error_type if error is not None and failed else None),
     )
 
 

@@ -147,6 +147,11 @@ def known_already(error: RpcError) -> bool:
     return _POOLED.search(said) is not None and _OF_ANOTHER.search(said) is None
 
 
+def has_it(outcome: object) -> bool:
+    """Whether the outcome of a send says that the node had the transaction before: as good as if it took it now."""
+    return isinstance(outcome, RpcError) and known_already(outcome)
+
+
 def may_ask_another(error: ProbekitError) -> bool:
     """Whether another endpoint may answer what ended in ``error`` here.
 

@@ -15,7 +15,7 @@ from probekit.model.rpc import EndpointState
 from probekit.transports.rpc.endpoint import RANK, Endpoint, HealthPolicy, Standing
 from probekit.transports.rpc.exchange import Exchange
 from probekit.transports.rpc.family import ChainFamily, result_of
-from probekit.transports.rpc.faults import may_ask_another
+from probekit.transports.rpc.faults import has_it, may_ask_another
 from probekit.transports.rpc.floor import guards, held
 from probekit.transports.rpc.health import PLAIN, Heads, Health
 from probekit.transports.rpc.limiter import ExtraBudget, TokenBucket
@@ -297,7 +297,9 @@ class Members:
             health.failed(error, now_ns, elapsed_ns=now_ns - started_ns)
             self.tell_changes()
             raise
-        self._stepped(health, PLAIN, outcomes, self.clock.monotonic_ns() - started_ns)
+        # A node that has it already has done nothing wrong, under whatever code it says so.
+        told = [] if has_it(outcomes[0]) else outcomes
+        self._stepped(health, PLAIN, told, self.clock.monotonic_ns() - started_ns)
         return outcomes[0]
 
     def _stepped(self, health: Health, kind: str, outcomes: Sequence[Outcome], elapsed_ns: int) -> None:

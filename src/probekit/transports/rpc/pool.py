@@ -22,6 +22,7 @@ from probekit.transports.base import Engine, Limits, Observer
 from probekit.transports.rpc.endpoint import Endpoint, HealthPolicy, Standing
 from probekit.transports.rpc.exchange import Exchange
 from probekit.transports.rpc.family import ChainFamily, result_of
+from probekit.transports.rpc.faults import has_it
 from probekit.transports.rpc.members import Member, Members
 from probekit.transports.rpc.policy import PoolPolicy
 from probekit.transports.rpc.quorum import Quorum, settle
@@ -213,7 +214,7 @@ class EndpointPool:
 
         Safe only for signed transactions, which chains accept once. Returns each endpoint's outcome, those of another chain
         included: ``WrongChain`` or ``SendRefused`` where nothing went out there. Nodes that have it already say so with an
-        error.
+        error, which stands among the outcomes and is none in the call's record: they have it.
         """
         self._check_effect(method)
         deadline_ns = self._deadline_ns(timeout)
@@ -229,14 +230,14 @@ class EndpointPool:
                 refused.__cause__ = error
                 return member.label, refused
             try:
-                return member.label, await self._sent(story, member, call, deadline_ns)
+                return member.label, await self._relayed(story, member, call, deadline_ns)
             except ProbekitError as error:
                 return member.label, error
 
         with self._story(method) as story:
             self._refuse_unproven()
             outcomes = await together(one(self.members.of(endpoint)) for endpoint in self.members.endpoints)
-            errors = [outcome for _, outcome in outcomes if isinstance(outcome, ProbekitError)]
+            errors = [outcome for _, outcome in outcomes if isinstance(outcome, ProbekitError) and not has_it(outcome)]
             if len(errors) == len(outcomes):
                 story.error = errors[0]
             return outcomes
@@ -277,6 +278,11 @@ class EndpointPool:
     async def _sent(self, story: Story, member: Member, call: Call, deadline_ns: int) -> msgspec.Raw:
         with story.attempt(member.label) as traffic:
             return raised(await self.members.sent(member, call, deadline_ns, traffic))
+
+    async def _relayed(self, story: Story, member: Member, call: Call, deadline_ns: int) -> Outcome:
+        with story.attempt(member.label) as traffic:
+            outcome = await self.members.sent(member, call, deadline_ns, traffic)
+            return outcome if has_it(outcome) else raised(outcome)
 
     def one_deadline(self, timeout: timedelta | None = None) -> AbstractContextManager[int]:
         """All calls within, also of tasks started there, share one deadline (monotonic ns): ``timeout`` from now, the policy's

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 from collections.abc import Iterator
 from types import TracebackType
@@ -10,6 +9,7 @@ from typing import Self
 
 from probekit.clock import Clock
 from probekit.errors import ErrorType, ProbekitError, RpcError
+from probekit.transports.recording import ended_in
 from probekit.transports.rpc.record import NUMBERS, Attempt, CallObserver, CallRecord, Traffic
 
 
@@ -31,9 +31,8 @@ class Story:
         if self._on_call is None:
             return
         failure = error if isinstance(error, ProbekitError) else self.error
-        ended: ErrorType | None = failure.error_type if failure is not None else None
-        if error is not None and failure is None:
-            ended = "cancelled" if isinstance(error, asyncio.CancelledError) else "internal"
+        cause = error or self.error
+        ended = None if cause is None else ended_in(cause)
         self._on_call(
             CallRecord(
                 chain=self._chain,
@@ -57,11 +56,8 @@ class Story:
         kind: ErrorType | None = None
         try:
             yield traffic
-        except ProbekitError as error:
-            kind = error.error_type
-            raise
-        except asyncio.CancelledError:
-            kind = "cancelled"
+        except BaseException as error:
+            kind = ended_in(error)
             raise
         finally:
             if kept:

@@ -11,7 +11,8 @@ import msgspec
 from tenacity import AsyncRetrying, retry_if_result, stop_after_attempt
 
 from probekit.clock import reap
-from probekit.errors import DeadlineExceeded, NotReached, NotServed, ProbekitError, RpcError, WrongChain
+from probekit.errors import DeadlineExceeded, ErrorType, NotReached, NotServed, ProbekitError, RpcError, WrongChain
+from probekit.transports.recording import ended_in
 from probekit.transports.rpc.faults import may_ask_another
 from probekit.transports.rpc.floor import none_reached
 from probekit.transports.rpc.record import NUMBERS, Attempt, CallRecord, Traffic
@@ -48,10 +49,20 @@ class Walk:
         self._rounds = 0
         self._passing = False
         """An error of this round may be another time's answer, also where one that says more has taken its place."""
-        self._finished = False
+        self._cut_short: ErrorType | None = "cancelled"
+        """What ended it before it was through."""
 
     async def run(self) -> list[Outcome]:
         """An outcome per call. Cancelling it cancels what is out."""
+        try:
+            outcomes = await self._run()
+        except BaseException as error:
+            self._cut_short = ended_in(error)
+            raise
+        self._cut_short = None
+        return outcomes
+
+    async def _run(self) -> list[Outcome]:
         self._members.extras.earn()
         await self._round()
         policy = self._members.policy
@@ -75,11 +86,10 @@ class Walk:
                 outcome.attempts = tuple(self._told[-_MAX_ATTEMPTS_SHOWN:])
             outcomes.append(outcome)
         self._outcomes = [*outcomes]
-        self._finished = True
         return outcomes
 
     def record(self, chain: str) -> CallRecord:
-        """The record of the call so far; of one that was cancelled, too."""
+        """The record of the call so far; also of one that was cancelled, or ended in a defect."""
         failed = [outcome for outcome in self._outcomes if isinstance(outcome, ProbekitError)]
         error = failed[0] if failed and len(failed) == len(self._calls) else None
         return CallRecord(
@@ -92,7 +102,7 @@ class Walk:
             failed_items=len(failed),
             sent_bytes=sum(attempt.sent_bytes for attempt in self._attempts),
             received_bytes=sum(attempt.received_bytes for attempt in self._attempts),
-            error_type=("cancelled" if not self._finished else None if error is None else error.error_type),
+            error_type=self._cut_short or (None if error is None else error.error_type),
             rpc_code=error.code if isinstance(error, RpcError) else None,
             number=self._number,
         )
@@ -195,15 +205,15 @@ class Walk:
 
     async def _ask(self, member: Member, calls: Sequence[Call], deadline_ns: int, *, hedge: bool) -> list[Outcome]:
         started_ns, traffic = self._clock.monotonic_ns(), Traffic(self._number)
-        kind = None
+        kind: ErrorType | None = None
         try:
             outcomes = await self._members.asked(member, calls, deadline_ns, traffic, self._floor)
         except ProbekitError as error:
             kind = error.error_type
             self._told.append(f"{member.label}: {error.message}")
             return [error] * len(calls)
-        except asyncio.CancelledError:
-            kind = "cancelled"
+        except BaseException as error:
+            kind = ended_in(error)
             raise
         else:
             worst = next((item for item in outcomes if isinstance(item, ProbekitError)), None)
