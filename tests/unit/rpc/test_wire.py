@@ -67,6 +67,17 @@ def test_a_bad_item_loses_no_neighbour() -> None:
     assert b"what" in bytes(second.raw if isinstance(second.raw, bytes) else second.raw.encode())
 
 
+@pytest.mark.parametrize("bad", [b'{"id":2}', b'{"id":2,"jsonrpc":"2.0","unknown":1}', b'{"id":2,"error":7}'])
+def test_an_error_keeps_the_text_of_its_own_item_and_no_neighbours(bad: bytes) -> None:
+    first, second, third = decode(
+        b'[{"id":1,"result":"the neighbour"},' + bad + b',{"id":3,"result":"another"}]', [*TWO, Call("c")]
+    )
+    assert (value(first), value(third)) == ("the neighbour", "another")
+    assert isinstance(second, DecodeError)
+    raw = second.raw if isinstance(second.raw, bytes) else second.raw.encode()
+    assert (raw, second.raw_length) == (bad, len(bad))
+
+
 def test_an_item_left_out_is_missing() -> None:
     first, second = decode(b'[{"id":1,"result":5}]', TWO)
     assert value(first) == 5

@@ -98,9 +98,12 @@ def decode(body: bytes, calls: Sequence[Call], *, first_id: int = 1) -> list[Out
     text = body.lstrip(b" \t\r\n")
     if text[:1] == b"[":
         try:
-            return _placed([(answer, body) for answer in _answers.decode(text)], calls, first_id)
+            answers = _answers.decode(text)
         except (msgspec.DecodeError, ValueError, RecursionError):
-            pass  # One that does not decode takes no other with it: one by one.
+            answers = []
+        if answers and all(map(_says_something, answers)):
+            return _placed([(answer, b"") for answer in answers], calls, first_id)
+        # One that is none takes no other with it: one by one, so that each has its own text and no other's.
         try:
             items = _items.decode(text)
         except (msgspec.DecodeError, ValueError, RecursionError) as error:
@@ -115,6 +118,10 @@ def decode(body: bytes, calls: Sequence[Call], *, first_id: int = 1) -> list[Out
     if len(calls) > 1 and not refusal:
         raise DecodeError("one JSON-RPC result in answer to a batch", raw=body)
     return [_outcome(answer, call, body) for call in calls]
+
+
+def _says_something(answer: Answer) -> bool:
+    return bool(bytes(answer.result)) or answer.fault() is not None
 
 
 def _read(text: bytes | msgspec.Raw, body: bytes) -> Answer:
