@@ -184,6 +184,9 @@ class HttpxTransport:
         return await exchange.within(remaining_ns / NS_PER_S)
 
     async def aclose(self) -> None:
+        """Close every connection made here, each under its own loop: one that runs in another thread is asked to, one that has
+        stopped is run for it. What a closed loop left open is beyond reach, and asyncio's to warn of.
+        """
         made, self._made = self._made, {}
         here = asyncio.get_running_loop()
         for loop, client in made.items():
@@ -191,6 +194,8 @@ class HttpxTransport:
                 await client.aclose()
             elif loop.is_running():
                 await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(client.aclose(), loop))
+            elif not loop.is_closed():
+                await asyncio.to_thread(loop.run_until_complete, client.aclose())
 
 
 class _Exchange:

@@ -54,6 +54,18 @@ def test_a_loop_that_ended_with_its_connections_open_does_not_spoil_the_next(her
     gc.collect()
 
 
+def test_connections_of_a_loop_that_has_stopped_are_closed_under_another(hermes: HermesClient) -> None:
+    """Else they stay open until the process ends; asyncio's warning of them is an error here."""
+    stopped = asyncio.new_event_loop()
+    try:
+        assert stopped.run_until_complete(served(hermes)) == 3
+        asyncio.run(hermes.aclose())
+        assert asyncio.all_tasks(stopped) == set()
+    finally:
+        stopped.close()
+    gc.collect()
+
+
 def test_what_many_waited_for_under_one_loop_is_waited_for_under_the_next(hermes: HermesClient) -> None:
     async def all_at_once() -> int:
         hermes._table = None

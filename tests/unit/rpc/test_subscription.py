@@ -15,6 +15,7 @@ from probekit.transports.rpc import EVM, Call, Endpoint
 from probekit.transports.rpc.family import result_of
 from probekit.transports.rpc.subscription import (
     Connected,
+    FeedCounters,
     Lost,
     Notice,
     Subscription,
@@ -134,6 +135,25 @@ async def test_a_socket_that_breaks_is_replaced_at_once_by_the_next() -> None:
         rig["b"].socket.head(9)
         await rig.tick()
         assert rig.kinds() == ["connected a", "notice a 7", "lost a", "connected b", "notice b 9"]
+
+
+async def test_only_a_connection_that_stands_is_abandoned_and_counted_once() -> None:
+    async with Rig("a", "b") as rig:
+        rig.feed.abandon(1, "heads", "is dead")
+        rig.feed.abandon(1, "heads", "is dead")
+        await rig.tick(0.1)
+        assert rig.kinds() == ["connected a", "lost a", "connected b"]
+        assert "the subscription heads is dead" in str(rig.seen[1].error)  # type: ignore[union-attr]
+        assert rig.feed.counters == FeedCounters(connections=2, silences=1)
+        rig.feed.abandon(1, "heads", "was of the connection before")
+        # One that broke by itself is gone already, while the next is not there yet: no subscription died on it.
+        rig["a"].down = True
+        rig["b"].socket.tell(StreamClosed("broken", planned=False))
+        await rig.tick()
+        rig.feed.abandon(2, "heads", "is dead")
+        await rig.tick(5)
+        assert rig.kinds()[3:] == ["lost b", "lost a", "connected b"]
+        assert rig.feed.counters == FeedCounters(connections=3, silences=1)
 
 
 async def test_another_chain_is_never_used() -> None:

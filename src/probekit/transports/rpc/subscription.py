@@ -167,6 +167,8 @@ class SubscriptionFeed:
         self._alone_until_ns: dict[str, int] = {}
         self._abandoned = asyncio.Event()
         self._why = ""
+        self._stands = False
+        """Every subscription of the newest connection is open, and it has not ended."""
         self.connections = 0
         self.silences = 0
         self.malformed = 0
@@ -185,7 +187,7 @@ class SubscriptionFeed:
         """End that connection, if it still stands, for one to the next endpoint: ``name`` is dead on it alone, which only who
         knows what it should have told can tell.
         """
-        if connection == self.connections and not self._abandoned.is_set():
+        if self._stands and connection == self.connections and not self._abandoned.is_set():
             self.silences += 1
             self._why = f"the subscription {name} {why}"
             self._abandoned.set()
@@ -271,8 +273,10 @@ class SubscriptionFeed:
             self._told_ns = {subscription.name: now_ns for subscription in self._subscriptions}
             for message in held:
                 self._notice(message, names, endpoint)
+            self._stands = True
             await first_of(self._read(socket, names, endpoint), self._watch(endpoint), self._until_abandoned(endpoint))
         finally:
+            self._stands = False
             with contextlib.suppress(ProbekitError, OSError):
                 await socket.aclose()
 
