@@ -46,7 +46,7 @@ async def refuse_costly(
     client: SolanaClient, raw: bytes, sent: SentTransaction, *, payer: Pubkey, cap_lamports: int, again: bool = False
 ) -> None:
     """Return where a simulation of a signed transaction succeeds and takes ``cap_lamports`` at most from ``payer`` in all; for
-    one that goes out ``again``, also where it has been processed.
+    one that goes out ``again``, also where it has been processed: its status must say so too, and confirmed.
 
     Raises ``SendRefused``, whatever kept it from being found out.
     """
@@ -63,6 +63,7 @@ async def refuse_costly(
     except ProbekitError as error:
         raise SendRefused(f"nothing was sent: what it takes could not be found out: {error.message}") from error
     if again and simulated.error == "AlreadyProcessed":
+        await _refuse_unconfirmed(client, sent.signature, simulated.slot)
         return
     if not simulated.succeeded:
         last = f": {simulated.logs[-1][:200]}" if simulated.logs else ""
@@ -75,6 +76,23 @@ async def refuse_costly(
     spent = max(spent, 5_000 * sent.signatures)
     if spent > cap_lamports:
         raise SendRefused(f"it takes {spent} lamports from {payer}, the cap is {cap_lamports}")
+
+
+async def _refuse_unconfirmed(client: SolanaClient, signature: str, slot: int) -> None:
+    """Return where a transaction's status bears out the one node that says it has been processed: what it takes cannot be tried
+    any more, and a node that is wrong about it, or on a branch of its own, would let any cost through.
+    """
+    said = "AlreadyProcessed, so that what it takes cannot be found out"
+    try:
+        for history in (False, True):
+            status, _ = await _status(client.pool, signature, slot, history=history)
+            if status is not None:
+                break
+    except ProbekitError as error:
+        raise SendRefused(f"nothing was sent: a node says {said}; its status is not to be had: {error.message}") from error
+    if status is None or not status.reached(Commitment.CONFIRMED):
+        told = "is not known" if status is None else "is not confirmed"
+        raise SendRefused(f"nothing was sent: a node says {said}; by its status it {told}")
 
 
 async def confirm(

@@ -88,9 +88,9 @@ class SolanaTransactions:
 
         For one that a single node may have dropped, as often as the caller wants to while its blockhash is valid; the cluster
         takes the same bytes once only. The chain and the cap are proven as in :meth:`send`, the chain for each endpoint by
-        itself; one that the simulation knows as processed takes nothing more. An endpoint that has the transaction already
-        counts as one that took it. Raises ``SendRefused`` where nothing went out anywhere, ``DecodeError`` for bytes that are
-        no transaction; else errors stand in the value.
+        itself; one that has been processed, and is confirmed by its status, takes nothing more. An endpoint that has the
+        transaction already counts as one that took it. Raises ``SendRefused`` where nothing went out anywhere, ``DecodeError``
+        for bytes that are no transaction; else errors stand in the value.
         """
         sent = decode_signed_transaction(raw)
         client = cast("SolanaClient", self)

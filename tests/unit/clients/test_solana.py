@@ -219,6 +219,22 @@ async def test_what_has_been_processed_may_be_told_to_all_again_and_not_sent_aga
         return errors.RpcError(words, code=-32002, data={"err": "AlreadyProcessed"})
 
     cluster.methods["sendTransaction"] = known
+    # One node's word: what the transaction takes is not known, and its status must bear it out.
+    for told, why in (
+        (None, "its status it is not known"),
+        (status("processed"), "its status it is not confirmed"),
+        (errors.RpcError("no", code=-32099), "its status is not to be had"),
+    ):
+        statuses(cluster, told)
+        if isinstance(told, Exception):
+            cluster.methods["getSignatureStatuses"] = lambda _, told=told: told  # type: ignore[misc]
+        with pytest.raises(errors.SendRefused, match=why):
+            await cluster.client.rebroadcast(RAW, payer=payer, cap_lamports=10_000)
+    assert cluster.asked("sendTransaction") == []
+    assert [one[1] for one in cluster.asked("getSignatureStatuses")[:2]] == [
+        {"searchTransactionHistory": False}, {"searchTransactionHistory": True},
+    ]  # fmt: skip
+    statuses(cluster, status("confirmed"))
     made = await cluster.client.rebroadcast(RAW, payer=payer, cap_lamports=10_000)
     assert [(one.endpoint, one.outcome) for one in made.endpoints] == [("http://node.test/", "known")]
     assert made.taken
