@@ -278,7 +278,7 @@ async def follow_chain(
         except ProbekitError as error:
             for feed_id in feeds:
                 books.take(feed_id, Blind(chain, at, error.error_type))
-            yield pk.Failure(error, chain, clock.now(), chain)
+            yield pk.Failure.of(error, chain, clock.now())
         else:
             elapsed_ns = clock.monotonic_ns() - began_ns
             if looks.unreadable is None:

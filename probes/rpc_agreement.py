@@ -120,7 +120,7 @@ async def read(ctx: pk.Context[Options], name: str, chain: ChainOption) -> Seque
     for label in wrong_chains(lost.items()):
         await ctx.release(clients[label])
     if not heads:
-        return [pk.Failure(next(iter(lost.values())), name, clock.now(), name)]
+        return [pk.Failure.of(next(iter(lost.values())), name, clock.now())]
     # Not the highest of all: one that claims too much would leave nobody to compare it with.
     agree = chain.agree or options.agree
     top = sorted(heads.values(), reverse=True)[:agree][-1]

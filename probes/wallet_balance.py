@@ -196,7 +196,7 @@ async def read_chain(
         if (lost := shared_failure(found, own=OF_THE_WALLET)) is not None:
             raise lost
     except ProbekitError as error:
-        return [pk.Failure(error, name, clock.now(), name)]
+        return [pk.Failure.of(error, name, clock.now())]
     at, elapsed_ns = clock.now(), clock.monotonic_ns() - began_ns
     told: list[pk.Observation[Any] | pk.Failure] = [pk.Observation(LatencySample(elapsed_ns), name, at, name, elapsed_ns)]
     for wallet, holding in zip(wallets, found, strict=True):

@@ -84,9 +84,13 @@ async def ask(
 
     async def once(where: DnsServer) -> tuple[DnsAnswer, DnsReply]:
         reply = await exchanged(where)
-        answer = decode_answer(reply.data, question, number)
-        if answer is None:
-            raise DecodeError(f"{where} answered another question than {question}", raw=reply.data)
+        try:
+            answer = decode_answer(reply.data, question, number)
+            if answer is None:
+                raise DecodeError(f"{where} answered another question than {question}", raw=reply.data)
+        except DecodeError as error:
+            error.took(reply.elapsed_ns)
+            raise
         return answer, reply
 
     answer, reply = await once(server)
@@ -96,7 +100,7 @@ async def ask(
         answer, reply = await once(DnsServer(server.address, server.port, "tcp"))
         elapsed_ns += reply.elapsed_ns
     if answer.truncated:
-        raise DecodeError(f"{server} truncated its answer to {question} over {over}", raw=reply.data)
+        raise DecodeError(f"{server} truncated its answer to {question} over {over}", raw=reply.data).took(elapsed_ns)
     return msgspec.structs.replace(answer, over=over, truncated=cut_short, elapsed_ns=elapsed_ns, phases=reply.phases)
 
 

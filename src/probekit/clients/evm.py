@@ -386,7 +386,7 @@ class EvmClient(EvmTokens, EvmTransactions):
         floor: int | None = None,
         prefer: int | None = None,
     ) -> T:
-        return decode(result_of(await self.pool.call(method, params, floor=floor, prefer=prefer)))
+        return await self.pool.read(decode, method, params, floor=floor, prefer=prefer)
 
 
 def _within(log: Log | DecodeError, first: int, last: int) -> Log | DecodeError:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from probekit.clock import SYSTEM_CLOCK, Clock
 from probekit.codecs.grpc_health import CHECK, decode_check, encode_check
-from probekit.errors import NotEntitled, RateLimited, Unauthorized
+from probekit.errors import DecodeError, NotEntitled, RateLimited, Unauthorized
 from probekit.model import RequestRecord
 from probekit.model.grpc import HealthAnswer
 from probekit.transports.base import Observer
@@ -42,10 +42,15 @@ async def check(
         raise NotEntitled(words, status=403, url=url, elapsed_ns=elapsed_ns)
     if reply.code == "RESOURCE_EXHAUSTED":
         raise RateLimited(words, status=429, url=url, elapsed_ns=elapsed_ns)
+    try:
+        status = decode_check(reply.data) if reply.code == "OK" else ""
+    except DecodeError as error:
+        error.took(elapsed_ns)
+        raise
     return HealthAnswer(
         service=service,
         code=reply.code,
-        status=decode_check(reply.data) if reply.code == "OK" else "",
+        status=status,
         details=reply.details,
         ready_ns=reply.ready_ns,
         elapsed_ns=elapsed_ns,

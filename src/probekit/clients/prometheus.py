@@ -79,7 +79,12 @@ class PrometheusClient(OverHttp):
             if kind not in _OURS:
                 raise
             raise ConfigError(f"the query is refused ({kind}): {words}") from None
-        return msgspec.structs.replace(decode_query(response.body, most), elapsed_ns=response.elapsed_ns)
+        try:
+            found = decode_query(response.body, most)
+        except DecodeError as error:
+            error.took(response.elapsed_ns)
+            raise
+        return msgspec.structs.replace(found, elapsed_ns=response.elapsed_ns)
 
 
 def basic(username: str, password: Secret) -> tuple[str, HeaderValue]:

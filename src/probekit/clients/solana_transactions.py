@@ -225,7 +225,7 @@ class SolanaTransactions:
     async def _read(
         self, decode: Callable[[Any], T], method: str, params: Sequence[Any] = (), *, floor: int | None = None
     ) -> T:
-        return decode(result_of(await self.pool.call(method, params, floor=floor)))
+        return await self.pool.read(decode, method, params, floor=floor)
 
     def _at(self, commitment: Commitment | None, *, min_slot: int | None = None) -> list[dict[str, Any]]:
         config: dict[str, Any] = {"commitment": str(commitment or self.commitment)}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar, Final, Literal, get_args
+from typing import Any, ClassVar, Final, Literal, Self, get_args
 
 from probekit.secret import cut, redact
 
@@ -78,6 +78,8 @@ class ProbekitError(Exception):
     retry_other: ClassVar[bool] = False
     attempts: tuple[str, ...] = ()
     """What was tried before this was raised, one redacted line each, oldest first; empty where there was one try."""
+    elapsed_ns: int | None = None
+    """The true time that it took to end so, in ns; ``None`` where nothing was asked, or nobody knows."""
 
     def __init__(self, message: str) -> None:
         super().__init__(redact(message))
@@ -85,6 +87,12 @@ class ProbekitError(Exception):
     @property
     def message(self) -> str:
         return str(self.args[0]) if self.args else type(self).__name__
+
+    def took(self, elapsed_ns: int) -> Self:
+        """This error, with its time where it has none yet: told by who knows how long the exchange was that it came of."""
+        if self.elapsed_ns is None:
+            self.elapsed_ns = elapsed_ns
+        return self
 
     def __reduce__(self) -> tuple[Any, ...]:
         return (_rebuild, (type(self), self.args, dict(self.__dict__)))

@@ -6,7 +6,7 @@ from typing import Generic, Literal, TypeVar
 
 import msgspec
 
-from probekit.errors import ErrorType, Phase, ProbekitError, TransportError
+from probekit.errors import ErrorType, Phase, ProbekitError
 from probekit.model.feed import Feed
 from probekit.secret import redact_url
 from probekit.units import Instant
@@ -122,8 +122,7 @@ class Failure(msgspec.Struct, frozen=True):
     @classmethod
     def of(cls, error: ProbekitError, target: str, at: Instant) -> Failure:
         """``error`` of a target that is its own source, with the time that its exchange took where the error knows it."""
-        elapsed_ns = error.elapsed_ns if isinstance(error, TransportError) else None
-        return cls(error, target, at, target, elapsed_ns or 0)
+        return cls(error, target, at, target, error.elapsed_ns or 0)
 
 
 class Comparison(msgspec.Struct, Generic[T], frozen=True):

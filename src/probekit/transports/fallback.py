@@ -9,7 +9,7 @@ from typing import TypeVar
 from urllib.parse import urlsplit, urlunsplit
 
 from probekit.clock import Clock
-from probekit.errors import DecodeError, TransportError
+from probekit.errors import DecodeError, ProbekitError, TransportError
 from probekit.transports.base import Request, Response, Transport
 from probekit.units import to_ns
 
@@ -55,7 +55,7 @@ class Fallback:
         for position, endpoint in enumerate(order):
             last = position == len(order) - 1
             try:
-                found = read(await self._inner.send(self._aimed(request, endpoint, len(order) - position)))
+                found = _read(read, await self._inner.send(self._aimed(request, endpoint, len(order) - position)))
             except (TransportError, DecodeError) as error:
                 if tried:
                     error.attempts = tuple(tried)
@@ -103,7 +103,15 @@ async def ask(transport: Transport, request: Request, read: Callable[[Response],
     """
     if isinstance(transport, Fallback):
         return await transport.ask(request, read)
-    return read(await transport.send(request))
+    return _read(read, await transport.send(request))
+
+
+def _read(read: Callable[[Response], T], response: Response) -> T:
+    try:
+        return read(response)
+    except ProbekitError as error:
+        error.took(response.elapsed_ns)
+        raise
 
 
 def _whole(response: Response) -> Response:

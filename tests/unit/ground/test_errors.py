@@ -9,6 +9,8 @@ import pytest
 
 from probekit import errors
 from probekit.errors import ERROR_TYPES, Phase, ProbekitError
+from probekit.model import Failure
+from probekit.units import Instant
 
 
 def _leaves(cls: type[ProbekitError]) -> list[type[ProbekitError]]:
@@ -87,3 +89,13 @@ def test_every_class_is_drawn_in_the_tree() -> None:
     drawn = errors.__doc__ or ""
     missing = [cls.__name__ for cls in _leaves(ProbekitError) if cls.__name__ not in drawn]
     assert missing == []
+
+
+def test_an_error_is_told_its_time_once_whatever_it_is() -> None:
+    error = errors.DecodeError("t", raw=b"x")
+    assert (error.elapsed_ns, Failure.of(error, "t", Instant(0)).elapsed_ns) == (None, 0)
+    assert error.took(7) is error
+    assert error.took(9).elapsed_ns == 7
+    assert Failure.of(error, "t", Instant(0)).elapsed_ns == 7
+    assert errors.ConnectError("t", elapsed_ns=3).took(9).elapsed_ns == 3
+    assert pickle.loads(pickle.dumps(error)).elapsed_ns == 7

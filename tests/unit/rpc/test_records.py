@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import json
 from collections.abc import Awaitable, Callable
 from datetime import timedelta
@@ -14,8 +15,9 @@ from probekit import errors
 from probekit.model import RequestRecord
 from probekit.secret import Secret
 from probekit.testing import FakeClock, ReplyTransport, reply
+from probekit.transports.base import Request, Response
 from probekit.transports.rpc import EVM, Call, Endpoint, EndpointPool, EndpointState, HealthPolicy, PoolPolicy
-from probekit.transports.rpc.family import result_of
+from probekit.transports.rpc.family import quantity, result_of
 from probekit.transports.rpc.record import CallRecord
 from probekit.units import NS_PER_S
 from tests.unit.rpc.nodes import Net, error, refused
@@ -97,6 +99,29 @@ async def test_the_first_call_pays_for_the_proof_of_the_chain() -> None:
     for requests in (2, 1):
         await net.run(net.pool.call("eth_gasPrice"))
         assert [attempt.requests for attempt in net.calls[-1].attempts] == [requests]
+
+
+@pytest.mark.parametrize(
+    ("answer", "kind"),
+    [
+        (b"<html>", errors.DecodeError),
+        (b'{"id":%d}', errors.DecodeError),
+        (b'{"id":%d,"result":"garbage"}', errors.DecodeError),
+        (b'{"id":%d,"error":{"code":-32000,"message":"no"}}', errors.RpcError),
+    ],
+)
+async def test_whatever_an_answer_is_it_has_taken_its_time(answer: bytes, kind: type[errors.ProbekitError]) -> None:
+    net = Net("a", policy=PoolPolicy(refresh=HOUR, rounds=1))
+    await net.run(net.pool.refresh())
+
+    def damaged(request: Request) -> Response:
+        body = answer % json.loads(request.body or b"")["id"] if b"%d" in answer else answer
+        return dataclasses.replace(reply(200, body, clock=net.clock), elapsed_ns=NS_PER_S // 2)
+
+    net["a"].delay_ns, net["a"].fault = NS_PER_S // 2, damaged
+    with pytest.raises(kind) as caught:
+        await net.run(net.pool.read(quantity, "eth_gasPrice"))
+    assert caught.value.elapsed_ns == NS_PER_S // 2
 
 
 async def test_a_call_without_time_leaves_nothing_but_its_record() -> None:

@@ -15,8 +15,8 @@ import trustme
 
 from probekit.clients import dns as client
 from probekit.clock import SYSTEM_CLOCK
-from probekit.errors import ConnectError, DeadlineExceeded, ProtocolError, TlsError
-from probekit.model import RequestRecord
+from probekit.errors import ConnectError, DeadlineExceeded, DecodeError, ProtocolError, TlsError
+from probekit.model import Phases, RequestRecord
 from probekit.model.dns import DnsQuestion
 from probekit.testing import FakeClock
 from probekit.transports import dns
@@ -231,3 +231,14 @@ async def test_a_defect_of_ours_is_on_the_record_as_one(monkeypatch: pytest.Monk
             DnsQuestion("pyth.network", "A"), DnsServer("192.0.2.1", 53, "udp"), due_ns=due_ns(), observer=records.append
         )
     assert [record.error_type for record in records] == ["internal"]
+
+
+@pytest.mark.parametrize("data", [b"", b"\xff\xff\xff"])
+async def test_an_answer_that_does_not_read_has_taken_its_time(monkeypatch: pytest.MonkeyPatch, data: bytes) -> None:
+    async def answered(_: DnsServer, query: bytes, **__: object) -> DnsReply:
+        return DnsReply(query[:2] + b"\x80" + data, 40, Phases())
+
+    monkeypatch.setattr(client, "exchange", answered)
+    with pytest.raises(DecodeError) as caught:
+        await client.ask(DnsQuestion("pyth.network", "A"), DnsServer("192.0.2.1", 53, "udp"), due_ns=due_ns())
+    assert caught.value.elapsed_ns == 40

@@ -421,6 +421,20 @@ async def test_an_attempt_that_ends_in_a_defect_is_on_the_record_as_ours() -> No
     assert [record.error_type for record in records] == ["internal"]
 
 
+@pytest.mark.parametrize("endpoints", [(), ("http://one", "http://two")])
+async def test_an_answer_that_does_not_read_has_taken_its_time(endpoints: tuple[str, ...]) -> None:
+    clock = FakeClock()
+
+    def read(_: Response) -> None:
+        raise DecodeError("no answer", raw=b"<html>")
+
+    answered = replace(reply(200, "<html>", clock=clock), elapsed_ns=40)
+    stack = build(ReplyTransport(lambda _: answered), clock=clock, endpoints=endpoints)
+    with pytest.raises(DecodeError) as caught:
+        await ask(stack, get(url="http://one/"), read)
+    assert caught.value.elapsed_ns == 40
+
+
 async def test_an_attempt_that_was_given_up_is_on_the_record_too() -> None:
     clock = FakeClock()
     records: list[RequestRecord] = []

@@ -68,13 +68,13 @@ class Exchange:
         if self._observer is None:
             response = await self._engine.send(request)
             traffic.received_bytes += len(response.body)
-            return _outcomes(response, calls, first_id)
+            return _timed(response, calls, first_id)
         records: list[RequestRecord] = []
         outcomes: list[Outcome] = []
         try:
             response = await Recording(self._engine, observer=records.append, clock=self._clock).send(request)
             traffic.received_bytes += len(response.body)
-            outcomes = _outcomes(response, calls, first_id)
+            outcomes = _timed(response, calls, first_id)
         finally:
             for record in records:
                 self._observer(_amended(record, endpoint, calls, outcomes, traffic.call))
@@ -110,6 +110,19 @@ class Exchange:
                 continue
             outcomes += answered
         return outcomes
+
+
+def _timed(response: Response, calls: Sequence[Call], first_id: int) -> list[Outcome]:
+    """The outcomes, each error with the time that its answer took."""
+    try:
+        outcomes = _outcomes(response, calls, first_id)
+    except ProbekitError as error:
+        error.took(response.elapsed_ns)
+        raise
+    for outcome in outcomes:
+        if isinstance(outcome, ProbekitError):
+            outcome.took(response.elapsed_ns)
+    return outcomes
 
 
 def _outcomes(response: Response, calls: Sequence[Call], first_id: int) -> list[Outcome]:

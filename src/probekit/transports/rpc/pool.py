@@ -7,11 +7,11 @@ answer is used, and never asked again. The last endpoint left is asked whatever 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, suppress
 from contextvars import ContextVar, Token
 from datetime import timedelta
-from typing import Any, Final, Self
+from typing import Any, Final, Self, TypeVar
 
 import msgspec
 
@@ -31,6 +31,8 @@ from probekit.transports.rpc.story import Story
 from probekit.transports.rpc.walk import Walk
 from probekit.transports.rpc.wire import Call, Outcome, raised
 from probekit.units import to_ns
+
+T = TypeVar("T")
 
 _DUE_NS: ContextVar[int | None] = ContextVar("probekit_rpc_due_ns", default=None)
 _UNFIT: Final = (EndpointState.LAGGING, EndpointState.OUT_OF_SYNC, EndpointState.WRONG_CHAIN)
@@ -140,6 +142,27 @@ class EndpointPool:
         """
         (outcome,) = await self.batch([Call(method, params)], timeout=timeout, floor=floor, prefer=prefer)
         return raised(outcome)
+
+    async def read(
+        self,
+        decode: Callable[[Any], T],
+        method: str,
+        params: Sequence[Any] | dict[str, Any] = (),
+        *,
+        timeout: timedelta | None = None,
+        floor: int | None = None,
+        prefer: int | None = None,
+    ) -> T:
+        """What ``decode`` makes of a read's result, as plain Python values. Raises what :meth:`call` does, and ``decode``; its
+        ``DecodeError`` has the time that the call took.
+        """
+        began_ns = self.clock.monotonic_ns()
+        answer = await self.call(method, params, timeout=timeout, floor=floor, prefer=prefer)
+        try:
+            return decode(result_of(answer))
+        except ProbekitError as error:
+            error.took(self.clock.monotonic_ns() - began_ns)
+            raise
 
     async def batch(
         self,

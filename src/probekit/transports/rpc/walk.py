@@ -82,6 +82,7 @@ class Walk:
                 outcome = DeadlineExceeded("no endpoint was asked before the deadline", phase="queue")
             if isinstance(outcome, NotReached):
                 outcome = none_reached(self._members.family, outcome, self._reached[len(outcomes)])
+                outcome.took(self._clock.monotonic_ns() - self._started_ns)
             if isinstance(outcome, ProbekitError) and self._told:
                 outcome.attempts = tuple(self._told[-_MAX_ATTEMPTS_SHOWN:])
             outcomes.append(outcome)
