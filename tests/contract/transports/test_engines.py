@@ -6,17 +6,21 @@ import asyncio
 import os
 import socket
 import ssl
+import sys
 import time
 from contextlib import aclosing
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import httpx
 import pytest
 import trustme
 
 from probekit.clock import SYSTEM_CLOCK
+from probekit.dev.network import SandboxNetwork
+from probekit.dev.sandbox import Sandbox
+from probekit.dev.server import serve_in_thread
 from probekit.errors import (
     BodyTooLarge,
     ConnectError,
@@ -277,10 +281,33 @@ async def test_tls_with_a_server_that_has_none(engine: Engine, server: Server) -
 # -- what is particular ------------------------------------------------------------------------------------------------------
 
 
-async def test_httpx_keeps_connections_and_says_so(server: Server) -> None:
+async def test_httpx_looks_for_no_module_while_it_asks(server: Server) -> None:
+    """httpcore asks for one that need not be there, several times for each request: a third of its CPU."""
+    looked_for: list[str] = []
+
+    class Finder:
+        @staticmethod
+        def find_spec(name: str, path: object = None, target: object = None) -> None:
+            looked_for.append(name)
+
+    engine = HttpxTransport()
+    await engine.send(get(server.url("/ok")))
+    sys.meta_path.insert(0, cast("Any", Finder))
+    try:
+        await engine.send(get(server.url("/ok")))
+    finally:
+        sys.meta_path.remove(cast("Any", Finder))
+    await engine.aclose()
+    assert looked_for == []
+
+
+async def test_httpx_keeps_connections_and_says_so() -> None:
     engine = HttpxTransport()
     assert not engine.capabilities.fresh_connections
-    await engine.aclose()
+    with serve_in_thread(Sandbox(SandboxNetwork(feeds=1))) as url:
+        answers = [await engine.send(get(f"{url}/live")) for _ in range(3)]
+        await engine.aclose()
+    assert [answer.new_connection for answer in answers] == [True, False, False]
 
 
 async def test_a_callers_own_client_is_used_and_left_open(server: Server) -> None:
