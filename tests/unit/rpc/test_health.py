@@ -69,6 +69,31 @@ def health_reason(subject: Health) -> str:
     return subject.standing({}, 0).reason
 
 
+def test_many_that_fail_together_open_the_breaker_once() -> None:
+    """A second in which nothing answered is no reason to leave an endpoint alone for five minutes."""
+    subject = health()
+    for _ in range(100):
+        subject.failed(errors.ConnectError("refused"), 1 * S, elapsed_ns=S)
+    assert subject.track().open_until_ns == 6 * S
+    # They were under way before it opened, and end after its time: no trial either.
+    for _ in range(100):
+        subject.failed(errors.DeadlineExceeded("late", phase="connect"), 7 * S, elapsed_ns=7 * S)
+    assert subject.track().open_until_ns == 6 * S
+    subject.failed(errors.ConnectError("refused"), 8 * S, elapsed_ns=S)
+    assert subject.track().open_until_ns == 18 * S
+
+
+def test_a_named_limit_is_not_shortened_by_one_without_a_time() -> None:
+    subject = health()
+    subject.failed(errors.RateLimited("x", retry_after_ns=60 * S), 0)
+    subject.failed(errors.RateLimited("x"), 1 * S)
+    assert (subject.limited_until_ns, subject.limit_named) == (60 * S, True)
+    subject.failed(errors.RateLimited("x", retry_after_ns=5 * S), 2 * S)
+    assert subject.limited_until_ns == 7 * S
+    subject.failed(errors.RateLimited("x"), 8 * S)
+    assert (subject.limited_until_ns, subject.limit_named) == (18 * S, False)
+
+
 def test_the_breaker_is_bounded() -> None:
     subject = health()
     for _ in range(100):

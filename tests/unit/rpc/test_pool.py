@@ -431,6 +431,32 @@ async def test_a_quorum_tells_the_value_and_who_dissents() -> None:
     assert quorum.dissenters == (("c", '"0x99"'),)
 
 
+async def test_a_quorum_leaves_alone_who_asked_for_it_where_others_will_do() -> None:
+    net = Net("a", "b", "c", policy=PoolPolicy(refresh=timedelta(hours=1)))
+    await net.run(net.pool.refresh())
+    net["a"].fault = lambda _: reply(429, b"slow down", {"retry-after": "60"}, clock=net.clock)
+    await price(net)
+    asked = net["a"].requests
+    quorum = await net.run(net.pool.quorum(Call("eth_gasPrice")))
+    assert (set(quorum.agreeing), net["a"].requests) == ({"b", "c"}, asked)
+    assert quorum.failed == (("a", "not asked: rate limited for another 60.0 s"),)
+    # With all three wanted there is no other way.
+    with pytest.raises(errors.NoAgreement, match="a failed with rate_limited"):
+        await net.run(net.pool.quorum(Call("eth_gasPrice"), agree=3))
+    assert net["a"].requests == asked + 1
+    with pytest.raises(ValueError, match="one endpoint at least"):
+        await net.pool.quorum(Call("eth_gasPrice"), agree=0)
+
+
+async def test_a_limit_told_in_one_item_of_a_batch_is_one_whatever_the_others_say() -> None:
+    net = Net("a", "b", policy=PoolPolicy(refresh=timedelta(hours=1)))
+    await net.run(net.pool.refresh())
+    net["a"].errors |= {"eth_call": error(-32000, "missing trie node"), "eth_gasPrice": error(-32005, "rate limit exceeded")}
+    net["b"].results["eth_call"] = "0x"
+    await net.run(net.pool.batch([Call("eth_call"), Call("eth_gasPrice")]))
+    assert net.pool.standings()["a"].state is EndpointState.LIMITED
+
+
 async def test_no_quorum_is_an_error_that_names_the_answers() -> None:
     net = Net("a", "b", "c")
     net["a"].results["eth_gasPrice"] = "0x98"

@@ -101,7 +101,8 @@ class Health:
         early = isinstance(error, ResolveError | ConnectError | TlsError) or (
             isinstance(error, DeadlineExceeded) and error.phase in _BEFORE_THE_CALL
         )
-        self.track(PLAIN if early else kind).failed(f"{error.error_type}: {error.message}", now_ns)
+        began_ns = None if elapsed_ns is None else now_ns - elapsed_ns
+        self.track(PLAIN if early else kind).failed(f"{error.error_type}: {error.message}", now_ns, began_ns)
 
     def _too_short(self, error: DeadlineExceeded, kind: str, elapsed_ns: int | None) -> bool:
         """Whether the caller's time was over before an answer could be expected: that says nothing of the endpoint."""
@@ -111,6 +112,8 @@ class Health:
         return elapsed_ns is not None and usual_ns is not None and elapsed_ns < usual_ns
 
     def _leave_alone(self, asked_ns: int | None, why: str, now_ns: int) -> None:
+        if asked_ns is None and self.limit_named and now_ns < self.limited_until_ns:
+            return  # The time that it named holds, whatever calls that were under way beside end in.
         wait_ns = to_ns(self.policy.limited_for) if asked_ns is None else asked_ns
         self.limited_until_ns = now_ns + min(wait_ns, to_ns(self.policy.limited_for_max))
         self.limit, self.limit_named = why, asked_ns is not None
@@ -138,11 +141,15 @@ class Health:
         resting = tuple((kind, why) for kind, track in self.tracks.items() if kind != PLAIN and (why := track.why_open(now_ns)))
         if why := self.track().why_open(now_ns):
             return Standing(EndpointState.UNREACHABLE, why, resting)
-        if now_ns < self.limited_until_ns:
-            left_s = (self.limited_until_ns - now_ns) / NS_PER_S
-            return Standing(EndpointState.LIMITED, f"{self.limit} for another {left_s:.1f} s", resting)
+        if why := self.left_alone(now_ns):
+            return Standing(EndpointState.LIMITED, why, resting)
         state, reason = self._by_head(heads)
         return Standing(state, reason, resting)
+
+    def left_alone(self, now_ns: int) -> str:
+        """The limit that it told, while it holds; then empty."""
+        left_ns = self.limited_until_ns - now_ns
+        return f"{self.limit} for another {left_ns / NS_PER_S:.1f} s" if left_ns > 0 else ""
 
     def _by_head(self, heads: Heads) -> tuple[EndpointState, str]:
         if self.syncing:

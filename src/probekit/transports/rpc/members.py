@@ -10,7 +10,7 @@ from datetime import timedelta
 from typing import Final
 
 from probekit.clock import Clock, reap, together, within
-from probekit.errors import ConfigError, DeadlineExceeded, ProbekitError, SendRefused, WrongChain
+from probekit.errors import ConfigError, DeadlineExceeded, ProbekitError, RpcInternal, RpcRateLimited, SendRefused, WrongChain
 from probekit.model.rpc import EndpointState
 from probekit.transports.rpc.endpoint import RANK, Endpoint, HealthPolicy, Standing
 from probekit.transports.rpc.exchange import Exchange
@@ -39,6 +39,10 @@ class Member:
     @property
     def label(self) -> str:
         return self.health.endpoint.label
+
+
+def _weight(error: ProbekitError) -> int:
+    return 2 if isinstance(error, RpcRateLimited) else int(isinstance(error, RpcInternal))
 
 
 class Members:
@@ -303,7 +307,9 @@ class Members:
         return outcomes[0]
 
     def _stepped(self, health: Health, kind: str, outcomes: Sequence[Outcome], elapsed_ns: int) -> None:
-        worst = next((item for item in outcomes if isinstance(item, ProbekitError) and may_ask_another(item)), None)
+        failures = [item for item in outcomes if isinstance(item, ProbekitError) and may_ask_another(item)]
+        # Of a batch: what says more of the endpoint than of the item.
+        worst = max(failures, key=_weight, default=None)
         if worst is None:
             was = health.track(kind).on_trial
             health.answered(elapsed_ns, self.clock.monotonic_ns(), kind)

@@ -191,14 +191,22 @@ class EndpointPool:
 
     async def quorum(self, call: Call, *, agree: int = 2, timeout: timedelta | None = None) -> Quorum:
         """Ask every endpoint that is not of another chain, at once; the value on which at least ``agree`` of them agree, with
-        the dissenters.
+        the dissenters. One that asked to be left alone is not asked where there are enough without it.
 
         Raises ``NoAgreement`` when there is none, as soon as there can be none; ``Reverted`` when that is what they agree on.
         """
         if self.family.has_effect(call.method):
             raise ValueError(f"{call.method} has an effect: it is never sent to several endpoints for a comparison")
+        if agree < 1:
+            raise ValueError("a quorum takes one endpoint at least")
         self.members.refresh_if_due()
         deadline_ns = self._deadline_ns(timeout)
+        now_ns = self.clock.monotonic_ns()
+        limits = {member.label: member.health.left_alone(now_ns) for member in self.members}
+        asked = [member for member in self.members if not limits[member.label]]
+        if len(asked) < agree:
+            asked = list(self.members)
+        left = {label: why for label, why in limits.items() if label not in {member.label for member in asked}}
 
         async def answer(member: Member) -> Any:
             try:
@@ -209,8 +217,9 @@ class EndpointPool:
                 return error
 
         with self._story(call.method) as story:
-            asks = {member.label: answer(member) for member in self.members}
+            asks = {member.label: answer(member) for member in asked}
             ballot = await settle(asks, agree, to_ns(self.policy.quorum_grace), self.clock, call.method)
+            ballot.failed += [(label, f"not asked: {why}") for label, why in left.items()]
             return ballot.value()
 
     # -- sends ---------------------------------------------------------------------------------------------------------------

@@ -26,6 +26,7 @@ class Track:
     trying: bool = False
     """A trial is out."""
     _opened: int = 0
+    _opened_ns: int = 0
     _row: int = 0
     _overtaken: int = 0
     _overtaken_ns: int = 0
@@ -55,18 +56,24 @@ class Track:
         self._latencies.append(elapsed_ns)
         insort(self._ascending, elapsed_ns)
 
-    def failed(self, why: str, now_ns: int) -> None:
-        """No usable answer came."""
+    def failed(self, why: str, now_ns: int, began_ns: int | None = None) -> None:
+        """No usable answer came, to a call that began at ``began_ns``, where that is known.
+
+        Many that were under way together fail together: those that began before the breaker opened, and those that ask while it
+        is open for want of anybody else, are no trials, and do not make it stay open for longer.
+        """
         self.last_error = why
         self._recent.append((now_ns, False))
         self._row += 1
+        if self.on_trial and (now_ns < self.open_until_ns or (began_ns is not None and began_ns < self._opened_ns)):
+            return
         policy = self.policy
         sampled = len(self._recent) >= min(policy.min_samples, policy.window)
-        on_trial = self.on_trial and now_ns >= self.open_until_ns
         often = sampled and self.error_percent(now_ns) >= policy.error_percent
-        if on_trial or often or self._row >= policy.consecutive:
+        if self.on_trial or often or self._row >= policy.consecutive:
             hold_ns = min(to_ns(policy.open_for) << min(self._opened, 16), to_ns(policy.open_for_max))
             self.open_until_ns = now_ns + hold_ns
+            self._opened_ns = now_ns
             self._opened += 1
 
     def overtaken(self, now_ns: int) -> None:
