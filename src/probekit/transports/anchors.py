@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Final
 
 from probekit.errors import ConfigError
-from probekit.transports.authorities import authorities
+from probekit.transports.authorities import Authorities, State, authorities
 from probekit.trust.certificates import Anchors, anchors_of
 
 MAX_FILES: Final = 4_096
@@ -25,22 +25,14 @@ def anchors(ca_file: str | None = None) -> Anchors:
     files = [trusted.file] if trusted.file is not None else []
     for folder in folders:
         files += sorted(one.path for one in os.scandir(folder) if one.is_file())[:MAX_FILES]
-    found = _read(tuple((file, _state(file)) for file in files))
+    found = _read(tuple((file, Authorities(file).state()) for file in files))
     if not len(found):
         raise ConfigError(f"there is no certificate authority in {trusted.file or trusted.folders or 'this system'}")
     return found
 
 
-def _state(file: str) -> tuple[int, int, int]:
-    try:
-        stat = os.stat(file)
-    except OSError:
-        return (0, 0, 0)
-    return (stat.st_ino, stat.st_mtime_ns, stat.st_size)
-
-
 @lru_cache(maxsize=16)
-def _read(files: tuple[tuple[str, tuple[int, int, int]], ...]) -> Anchors:
+def _read(files: tuple[tuple[str, State], ...]) -> Anchors:
     found = []
     for file, _ in files:
         try:

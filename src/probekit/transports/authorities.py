@@ -15,12 +15,23 @@ if TYPE_CHECKING:
 _USUAL: Final = ("/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.crt")
 
 
+State = tuple[tuple[int, int, int], ...]
+"""Of each path its inode, time and size; zeros where it is not there."""
+
+
 class Authorities(NamedTuple):
     """A bundle (PEM), folders of certificates named by their hash (as ``openssl rehash`` does), or both; else none at all."""
 
     file: str | None = None
     folders: str | None = None
     """One or several, separated as in PATH."""
+
+    def state(self) -> State:
+        """What tells that they have been replaced: a process that runs for months must see the bundle of its last update. It
+        costs a system call for each.
+        """
+        paths = [self.file] if self.file is not None else []
+        return tuple(_stat(path) for path in (*paths, *(self.folders or "").split(os.pathsep)) if path)
 
 
 def authorities(ca_file: str | None = None) -> Authorities:
@@ -55,15 +66,17 @@ def system_ca_file() -> str | None:
 
 
 def ssl_context(ca_file: str | None = None) -> ssl.SSLContext:
-    """One context per trust setting: building one reads every CA certificate, 15 ms and more of a blocked loop.
+    """One context per trust setting, and another once its files have been replaced: building one reads every CA certificate,
+    15 ms and more of a blocked loop.
 
     Raises ``ConfigError`` for authorities that cannot be read.
     """
-    return _context(authorities(ca_file))
+    trusted = authorities(ca_file)
+    return _context(trusted, trusted.state())
 
 
 @lru_cache(maxsize=8)
-def _context(trusted: Authorities) -> ssl.SSLContext:
+def _context(trusted: Authorities, state: State) -> ssl.SSLContext:
     return verifying(trusted)
 
 
@@ -77,6 +90,14 @@ def verifying(trusted: Authorities) -> ssl.SSLContext:
         return ssl.create_default_context(cafile=trusted.file, capath=trusted.folders)
     except (OSError, ssl.SSLError) as error:
         raise ConfigError(f"the certificate authorities in {trusted.file} cannot be read: {error}") from None
+
+
+def _stat(path: str) -> tuple[int, int, int]:
+    try:
+        stat = os.stat(path)
+    except OSError:
+        return (0, 0, 0)
+    return (stat.st_ino, stat.st_mtime_ns, stat.st_size)
 
 
 def _readable(path: str, named: str) -> str:

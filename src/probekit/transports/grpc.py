@@ -29,7 +29,7 @@ from probekit.errors import (
 from probekit.errors.extras import missing_extra
 from probekit.model import Phases, RequestRecord
 from probekit.secret import Secret, redact
-from probekit.transports.authorities import Authorities, authorities
+from probekit.transports.authorities import Authorities, State, authorities
 from probekit.transports.base import Observer
 from probekit.units import NS_PER_S
 
@@ -177,7 +177,8 @@ class _Call:
 
         if authority is not None:
             options.append(("grpc.ssl_target_name_override", authority))
-        roots = _roots(authorities())
+        trusted = authorities()
+        roots = _roots(trusted, trusted.state())
         credentials = grpc.ssl_channel_credentials(roots)
         return aio.secure_channel(self._server.target, credentials, options=options)
 
@@ -244,7 +245,7 @@ def _library() -> Any:
 
 
 @lru_cache(maxsize=8)
-def _roots(trusted: Authorities) -> bytes | None:
+def _roots(trusted: Authorities, state: State) -> bytes | None:
     """The authorities as one PEM; gRPC takes no folder. Raises ``ConfigError``."""
     paths = [Path(trusted.file)] if trusted.file else []
     for folder in (trusted.folders or "").split(os.pathsep):

@@ -19,7 +19,7 @@ from typing import Any, Final
 
 from probekit.errors import StreamClosed, TlsError
 from probekit.model import Phases
-from probekit.transports.authorities import Authorities, authorities, verifying
+from probekit.transports.authorities import Authorities, State, authorities, verifying
 
 CHUNK: Final = 16_384
 """What a TLS record holds."""
@@ -130,11 +130,13 @@ class Secured:
 
 
 def context_of(offer: TlsOffer) -> ssl.SSLContext:
-    return _context(offer.alpn, authorities(offer.ca_file) if offer.verified else None)
+    """Made once, and once more for authorities that have been replaced."""
+    trusted = authorities(offer.ca_file) if offer.verified else None
+    return _context(offer.alpn, trusted, () if trusted is None else trusted.state())
 
 
 @lru_cache(maxsize=32)
-def _context(alpn: tuple[str, ...], trusted: Authorities | None) -> ssl.SSLContext:
+def _context(alpn: tuple[str, ...], trusted: Authorities | None, state: State) -> ssl.SSLContext:
     if trusted is None:
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
         context.check_hostname = False

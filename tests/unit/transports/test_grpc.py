@@ -130,9 +130,13 @@ async def test_tls_by_the_name_that_it_is_called_by(tmp_path: Path, monkeypatch:
             await ask(at(served.port, tls=True, authority="health.test"))
         with pytest.raises(ConnectError):
             await ask(at(served.tls_port))
-        monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "bad.pem"))
+        # What is replaced is read anew.
+        (tmp_path / "bad.pem").replace(tmp_path / "good.pem")
         with pytest.raises(TlsError):
             await ask(at(served.tls_port, tls=True, authority="health.test"))
+        authority.cert_pem.write_to_path(tmp_path / "bad.pem")
+        monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "bad.pem"))
+        assert (await ask(at(served.tls_port, tls=True, authority="health.test"))).status == "SERVING"
 
 
 async def test_given_up_while_it_connects_and_while_it_answers() -> None:
