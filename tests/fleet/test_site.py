@@ -125,7 +125,7 @@ def test_units_are_confined(deployed: Deployed) -> None:
         "ProtectSystem": "strict",
         "CapabilityBoundingSet": "",
         "MemoryMax": str(256 * 2**20),
-        "TasksMax": "64",
+        "TasksMax": "320",
         "LimitDATA": str(512 * 2**20),
         "Restart": "always",
         "Type": "notify",

@@ -72,10 +72,15 @@ loop.run_until_complete(main())
 
 @pytest.fixture
 def alone(tmp_path: Path) -> list[str]:
-    """A command that runs another with the loopback network alone, and a name server there that is the test's."""
+    """A command that runs another with the loopback network alone, a name server there that is the test's, and one name that
+    is known without it.
+    """
     resolver = tmp_path / "resolv.conf"
     resolver.write_text(f"nameserver 127.0.0.9\noptions timeout:{_SILENT_S} attempts:2\n")
-    setup = f'ip link set lo up && mount --bind {resolver} /etc/resolv.conf && exec "$@"'
+    hosts = tmp_path / "hosts"
+    hosts.write_text("127.0.0.1 localhost healthy.example.com\n")
+    files = f"mount --bind {resolver} /etc/resolv.conf && mount --bind {hosts} /etc/hosts"
+    setup = f'ip link set lo up && {files} && exec "$@"'
     command = ["unshare", "--map-root-user", "--mount", "--net", "sh", "-c", setup, "sh"]
     if shutil.which("unshare") is None or shutil.which("ip") is None:
         pytest.skip("needs unshare and ip")
@@ -100,6 +105,90 @@ def test_nothing_waits_for_it(alone: list[str], engine: str, phase: str) -> None
     assert told["lateness_s"] < _SILENT_S / 2
 
 
+_MANY = """
+import asyncio, json, socket, sys, threading, time
+from probekit.clock import SYSTEM_CLOCK
+from probekit.errors import DeadlineExceeded
+from probekit.transports.base import Request
+from probekit.transports.dial import Call, SocketDialer
+
+names = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+names.bind(("127.0.0.9", 53))
+listener = socket.create_server(("127.0.0.1", 0))
+port = listener.getsockname()[1]
+
+def answer():
+    while True:
+        connection, _ = listener.accept()
+        connection.recv(4096)
+        connection.sendall(b"HTTP/1.1 200 OK\\r\\ncontent-length: 0\\r\\nconnection: close\\r\\n\\r\\n")
+        connection.close()
+
+threading.Thread(target=answer, daemon=True).start()
+HEALTHY = "healthy.example.com"
+
+def asking(kind):
+    if kind == "curl":
+        from probekit.transports.curl import CurlTransport as engine
+    if kind == "httpx":
+        from probekit.transports.httpx import HttpxTransport as engine
+    if kind in ("curl", "httpx"):
+        made = engine()
+        return lambda host, due_ns: made.send(Request("GET", f"http://{host}:{port}/", deadline_ns=due_ns))
+    if kind == "dial":
+        dialer = SocketDialer()
+        return lambda host, due_ns: dialer.dial(Call(host, port, deadline_ns=due_ns))
+    from probekit.transports.websocket import WebsocketsConnector
+    connector = WebsocketsConnector()
+    # The server is none of WebSockets: that it was reached is what counts here.
+    return lambda host, due_ns: connector.connect(
+        f"ws://{host}:{port}/", timeout_ns=due_ns - time.monotonic_ns(), max_message_bytes=1024)
+
+async def main():
+    ask = asking(sys.argv[1])
+    due_ns = time.monotonic_ns() + 2_500_000_000
+    # httpx has a hundred connections, those that are not open yet among them.
+    count = 80 if sys.argv[1] == "httpx" else 150
+    hanging = [asyncio.ensure_future(ask(f"nobody{number}.example.com", due_ns)) for number in range(count)]
+    await asyncio.sleep(0.3)
+    healthy, took = [], []
+    for _ in range(3):
+        began = time.monotonic()
+        try:
+            await ask(HEALTHY, time.monotonic_ns() + 2_000_000_000)
+            healthy.append("answered")
+        except Exception as error:
+            healthy.append(type(error).__name__)
+        took.append(time.monotonic() - began)
+    outcomes = await asyncio.gather(*hanging, return_exceptions=True)
+    late = sorted({f"{type(one).__name__} {getattr(one, 'phase', None)}" for one in outcomes})
+    print(json.dumps({"healthy": healthy, "took": took, "late": late}), flush=True)
+
+asyncio.run(main())
+"""
+
+
+@pytest.mark.parametrize(
+    ("kind", "answered", "late"),
+    [
+        ("curl", "answered", "DeadlineExceeded resolve"),
+        ("httpx", "answered", "DeadlineExceeded connect"),
+        ("dial", "answered", "DeadlineExceeded resolve"),
+        ("websocket", "StatusError", "DeadlineExceeded connect"),
+    ],
+)
+def test_names_that_hang_take_no_other_names_place(alone: list[str], kind: str, answered: str, late: str) -> None:
+    """More of them than libcurl, asyncio's pool of threads and an engine have places."""
+    environ = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    command = [*alone, sys.executable, "-c", _MANY, kind]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=50, env=environ)
+    assert done.stdout, done.stderr
+    told = json.loads(done.stdout)
+    assert told["healthy"] == [answered] * 3
+    assert max(told["took"]) < 1
+    assert told["late"] == [late]
+
+
 _SERVICES = """
 import asyncio, json, socket, sys, threading
 from datetime import timedelta
@@ -120,9 +209,12 @@ def answer():
 threading.Thread(target=answer, daemon=True).start()
 probe = load("http_service")
 service = module_of(probe).Service
-hanging = [service(url=f"http://nobody{number}.example.com/") for number in range(20)]
-good = [service(url=f"http://127.0.0.1:{listener.getsockname()[1]}/{number}") for number in range(20)]
-options = probe.options(services=(*hanging, *good), timeout=timedelta(seconds=1.5), budget=timedelta(seconds=0.5))
+hanging = [service(url=f"http://nobody{number}.example.com/") for number in range(100)]
+port = listener.getsockname()[1]
+good = [service(url=f"http://127.0.0.1:{port}/{number}") for number in range(20)]
+good += [service(url=f"http://healthy.example.com:{port}/{number}") for number in range(20)]
+services = (*hanging[:50], *good, *hanging[50:])
+options = probe.options(services=services, timeout=timedelta(seconds=1.5), budget=timedelta(seconds=0.5))
 run = asyncio.run(run_once(probe, options, settings=RunSettings()))
 told = [(result.target.id, result.status, result.verdicts[0].reason) for result in run.results]
 print(json.dumps({"told": told, "elapsed_ns": run.elapsed_ns}), flush=True)

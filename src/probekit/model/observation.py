@@ -47,7 +47,7 @@ class Phases(msgspec.Struct, frozen=True, gc=False):
     """Where one exchange's time went, in ns. ``None``: this engine cannot know, or the phase did not happen."""
 
     queue_ns: int | None = None
-    """Waiting for a slot of the engine, before anything was attempted; not part of the others."""
+    """Waiting for a slot of the engine, before the look-up or between it and the connection; not part of the others."""
     resolve_ns: int | None = None
     connect_ns: int | None = None
     tls_ns: int | None = None

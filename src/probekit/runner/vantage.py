@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import timedelta
 from typing import Final
@@ -19,11 +18,16 @@ Connect = Callable[[str, int], Awaitable[None]]
 _CONNECT_NS: Final = 2 * NS_PER_S
 
 
-async def _tcp_connect(host: str, port: int) -> None:
-    _, writer = await asyncio.open_connection(host, port)
-    writer.close()
-    with contextlib.suppress(OSError):
-        await writer.wait_closed()
+def _tcp_connect() -> Connect:
+    from probekit.transports.lookup import Lookups
+    from probekit.transports.reach import reach
+
+    lookups = Lookups()
+
+    async def connect(host: str, port: int) -> None:
+        (await reach(lookups, host, port)).close()
+
+    return connect
 
 
 class SelfCheck:
@@ -35,13 +39,13 @@ class SelfCheck:
         *,
         connectivity: Sequence[str] = (),
         max_loop_lag: timedelta = timedelta(seconds=1),
-        connect: Connect = _tcp_connect,
+        connect: Connect | None = None,
         kernel: Callable[[], KernelClock | None] = kernel_clock,
     ) -> None:
         self._clock = clock
         self._connectivity = tuple(connectivity)
         self._max_lag_ns = to_ns(max_loop_lag)
-        self._connect = connect
+        self._connect = connect or _tcp_connect()
         self._kernel = kernel
         self._bounds = ClockBounds()
         self._lag_ns = 0

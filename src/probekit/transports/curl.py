@@ -18,8 +18,9 @@ from probekit.clock import SYSTEM_CLOCK, Clock
 from probekit.errors import ConfigError, ConnectError, DeadlineExceeded, Phase, ProtocolError, StreamClosed, TransportError
 from probekit.errors.extras import missing_extra
 from probekit.model import Phases
+from probekit.transports.admission import Admission, Admitted, Named
 from probekit.transports.arrival import Arrival
-from probekit.transports.authorities import authorities
+from probekit.transports.authorities import State, authorities
 from probekit.transports.base import Capabilities, HttpVersion, Request, Response
 from probekit.transports.libcurl import (
     CA_CACHE_TIMEOUT,
@@ -34,9 +35,10 @@ from probekit.transports.libcurl import (
     header_lines,
     makes_key_shares_to_spare,
 )
+from probekit.transports.lookup import Place
 from probekit.transports.redirects import follow
-from probekit.transports.sendable import late_already, late_in, refuse_unsendable
-from probekit.units import NS_PER_MS, NS_PER_S, NS_PER_US, Instant
+from probekit.transports.sendable import late_in, refuse_unsendable
+from probekit.units import NS_PER_MS, NS_PER_S, NS_PER_US
 
 try:
     import pycurl
@@ -59,11 +61,12 @@ _KEY_SHARES_TO_SPARE: Final = makes_key_shares_to_spare(str(pycurl.version_info(
 class CurlTransport:
     """An :class:`~probekit.transports.base.Engine` on libcurl, for probes whose product is the timing.
 
-    ``ca_file`` as for the httpx engine: the system's CAs without it. ``max_concurrency`` attempts run at a time; waiting for
-    one is ``Phases.queue_ns`` and no part of the others. With ``http_version`` "2", https is asked for HTTP/2 and may answer in
-    1.1; "3" is HTTP/3 or nothing; a request may name its own. Raises ``ConfigError`` on import when pycurl is missing, and for
-    a version that its libcurl does not speak, or authorities that are not there. Must be closed on the loop it was first used
-    on.
+    ``ca_file`` as for the httpx engine: the system's CAs without it. ``max_concurrency`` attempts run at a time, once their
+    names have been looked up (:mod:`~probekit.transports.lookup`); waiting for one is ``Phases.queue_ns`` and no part of the
+    others. With ``trust_env``, names are left to libcurl, which knows what a proxy looks up, 20 at a time. With
+    ``http_version`` "2", https is asked for HTTP/2 and may answer in 1.1; "3" is HTTP/3 or nothing; a request may name its own.
+    Raises ``ConfigError`` on import when pycurl is missing, and for a version that its libcurl does not speak, or authorities
+    that are not there. Must be closed on the loop it was first used on.
     """
 
     def __init__(
@@ -79,8 +82,10 @@ class CurlTransport:
             raise ConfigError(f"this libcurl speaks HTTP {', '.join(sorted(_spoken()))}, not {http_version}")
         self._clock = clock
         self._authorities = authorities(ca_file)
+        self._trusted = self._authorities.state()
+        self._replaced = 0
         self._trust_env = trust_env
-        self._gate = asyncio.Semaphore(max_concurrency)
+        self._admission = Admission(clock, max_concurrency=max_concurrency, look_up=not trust_env)
         self._http_version: HttpVersion = http_version
         self._multi: Any = None
         self._template: Any = None
@@ -102,20 +107,15 @@ class CurlTransport:
         if request.http_version is not None and request.http_version not in _spoken():
             shown = request.shown_url
             raise ProtocolError(f"{shown}: this libcurl does not speak HTTP {request.http_version}", url=shown)
-        clock, deadline_ns = self._clock, request.deadline_ns
-        asked_ns = clock.monotonic_ns()
-        if deadline_ns is not None and asked_ns >= deadline_ns:
-            raise late_already(request)
-        if not await self._admitted(None if deadline_ns is None else deadline_ns - asked_ns):
-            raise late_in(request.shown_url, "queue", clock.monotonic_ns() - asked_ns)
+        admitted = await self._admission.enter(request)
         try:
-            attempt = _Attempt(self, request, clock, clock.monotonic_ns() - asked_ns)
+            attempt = _Attempt(self, request, self._clock, admitted)
         except BaseException:
-            self._gate.release()
+            self._admission.leave()
             raise
         try:
             self._add(attempt)
-            await attempt.wait(None if deadline_ns is None else deadline_ns - clock.monotonic_ns())
+            await attempt.wait()
             return attempt.response()
         except BaseException as error:
             if isinstance(error, TransportError):
@@ -126,20 +126,10 @@ class CurlTransport:
             if not request.stream:
                 attempt.end()
 
-    async def _admitted(self, within_ns: int | None) -> bool:
-        if within_ns is None or not self._gate.locked():
-            await self._gate.acquire()
-            return True
-        try:
-            async with asyncio.timeout(within_ns / NS_PER_S):
-                await self._gate.acquire()
-        except TimeoutError:
-            return False
-        return True
-
     async def aclose(self) -> None:
         for attempt in tuple(self._running.values()):
             attempt.abandon()
+        self._admission.close()
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
@@ -180,7 +170,7 @@ class CurlTransport:
         if self._multi is not None:
             self._multi.remove_handle(attempt.curl)
         attempt.curl.close()
-        self._gate.release()
+        self._admission.leave()
 
     def act(self, socket: int, event: int) -> None:
         """Let libcurl work on a socket, then look for finished transfers."""
@@ -232,8 +222,10 @@ class CurlTransport:
             if not left:
                 return
 
-    def handle(self, request: Request, remaining_ns: int | None) -> Any:
+    def handle(self, request: Request, admitted: Admitted, remaining_ns: int | None) -> Any:
         """A handle with one attempt's options."""
+        if request.url[:5].lower() == "https" and (state := self._authorities.state()) != self._trusted:
+            self._trust_anew(state)
         if self._template is None:
             self._template = self._made()
         curl = self._template.duphandle()
@@ -244,6 +236,8 @@ class CurlTransport:
             curl.setopt(pycurl.IPRESOLVE, _FAMILIES[request.family])
             # The next address only once the one before has failed: a race would hide which of them is slow.
             curl.setopt(HAPPY_EYEBALLS_TIMEOUT_MS, 86_400_000)
+        if admitted.name is not None and admitted.places is not None:
+            _know(curl, admitted.name, admitted.places)
         if remaining_ns is not None and request.url[:5].lower() == "https":
             # libcurl tells that it was connected, and not yet secured, only of an attempt that it gave up itself: a moment
             # before our own timer, because its count of whole milliseconds begins a moment after.
@@ -255,6 +249,16 @@ class CurlTransport:
             curl.setopt(pycurl.POST, 1)
             curl.setopt(pycurl.POSTFIELDS, request.body or b"")
         return curl
+
+    def _trust_anew(self, state: State) -> None:
+        """The authorities have been replaced: a process that runs for months must not go by those of its first day."""
+        if (0, 0, 0) in state:
+            return  # Gone, for a moment.
+        self._trusted = state
+        self._replaced += 1
+        if self._template is not None:
+            self._template.close()
+            self._template = None
 
     def _made(self) -> Any:
         """A handle with what all attempts have in common, copied for each: to set every option anew takes three times as long.
@@ -278,7 +282,9 @@ class CurlTransport:
         # What a proxy says to a request for a tunnel is no part of the answer.
         curl.setopt(SUPPRESS_CONNECT_HEADERS, 1)
         if self._authorities.file is not None:
-            curl.setopt(pycurl.CAINFO, self._authorities.file)
+            # libcurl keeps what it has read of a path, and reads the same file by another one.
+            folder, slash, name = self._authorities.file.rpartition("/")
+            curl.setopt(pycurl.CAINFO, f"{folder}{slash}{'./' * (self._replaced % 2)}{name}")
         elif self._authorities.folders is not None:
             curl.unsetopt(pycurl.CAINFO)
         if self._authorities.folders is not None:
@@ -295,25 +301,29 @@ class CurlTransport:
 class _Attempt:
     """One transfer: hands what comes to an ``Arrival``, and turns libcurl's times into phases."""
 
-    def __init__(self, engine: CurlTransport, request: Request, clock: Clock, queue_ns: int) -> None:
+    def __init__(self, engine: CurlTransport, request: Request, clock: Clock, admitted: Admitted) -> None:
         self._engine = engine
         self._request = request
         self._clock = clock
-        self.queue_ns = queue_ns
+        self._admitted = admitted
+        self.queue_ns = admitted.queue_ns
         self._done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._arrival = Arrival(request)
         self._paused = False
         self._passed_deadline = False
         self._result: tuple[int, str] | None = None
-        self.started_at: Instant = clock.now()
-        self._started_ns = clock.monotonic_ns()
-        remaining_ns = None if request.deadline_ns is None else request.deadline_ns - self._started_ns
-        self.curl: Any = engine.handle(request, remaining_ns)
+        # As if it had begun with its look-up, and never waited for a place.
+        self._started_ns = clock.monotonic_ns() - admitted.resolve_ns
+        self.curl: Any = engine.handle(request, admitted, self._remaining_ns())
         self.curl.setopt(pycurl.HEADERFUNCTION, self._on_header)
         self.curl.setopt(pycurl.WRITEFUNCTION, self._on_body)
 
-    async def wait(self, remaining_ns: int | None) -> None:
+    def _remaining_ns(self) -> int | None:
+        return None if self._request.deadline_ns is None else self._request.deadline_ns - self._clock.monotonic_ns()
+
+    async def wait(self) -> None:
         """Until the answer is whole (a stream: until its headers are). Raises what went wrong."""
+        remaining_ns = self._remaining_ns()
         if remaining_ns is None:
             await self._done
         else:
@@ -335,14 +345,16 @@ class _Attempt:
         """What came back. Raises ``ProtocolError`` for a body that is cut short."""
         curl = self.curl
         streamed = self._request.stream
-        total_ns = self._clock.monotonic_ns() - self._started_ns if streamed else _us(curl, pycurl.TOTAL_TIME_T) * NS_PER_US
+        total_ns = self._admitted.resolve_ns + _us(curl, pycurl.TOTAL_TIME_T) * NS_PER_US
+        if streamed:
+            total_ns = self._clock.monotonic_ns() - self._started_ns
         return Response(
             status=curl.getinfo(pycurl.RESPONSE_CODE),
             headers=tuple(self._arrival.headers),
             body=b"" if streamed else self._arrival.body(),
             phases=self._phases(),
             elapsed_ns=total_ns,
-            started_at=self.started_at,
+            started_at=self._admitted.started_at,
             received_at=self._clock.now(),
             http_version=_VERSION_NAMES.get(curl.getinfo(pycurl.INFO_HTTP_VERSION)),
             peer_address=curl.getinfo(pycurl.PRIMARY_IP) or None,
@@ -448,7 +460,7 @@ class _Attempt:
         first, total = _us(curl, pycurl.STARTTRANSFER_TIME_T), _us(curl, pycurl.TOTAL_TIME_T)
         return Phases(
             queue_ns=self.queue_ns,
-            resolve_ns=resolved * NS_PER_US,
+            resolve_ns=self._admitted.resolve_ns + resolved * NS_PER_US,
             connect_ns=max(connected - resolved, 0) * NS_PER_US,
             tls_ns=max(secured - connected, 0) * NS_PER_US if secured else None,
             first_byte_ns=max(first - ready, 0) * NS_PER_US,
@@ -463,6 +475,19 @@ class _Attempt:
         if error is not None:
             shown = self._request.shown_url
             raise StreamClosed(f"the stream of {shown} broke: {error.message}", planned=False, url=shown)
+
+
+def _know(curl: Any, name: Named, places: list[Place]) -> None:
+    """Let a handle know where its name is. What libcurl remembers of names it shares between all handles of the engine, for
+    either family and for ever: so each handle gets a memory of its own.
+    """
+    if any(address[3:4] not in ((), (0,)) for _, address in places):
+        return  # An address of one link alone cannot be told to libcurl, which has to find it by itself.
+    memory = pycurl.CurlShare()
+    memory.setopt(pycurl.SH_SHARE, pycurl.LOCK_DATA_DNS)
+    curl.setopt(pycurl.SHARE, memory)
+    shown = ",".join(f"[{address[0]}]" if ":" in address[0] else address[0] for _, address in places)
+    curl.setopt(pycurl.RESOLVE, [f"{name.host}:{name.port}:{shown}"])
 
 
 def _us(curl: Any, what: int) -> int:

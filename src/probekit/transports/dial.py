@@ -77,10 +77,10 @@ class Dialer(Protocol):
 class SocketDialer:
     """Connections of this machine, each one attempt: the addresses of the one family, one after the other, never two at once.
 
-    ``max_concurrency`` are opened at a time; waiting for that is ``Phases.queue_ns``. ``observer`` is told of every attempt,
-    once, at its end. Where the certificate need not hold, TLS is offered from 1.0 on, with ciphers that nobody should use among
-    them: a peer that has nothing better is to be seen, not to be missed. No session is reused. Raises ``ConfigError`` for
-    authorities that are not there.
+    ``max_concurrency`` are opened at a time, once their names have been looked up; waiting for that is ``Phases.queue_ns``.
+    ``observer`` is told of every attempt, once, at its end. Where the certificate need not hold, TLS is offered from 1.0 on,
+    with ciphers that nobody should use among them: a peer that has nothing better is to be seen, not to be missed. No session
+    is reused. Raises ``ConfigError`` for authorities that are not there.
     """
 
     def __init__(
@@ -89,7 +89,7 @@ class SocketDialer:
         self._clock = clock
         self._observer = observer
         self._gate = asyncio.Semaphore(max_concurrency)
-        self._lookups = Lookups()
+        self._lookups = Lookups(clock=clock)
 
     async def dial(self, call: Call) -> Wire:
         if call.tls is not None:
@@ -170,12 +170,15 @@ class _Attempt:
             raise
 
     async def _admitted(self) -> Wire:
+        # Before the gate: names that hang must take nobody's place.
+        looked = await self._lookups.addresses(
+            self._call.host, self._call.port, self._call.family, lambda: self._next("resolve")
+        )
+        self._next("queue")
+        self._waited(looked.took_ns)
         async with self._gate:
-            self._next("resolve")
-            self._started_ns = self._began_ns
-            places = await self._lookups.addresses(self._call.host, self._call.port, self._call.family)
             self._next("connect")
-            plain = await self._connected(places)
+            plain = await self._connected(looked.places)
             try:
                 if self._call.tls is None:
                     self._end()
@@ -216,11 +219,18 @@ class _Attempt:
     def _end(self) -> None:
         now_ns = self._clock.monotonic_ns()
         values = {f"{name}_ns": getattr(self.phases, f"{name}_ns") for name in ("queue", "resolve", "connect", "tls")}
-        values[f"{self._phase}_ns"] = now_ns - self._began_ns
+        # The queue twice, where a look-up has to wait as well.
+        values[f"{self._phase}_ns"] = (values[f"{self._phase}_ns"] or 0) + now_ns - self._began_ns
         self.phases, self._began_ns = Phases(**values), now_ns
 
+    def _waited(self, took_ns: int) -> None:
+        """Of the time of the look-up, this is the resolver's; the rest is ours, as the queue is."""
+        queue_ns = (self.phases.queue_ns or 0) + (self.phases.resolve_ns or 0) - took_ns
+        self.phases = Phases(queue_ns=queue_ns, resolve_ns=took_ns)
+
     def _elapsed_ns(self) -> int:
-        return self._clock.monotonic_ns() - self._started_ns
+        """Without the waits that are over."""
+        return self._clock.monotonic_ns() - self._started_ns - (self.phases.queue_ns or 0)
 
 
 class _Plain:

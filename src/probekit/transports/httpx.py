@@ -8,17 +8,19 @@ import logging
 import socket
 import ssl
 import sys
-from collections.abc import AsyncGenerator, Iterator
+from collections.abc import AsyncGenerator, Callable, Iterator
 from functools import partial
 from http.cookiejar import DefaultCookiePolicy
 from importlib.util import find_spec
 from typing import Any, Final, cast
 
 import anyio
+import httpcore
 import httpx
 
 from probekit.clock import SYSTEM_CLOCK, Clock
 from probekit.errors import (
+    ConfigError,
     ConnectError,
     DeadlineExceeded,
     HeadersTooLarge,
@@ -34,6 +36,8 @@ from probekit.secret import redact_url
 from probekit.transports.authorities import authorities, ssl_context
 from probekit.transports.base import Capabilities, Request, Response
 from probekit.transports.content import ACCEPTED, BoundedBody
+from probekit.transports.lookup import Lookups, Place, is_address
+from probekit.transports.reach import first
 from probekit.transports.redirects import follow
 from probekit.transports.sendable import late_already, late_in, refuse_unsendable, revealed
 from probekit.units import NS_PER_S
@@ -117,6 +121,83 @@ class _Trace:
         )
 
 
+class _Backend(httpcore.AsyncNetworkBackend):
+    """Connections as httpcore makes them, but for two things. Names: asyncio's pool has so few threads that some which hang
+    hold up all others, and whatever else blocks there. Authorities: httpcore takes those of the day it was made.
+    """
+
+    def __init__(self, tls: Callable[[], ssl.SSLContext]) -> None:
+        self._usual = cast("httpcore.AsyncNetworkBackend", httpcore.AnyIOBackend())
+        self._lookups = Lookups()
+        self._tls = tls
+
+    async def sleep(self, seconds: float) -> None:
+        await self._usual.sleep(seconds)
+
+    async def connect_tcp(self, host: str, port: int, *args: Any, **more: Any) -> httpcore.AsyncNetworkStream:
+        connect = self._usual.connect_tcp
+        if is_address(host):
+            return _Stream(await connect(host, port, *args, **more), self._tls)
+        try:
+            places = await self._lookups.found(host, port)
+        except OSError as error:
+            raise httpcore.ConnectError(str(error)) from error
+        plain = await first(
+            places,
+            lambda place: connect(_written(place), port, *args, **more),
+            lambda late: asyncio.ensure_future(late.aclose()),
+            (httpcore.ConnectError, httpcore.ConnectTimeout),
+        )
+        return _Stream(plain, self._tls)
+
+
+class _Stream(httpcore.AsyncNetworkStream):
+    """A connection whose TLS trusts whom ``tls`` says by then."""
+
+    def __init__(self, plain: httpcore.AsyncNetworkStream, tls: Callable[[], ssl.SSLContext]) -> None:
+        self._plain, self._tls = plain, tls
+
+    async def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
+        return await self._plain.read(max_bytes, timeout)
+
+    async def write(self, buffer: bytes, timeout: float | None = None) -> None:
+        await self._plain.write(buffer, timeout)
+
+    async def aclose(self) -> None:
+        await self._plain.aclose()
+
+    async def start_tls(
+        self, ssl_context: ssl.SSLContext, server_hostname: str | None = None, timeout: float | None = None
+    ) -> httpcore.AsyncNetworkStream:
+        # Authorities that are gone for a moment are replaced just now: the ones before serve until they are there again.
+        with contextlib.suppress(ConfigError):
+            ssl_context = self._tls()
+            ssl_context.set_alpn_protocols(["http/1.1"])
+        return await self._plain.start_tls(ssl_context, server_hostname, timeout)
+
+    def get_extra_info(self, info: str) -> Any:
+        return self._plain.get_extra_info(info)
+
+
+def _written(place: Place) -> str:
+    address, scope = place[1][0].partition("%")[0], place[1][3:4]
+    return f"{address}%{scope[0]}" if scope and scope[0] else str(address)
+
+
+class _Connections(httpx.AsyncHTTPTransport):
+    """httpx's own transport, over that."""
+
+    def __init__(self, tls: Callable[[], ssl.SSLContext], limits: httpx.Limits) -> None:
+        super().__init__(verify=tls(), trust_env=False, limits=limits)
+        self._pool = httpcore.AsyncConnectionPool(
+            ssl_context=tls(),
+            max_connections=limits.max_connections,
+            max_keepalive_connections=limits.max_keepalive_connections,
+            keepalive_expiry=limits.keepalive_expiry,
+            network_backend=_Backend(tls),
+        )
+
+
 class HttpxTransport:
     """An :class:`~probekit.transports.base.Engine` on httpx, with kept-alive connections.
 
@@ -163,16 +244,22 @@ class HttpxTransport:
         if made is None:
             # A connection lives and dies with its loop: one for each that this is used under, those that are over forgotten.
             self._made = {one: client for one, client in self._made.items() if not one.is_closed()}
+            limits = httpx.Limits(max_connections=100, max_keepalive_connections=20)
             made = self._made[loop] = httpx.AsyncClient(
-                verify=self._tls or ssl_context(self._ca_file),
+                verify=self._context(),
                 trust_env=self._trust_env,
                 timeout=None,  # noqa: S113 - one deadline over the whole exchange instead
-                limits=httpx.Limits(max_connections=100, max_keepalive_connections=20),
+                limits=limits,
+                # Given one of ours, it would not ask the environment for proxies.
+                transport=None if self._trust_env else _Connections(self._context, limits),
                 headers={"user-agent": _USER_AGENT},
             )
             # No answer changes a later request, and a server cannot make the jar grow.
             made.cookies.jar.set_policy(DefaultCookiePolicy(allowed_domains=()))
         return made
+
+    def _context(self) -> ssl.SSLContext:
+        return self._tls or ssl_context(self._ca_file)
 
     async def send(self, request: Request) -> Response:
         return await follow(self._attempt, request)

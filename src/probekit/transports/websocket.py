@@ -39,6 +39,8 @@ from probekit.secret import cut, excerpt, redact, redact_url
 from probekit.transports.authorities import authorities, ssl_context
 from probekit.transports.base import HeaderValue, Observer
 from probekit.transports.dial import Call, SocketDialer
+from probekit.transports.lookup import Lookups
+from probekit.transports.reach import reach
 from probekit.transports.sendable import refuse_headers, revealed
 from probekit.transports.status import retry_after_ns
 from probekit.units import NS_PER_S, Instant
@@ -47,6 +49,7 @@ try:
     from websockets.asyncio.client import ClientConnection, connect
     from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidStatus, InvalidURI
     from websockets.typing import Subprotocol
+    from websockets.uri import parse_uri
 except ModuleNotFoundError as error:  # pragma: no cover - the extras' own test installs without it
     raise missing_extra("subscriptions need websockets", "ws") from error
 
@@ -89,6 +92,7 @@ class WebsocketsConnector:
 
     def __init__(self, *, ca_file: str | None = None) -> None:
         self._ca_file = ca_file
+        self._lookups = Lookups()
         authorities(ca_file)
 
     async def connect(
@@ -97,11 +101,18 @@ class WebsocketsConnector:
         shown = redact_url(url)
         refuse_headers(headers, shown)
         context = prepare(url, self._ca_file)
+        plain: socket.socket | None = None
+        due_s = asyncio.get_running_loop().time() + timeout_ns / NS_PER_S
         try:
+            async with asyncio.timeout_at(due_s):
+                # asyncio looks names up in a pool of few threads, which names that hang would fill.
+                uri = parse_uri(url)
+                plain = await reach(self._lookups, uri.host, uri.port)
             connection = await _NoRedirect(
                 url,
+                sock=plain,
                 additional_headers=revealed(headers),
-                open_timeout=timeout_ns / NS_PER_S,
+                open_timeout=max(due_s - asyncio.get_running_loop().time(), 0),
                 ping_interval=_PING_S,
                 ping_timeout=_PING_S,
                 close_timeout=_CLOSE_S,
@@ -113,8 +124,14 @@ class WebsocketsConnector:
             )
         except (OSError, InvalidHandshake, InvalidURI, ValueError, EOFError) as failure:
             error = _error_of(failure, shown)
+        except BaseException:
+            if plain is not None:
+                plain.close()
+            raise
         else:
             return WebsocketsSocket(connection, shown, max_message_bytes)
+        if plain is not None:
+            plain.close()
         # Outside of the handler: the foreign error leads to frames that hold the keys of the request.
         raise error
 

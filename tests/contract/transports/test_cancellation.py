@@ -141,34 +141,6 @@ async def test_waiting_for_a_place_is_the_queue(narrow: Engine, server: Server) 
     await asyncio.gather(first, return_exceptions=True)
 
 
-async def test_a_look_up_that_hangs_has_the_same_deadline(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Of httpx, which asks Python. libcurl asks in C: that is tried on a name server that says nothing, in the system tier."""
-    import socket
-    import threading
-
-    held = threading.Event()
-    real = socket.getaddrinfo
-
-    def hang(host: object, *args: object, **kwargs: object) -> object:
-        if host not in ("slow.example", b"slow.example"):
-            return real(host, *args, **kwargs)  # type: ignore[arg-type]
-        held.wait(20)
-        raise socket.gaierror(socket.EAI_AGAIN, "nobody said anything")
-
-    monkeypatch.setattr(socket, "getaddrinfo", hang)
-    engine = HttpxTransport()
-    try:
-        error = await failure(engine, get("http://slow.example/", 0.2))
-        assert isinstance(error, DeadlineExceeded)
-        assert error.phase == "connect", "the name is part of connecting here, as declared"
-        assert "resolve" not in engine.capabilities.phases
-        assert error.elapsed_ns is not None
-        assert error.elapsed_ns < 2 * 10**9
-    finally:
-        held.set()
-        await engine.aclose()
-
-
 @pytest.mark.parametrize("stream", [False, True])
 async def test_a_handshake_that_hangs_is_given_up_in_its_phase(stream: bool) -> None:
     """libcurl tells that it was connected only of an attempt that it gave up itself."""

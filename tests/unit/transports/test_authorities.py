@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 import ssl
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 import pytest
 import trustme
 
-from probekit.errors import ConfigError, TlsError
+from probekit.errors import ConfigError, ProtocolError, StatusError, TlsError
 from probekit.transports.authorities import Authorities, authorities, ssl_context, system_ca_file
 from probekit.transports.curl import CurlTransport
+from probekit.transports.dial import Call, SocketDialer
 from probekit.transports.httpx import HttpxTransport
+from probekit.transports.tls import TlsOffer
+from probekit.transports.websocket import WebsocketsConnector
+from probekit.units import NS_PER_S
 from tests.contract.transports.attempts import failure, get
 from tests.contract.transports.server import serving
 
@@ -120,3 +126,73 @@ async def test_a_folder_of_certificates_is_trusted_and_another_authority_is_not(
         engine = make()
         assert (await engine.send(get(server.url("/ok")))).status == 200
         await engine.aclose()
+
+
+@pytest.mark.parametrize("named", [True, False])
+@pytest.mark.parametrize("kind", ["httpx", "curl", "dial", "websocket"])
+async def test_a_bundle_that_is_replaced_is_read_anew(
+    kind: str, named: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By a package's update, say, while a probe goes on for months; also where the new one is later replaced by the first."""
+    ours, other = trustme.CA(), trustme.CA()
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    ours.issue_cert("127.0.0.1").configure_cert(context)
+    bundle = tmp_path / "bundle.pem"
+
+    def trust(authority: trustme.CA) -> None:
+        authority.cert_pem.write_to_path(tmp_path / "new.pem")
+        (tmp_path / "new.pem").replace(bundle)
+
+    trust(other)
+    if not named:
+        monkeypatch.setenv("SSL_CERT_FILE", str(bundle))
+    ca_file = str(bundle) if named else None
+    async with serving(context) as server:
+        ask, close = asking(kind, server.port, ca_file)
+        try:
+            for _ in range(3):
+                with pytest.raises(TlsError):
+                    await ask()
+                trust(ours)
+                await ask()
+                # As while it is being replaced.
+                if kind in ("httpx", "curl"):
+                    bundle.rename(tmp_path / "aside.pem")
+                    with contextlib.suppress(TlsError):
+                        await ask()
+                    (tmp_path / "aside.pem").rename(bundle)
+                await ask()
+                trust(other)
+        finally:
+            await close()
+
+
+def asking(kind: str, port: int, ca_file: str | None) -> tuple[Callable[[], Awaitable[None]], Callable[[], Awaitable[None]]]:
+    """How to make a verified connection with one long-lived engine, and how to close that."""
+
+    async def nothing() -> None:
+        pass
+
+    if kind == "dial":
+        dialer = SocketDialer()
+
+        async def dial() -> None:
+            (await dialer.dial(Call("127.0.0.1", port, tls=TlsOffer("127.0.0.1", (), True, ca_file)))).close()
+
+        return dial, nothing
+    if kind == "websocket":
+        connector = WebsocketsConnector(ca_file=ca_file)
+
+        async def connect() -> None:
+            # The server is none of WebSockets: whether it is trusted is what counts here.
+            with contextlib.suppress(StatusError, ProtocolError):
+                url = f"wss://127.0.0.1:{port}/ok"
+                await (await connector.connect(url, timeout_ns=5 * NS_PER_S, max_message_bytes=1024)).aclose()
+
+        return connect, nothing
+    engine = HttpxTransport(ca_file=ca_file) if kind == "httpx" else CurlTransport(ca_file=ca_file)
+
+    async def send() -> None:
+        assert (await engine.send(get(f"https://127.0.0.1:{port}/ok"))).status == 200
+
+    return send, engine.aclose
