@@ -164,7 +164,9 @@ async def see(ctx: pk.Context[Options], one: Asked, due_ns: int) -> pk.Observati
         )
     except ProbekitError as error:
         return pk.Failure.of(error, one.id, ctx.clock.now())
-    return pk.Observation(answer, one.id, ctx.clock.now(), one.id, answer.elapsed_ns)
+    seen_at = ctx.clock.now()
+    searched = await ctx.searched(one.record.assertions().searches(answer))
+    return pk.Observation(msgspec.structs.replace(answer, searched=searched), one.id, seen_at, one.id, answer.elapsed_ns)
 
 
 async def observe(ctx: pk.Context[Options], watched: Sequence[pk.Target]) -> AsyncIterator[pk.Observation[Any] | pk.Failure]:

@@ -149,16 +149,20 @@ class Asked(NamedTuple):
     id: str
     family: Literal["ipv4", "ipv6"]
     request: Request
-    statuses: tuple[StatusRange, ...]
+    assertions: HttpAssertions
+    may_be_slow: bool
+    """Whether its patterns may take long on some answer."""
 
 
 def asked(options: Options) -> dict[str, Asked]:
     """Every service by the id of its target."""
     limits = Limits(max_body_bytes=options.max_body.bytes)
-    return {
-        one.id: Asked(one.id, one.over, replace(one.request(), limits=limits), one.assertions().statuses)
-        for one in options.services
-    }
+    made: dict[str, Asked] = {}
+    for one in options.services:
+        assertions = one.assertions()
+        request = replace(one.request(), limits=limits)
+        made[one.id] = Asked(one.id, one.over, request, assertions, assertions.may_be_slow)
+    return made
 
 
 async def answer(ctx: pk.Context[Options], service: Asked) -> HttpAnswer:
@@ -181,10 +185,11 @@ async def answer(ctx: pk.Context[Options], service: Asked) -> HttpAnswer:
 
     due_ns = ctx.clock.monotonic_ns() + to_ns(ctx.options.timeout)
     response = await follow(attempt, service.request.with_deadline(due_ns))
-    if response.status >= 400 and service.statuses and not any(response.status in one for one in service.statuses):
+    statuses = service.assertions.statuses
+    if response.status >= 400 and statuses and not any(response.status in one for one in statuses):
         # 401 and 429 are about this prober, 503 is about the service: the failure map knows.
         raise_for_status(response)
-    return HttpAnswer(
+    found = HttpAnswer(
         response.status,
         response.http_version,
         service.family,
@@ -194,6 +199,9 @@ async def answer(ctx: pk.Context[Options], service: Asked) -> HttpAnswer:
         response.headers,
         HttpBody(response.body),
     )
+    if not service.may_be_slow:
+        return found
+    return msgspec.structs.replace(found, searched=await ctx.searched(service.assertions.searches(found)))
 
 
 async def see(ctx: pk.Context[Options], service: Asked) -> pk.Observation[Any] | pk.Failure:

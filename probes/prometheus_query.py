@@ -94,10 +94,11 @@ class Asked(NamedTuple):
     target: str
     promql: str
     most: int
+    assertions: QueryAssertions | None = None
 
 
 def asked(options: Options) -> list[Asked]:
-    made = [Asked(one.name, one.query, one.max_series) for one in options.queries]
+    made = [Asked(one.name, one.query, one.max_series, one.assertions()) for one in options.queries]
     times = [Asked(one.name + AGE, one.data_time, 1_000) for one in options.queries if one.data_time is not None]
     return made + times
 
@@ -133,7 +134,10 @@ async def see(ctx: pk.Context[Options], one: Asked) -> pk.Observation[Any] | pk.
         if isinstance(error, ConfigError):
             error = ConfigError(f"{one.target}: {error.message}")
         return pk.Failure(error, one.target, ctx.clock.now(), one.target, ctx.clock.monotonic_ns() - began_ns)
-    return pk.Observation(result, one.target, ctx.clock.now(), one.target, result.elapsed_ns)
+    seen_at = ctx.clock.now()
+    if one.assertions is not None and (searched := await ctx.searched(one.assertions.searches(result))):
+        result = msgspec.structs.replace(result, searched=searched)
+    return pk.Observation(result, one.target, seen_at, one.target, result.elapsed_ns)
 
 
 async def observe(ctx: pk.Context[Options], watched: Sequence[pk.Target]) -> AsyncIterator[pk.Observation[Any] | pk.Failure]:

@@ -6,7 +6,6 @@ import re
 from collections.abc import AsyncIterator, Sequence
 from contextlib import aclosing, suppress
 from datetime import timedelta
-from functools import lru_cache
 from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple
 
 import msgspec
@@ -15,6 +14,7 @@ import probekit as pk
 from probekit.checks import Check, LatencyBudget, TcpAnswer, TcpDialogue, Turn
 from probekit.clock import as_they_come, within
 from probekit.errors import DeadlineExceeded, ProbekitError, StreamClosed, TransportError
+from probekit.model.pattern import PatternSlow, compiled
 from probekit.model.place import host_and_port, is_host, reachable_over
 from probekit.secret import redact
 from probekit.transports.authorities import authorities
@@ -149,13 +149,9 @@ class Options(pk.Options, frozen=True, kw_only=True):
             seen.add(one.id)
 
 
-@lru_cache(maxsize=512)
 def pattern(text: str) -> re.Pattern[bytes]:
     """Of bytes: text in it is UTF-8, and ``\\xff`` is that byte. Raises ``ValueError``."""
-    try:
-        return re.compile(text.encode())
-    except (re.error, OverflowError, RecursionError) as error:
-        raise ValueError(f"{text!r} is no regular expression: {error}") from None
+    return compiled(text.encode())
 
 
 async def targets(ctx: pk.Context[Options]) -> Sequence[pk.Target]:
@@ -167,42 +163,62 @@ class Heard(NamedTuple):
 
     data: bytes
     first_ns: int | None
-    end: Literal["matched", "ended", "limit", "late"]
+    end: Literal["matched", "ended", "limit", "late", "slow"]
     taken: int
 
 
 class Ear:
-    """Looks for what a turn waits for in what has come so far. No line is looked at twice."""
+    """Looks for what a turn waits for in what has come so far. No line is looked at twice. Raises ``PatternSlow``."""
 
-    def __init__(self, say: Say) -> None:
+    def __init__(self, ctx: pk.Context[Options], say: Say) -> None:
+        self._ctx = ctx
+        self.ours_ns = 0
+        """What looking took, which is none of the service's time."""
         self._lines = say.expect_bytes is None
-        self._pattern = pattern(say.awaits or "")
+        self._pattern = pattern(say.awaits or "").pattern
         self._seen = 0
         """Where the line begins that has not ended."""
 
-    def taken(self, data: bytes, *, ended: bool) -> int | None:
+    async def taken(self, data: bytes, *, ended: bool) -> int | None:
         """Up to where ``data`` is the turn's, once that has come. ``ended``: nothing follows, which ends the last line."""
         if not self._lines:
-            found = self._pattern.search(data)
-            return None if found is None else found.end()
+            span = await self._span(data)
+            return None if span is None else span[1]
         while (end := data.find(b"\n", self._seen)) >= 0 or (ended and self._seen < len(data)):
             begin, self._seen = self._seen, end + 1 if end >= 0 else len(data)
-            if self._found(data[begin : self._seen]):
+            if await self._found(data[begin : self._seen]):
                 return self._seen
         return None
 
-    def unended(self, data: bytes) -> bool:
+    async def unended(self, data: bytes) -> bool:
         """Whether it is in a line that has not ended."""
-        return self._lines and self._seen < len(data) and self._found(data[self._seen :])
+        with suppress(PatternSlow):  # that it did not come is told in any case
+            return self._lines and self._seen < len(data) and await self._found(data[self._seen :])
+        return False
 
-    def _found(self, line: bytes) -> bool:
-        return self._pattern.search(line.removesuffix(b"\n").removesuffix(b"\r")) is not None
+    async def _found(self, line: bytes) -> bool:
+        return await self._span(line.removesuffix(b"\n").removesuffix(b"\r")) is not None
+
+    async def _span(self, data: bytes) -> tuple[int, int] | None:
+        began_ns = self._ctx.clock.monotonic_ns()
+        try:
+            return await self._ctx.span(self._pattern, data)
+        finally:
+            self.ours_ns += self._ctx.clock.monotonic_ns() - began_ns
 
 
 async def awaited(ctx: pk.Context[Options], wire: Wire, begun: bytes, ear: Ear, due_ns: int) -> Heard:
-    """Read on from ``begun`` until what is awaited has come, the peer ends, too much has come or time is up."""
+    """Read on from ``begun`` until what is awaited has come, the peer ends, too much has come or time is up; or until whether
+    it has come cannot be told.
+    """
     data, first_ns = begun, ctx.clock.monotonic_ns() if begun else None
-    while (taken := ear.taken(data, ended=False)) is None:
+    while True:
+        try:
+            taken = await ear.taken(data, ended=False)
+        except PatternSlow:
+            return Heard(data, first_ns, "slow", len(data))
+        if taken is not None:
+            return Heard(data, first_ns, "matched", taken)
         if len(data) >= ctx.options.max_read.bytes:
             return Heard(data, first_ns, "limit", len(data))
         try:
@@ -214,17 +230,19 @@ async def awaited(ctx: pk.Context[Options], wire: Wire, begun: bytes, ear: Ear, 
                 raise
             return Heard(data, first_ns, "ended", len(data))  # its words say more than that it broke
         if not more:
-            taken = ear.taken(data, ended=True)
+            try:
+                taken = await ear.taken(data, ended=True)
+            except PatternSlow:
+                return Heard(data, first_ns, "slow", len(data))
             return Heard(data, first_ns, "ended" if taken is None else "matched", len(data) if taken is None else taken)
         first_ns = first_ns or ctx.clock.monotonic_ns()
         data += more
-    return Heard(data, first_ns, "matched", taken)
 
 
-async def converse(ctx: pk.Context[Options], service: Service, wire: Wire, due_ns: int) -> tuple[list[Turn], int | None]:
-    """The turns up to the first that does not end as awaited, and when the first byte came."""
+async def converse(ctx: pk.Context[Options], service: Service, wire: Wire, due_ns: int) -> tuple[list[Turn], int | None, int]:
+    """The turns up to the first that does not end as awaited, when the first byte came, and what looking at them took."""
     turns: list[Turn] = []
-    left, first_ns = b"", None
+    left, first_ns, ours_ns = b"", None, 0
     for say in service.dialogue:
         data = say.data()
         if data:
@@ -235,17 +253,18 @@ async def converse(ctx: pk.Context[Options], service: Service, wire: Wire, due_n
         if say.awaits is None:
             turns.append(Turn(None, "sent"))
             continue
-        ear = Ear(say)
+        ear = Ear(ctx, say)
         heard = await awaited(ctx, wire, left, ear, due_ns)
         first_ns = first_ns or heard.first_ns
         if heard.end == "late" and not heard.data:
             raise DeadlineExceeded(f"{service.address}: no byte came for {say.awaits!r}", phase="first_byte")
-        unended = heard.end in ("late", "limit") and ear.unended(heard.data)
+        unended = heard.end in ("late", "limit") and await ear.unended(heard.data)
+        ours_ns += ear.ours_ns
         turns.append(Turn(say.awaits, heard.end, shown(heard.data[: heard.taken]), heard.taken, unended))
         if heard.end != "matched":
             break
         left = heard.data[heard.taken :]
-    return turns, first_ns
+    return turns, first_ns, ours_ns
 
 
 def shown(data: bytes) -> str:
@@ -263,7 +282,7 @@ async def ask(ctx: pk.Context[Options], dialer: Dialer, service: Service) -> Tcp
     wire = await dialer.dial(Call(host, port, service.over, service.offer(), due_ns, service.id))
     open_ns = ctx.clock.monotonic_ns()
     try:
-        turns, first_ns = await converse(ctx, service, wire, due_ns)
+        turns, first_ns, ours_ns = await converse(ctx, service, wire, due_ns)
     except TransportError as error:
         error.elapsed_ns = wire.elapsed_ns + ctx.clock.monotonic_ns() - open_ns
         raise
@@ -275,7 +294,7 @@ async def ask(ctx: pk.Context[Options], dialer: Dialer, service: Service) -> Tcp
         secured = f"{secured}, ALPN {agreed.alpn}"
     waited = None if first_ns is None else first_ns - open_ns
     phases = msgspec.structs.replace(wire.phases, first_byte_ns=waited)
-    elapsed_ns = wire.elapsed_ns + ctx.clock.monotonic_ns() - open_ns
+    elapsed_ns = wire.elapsed_ns + ctx.clock.monotonic_ns() - open_ns - ours_ns
     return TcpAnswer(tuple(turns), wire.peer_address, service.over, phases, elapsed_ns, secured)
 
 

@@ -14,6 +14,7 @@ import probekit as pk
 from probekit.checks import Check, LatencyBudget, WebSocketAnswer, WebSocketMessage, WebSocketPing
 from probekit.clock import as_they_come, within
 from probekit.errors import BodyTooLarge, DeadlineExceeded, ProbekitError, ProtocolError, StreamClosed, TransportError
+from probekit.model.pattern import PatternSlow, Searched
 from probekit.model.place import is_host, reachable_over
 from probekit.secret import redact_url
 from probekit.transports.authorities import authorities, ssl_context
@@ -162,11 +163,12 @@ async def ask(ctx: pk.Context[Options], connector: TimedConnector, service: Serv
     )
     open_ns, socket = clock.monotonic_ns(), opened.socket
     messages: list[bytes] = []
+    searched: list[Searched] = []
     pong = Pong(pinged=False)
     dropped = 0
     try:
-        end = await listen(ctx, service, socket, messages, due_ns)
-        elapsed_ns = opened.elapsed_ns + clock.monotonic_ns() - open_ns
+        end, ours_ns = await listen(ctx, service, socket, messages, searched, due_ns)
+        elapsed_ns = opened.elapsed_ns + clock.monotonic_ns() - open_ns - ours_ns
         if service.ping and end not in ("closed", "late"):
             pong, dropped = await ponged(ctx, socket, due_ns), socket.dropped
     except TransportError as error:
@@ -189,31 +191,46 @@ async def ask(ctx: pk.Context[Options], connector: TimedConnector, service: Serv
         pong.too_large,
         dropped,
         pong.left,
+        tuple(searched),
     )
 
 
 async def listen(
-    ctx: pk.Context[Options], service: Service, socket: WebsocketsSocket, messages: list[bytes], due_ns: int
-) -> Literal["awaited", "closed", "limit", "late"]:
-    """Say what is to be said first, then gather messages until one is as awaited."""
+    ctx: pk.Context[Options],
+    service: Service,
+    socket: WebsocketsSocket,
+    messages: list[bytes],
+    searched: list[Searched],
+    due_ns: int,
+) -> tuple[Literal["awaited", "closed", "limit", "late"], int]:
+    """Say what is to be said first, then gather messages until one is as awaited, or that cannot be told. How it ended, and for
+    how long messages were looked at, which is none of the service's time.
+    """
     first, message = service.first(), service.message()
+    ours_ns = 0
     try:
         if first is not None:
             await within(ctx.clock, due_ns, socket.send(first))
         while message.awaits:
             if len(messages) >= service.max_messages:
-                return "limit"
+                return "limit", ours_ns
             messages.append(await within(ctx.clock, due_ns, socket.receive()))
-            if message.problem(messages[-1]) is None:
-                break
+            came_ns = ctx.clock.monotonic_ns()
+            found = await ctx.searched(message.searches(messages[-1]))
+            searched += found
+            ours_ns += ctx.clock.monotonic_ns() - came_ns
+            with suppress(PatternSlow):
+                if message.problem(messages[-1], found) is not None:
+                    continue
+            break
     except StreamClosed:
-        return "closed"
+        return "closed", ours_ns
     except TimeoutError:
         if not messages:
             shown = redact_url(service.url)
             raise DeadlineExceeded(f"{shown}: it opened, and no message came", phase="first_byte", url=shown) from None
-        return "late"
-    return "awaited"
+        return "late", ours_ns
+    return "awaited", ours_ns
 
 
 class Pong(NamedTuple):

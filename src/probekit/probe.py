@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from dataclasses import dataclass, field
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any, Final, Generic, Literal, TypeVar, cast
+from typing import TYPE_CHECKING, Any, AnyStr, Final, Generic, Literal, TypeVar, cast
 
 from probekit.checks import Check
 from probekit.clock import SYSTEM_CLOCK, Clock
 from probekit.errors import ConfigError
 from probekit.model import Failure, Observation, Target, Vantage, VantageHealth
 from probekit.model.options import Options, doc
+from probekit.model.pattern import Searched, compiled, may_be_slow
 
 if TYPE_CHECKING:
     # What puts something on the wire is loaded by a run that does; defining a probe, and its --help, need none of it.
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from probekit.model.journey import Journey
     from probekit.secret import Secret
     from probekit.transports.base import Engine, Observer
+    from probekit.transports.matching import Matcher
     from probekit.transports.retry import RetryPolicy
     from probekit.transports.rpc import Endpoint
     from probekit.transports.rpc.record import CallObserver, ChangeObserver
@@ -136,6 +138,25 @@ class Context(Generic[O]):
         if key not in self._held:
             self._held[key] = make()
         return cast(R, self._held[key])
+
+    async def searched(self, pairs: Iterable[tuple[str, str]]) -> tuple[Searched, ...]:
+        """What a pattern finds in a text, for those pairs of which that may take long: by a process that can be ended, while
+        everything else goes on. Checks search the others themselves.
+        """
+        hard = dict.fromkeys(pair for pair in pairs if may_be_slow(pair[0], len(pair[1])))
+        return tuple([await (await self._matcher()).search(*pair) for pair in hard])
+
+    async def span(self, pattern: AnyStr, text: AnyStr) -> tuple[int, int] | None:
+        """Where ``pattern`` is found in ``text``, likewise; ``None`` where it is not. Raises ``PatternSlow``."""
+        if may_be_slow(pattern, len(text)):
+            return await (await self._matcher()).span(pattern, text)
+        match = compiled(pattern).search(text)
+        return None if match is None else match.span()
+
+    async def _matcher(self) -> Matcher:
+        from probekit.transports.matching import Matcher
+
+        return await self.hold("matcher", Matcher)
 
     # -- clients: over the engine, told to the observers, by the clock; entered on first use and kept across ticks ------------
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import ClassVar, Final, Literal
@@ -11,6 +10,7 @@ import msgspec
 
 from probekit.model import Comparison, Observation, Status, Tally, Verdict
 from probekit.model.dns import DnsAnswer
+from probekit.model.pattern import PatternSlow, compiled, search
 from probekit.units import NS_PER_S, Instant, format_ns, to_ns
 
 _SHOWN: Final = 300
@@ -26,7 +26,8 @@ class DnsAssertions:
     In order: ``unexpected_rcode``, ``unexpected_count`` (of values; none where at least one is wanted is a name without such
     records), ``unexpected_value`` (``equals``: exactly these, in any order; ``contains``: at least these; ``matches``: a
     regular expression that is found in each), ``unexpected_ttl`` (the lowest along the CNAMEs), ``not_authenticated`` (AD).
-    ``equals`` and ``contains`` are compared in their normal form (:func:`~probekit.model.dns.normal`).
+    ``equals`` and ``contains`` are compared in their normal form (:func:`~probekit.model.dns.normal`). UNKNOWN ``pattern_slow``
+    where ``matches`` could not be told in time.
     """
 
     rcode: str = "NOERROR"
@@ -42,17 +43,23 @@ class DnsAssertions:
 
     def __post_init__(self) -> None:
         if self.matches is not None:
-            try:
-                re.compile(self.matches)
-            except (re.error, OverflowError, RecursionError) as error:
-                raise ValueError(f"{self.matches!r} is no regular expression: {error}") from None
+            compiled(self.matches)
         if self.min_count < 0 or (self.max_count is not None and self.max_count < self.min_count):
             raise ValueError(f"0 <= min_count <= max_count must hold, not {self.min_count} and {self.max_count}")
         if self.min_ttl is not None and self.max_ttl is not None and self.max_ttl < self.min_ttl:
             raise ValueError(f"min_ttl <= max_ttl must hold, not {self.min_ttl} and {self.max_ttl}")
 
+    def searches(self, answer: DnsAnswer) -> tuple[tuple[str, str], ...]:
+        """The pattern with each value."""
+        return () if self.matches is None else tuple((self.matches, value) for value in answer.values)
+
     def __call__(self, observation: Observation[DnsAnswer], *, now: Instant) -> Verdict:
-        answer = observation.value
+        try:
+            return self._judged(observation.value)
+        except PatternSlow as slow:
+            return Verdict(self.name, Status.UNKNOWN, "pattern_slow", str(slow))
+
+    def _judged(self, answer: DnsAnswer) -> Verdict:
         found = frozenset(answer.values)
 
         def wrong(reason: str, words: str) -> Verdict:
@@ -70,7 +77,7 @@ class DnsAssertions:
         if self.equals is not None and (more := sorted(found - {*self.equals})):
             return wrong("unexpected_value", f"{_list(more)} is there and should not be")
         if self.matches is not None:
-            odd = [one for one in answer.values if re.search(self.matches, one) is None]
+            odd = [one for one in answer.values if search(self.matches, one, answer.searched) is None]
             if odd:
                 return wrong("unexpected_value", f"{_list(odd)} does not match {self.matches!r}")
         ttl = None if answer.ttl_s is None else answer.ttl_s * NS_PER_S

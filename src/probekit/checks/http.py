@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, ClassVar, Final
@@ -12,11 +14,13 @@ import msgspec
 from probekit.model import Observation, Phases, Status, Verdict
 from probekit.model.json_path import JsonPath
 from probekit.model.observation import AddressFamily
+from probekit.model.pattern import PatternSlow, Searched, compiled, may_be_slow, search
 from probekit.secret import MASK, redact
 from probekit.units import Instant
 
 _SHOWN: Final = 200
 """Characters of a value in a sentence."""
+_NO_JSON: Final = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 _PRIVATE: Final = frozenset(("set-cookie", "www-authenticate", "proxy-authenticate", "authentication-info"))
 """Headers of an answer that may hold a key: matched, never shown."""
 
@@ -54,11 +58,15 @@ class HttpAnswer(msgspec.Struct, frozen=True):
     hops: tuple[HttpHop, ...]
     headers: tuple[tuple[str, str], ...]
     body: HttpBody
+    searched: tuple[Searched, ...] = ()
+    """What was searched for beforehand, because it may take long."""
 
     def shown(self) -> dict[str, Any]:
         """As evidence has it: the beginning of the body as text, and no header that may hold a key."""
         headers = tuple((name, MASK if name in _PRIVATE else value) for name, value in self.headers)
-        return {**msgspec.structs.asdict(self), "headers": headers, "body": repr(self.body)}
+        told = {**msgspec.structs.asdict(self), "headers": headers, "body": repr(self.body)}
+        del told["searched"]
+        return told
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,20 +114,21 @@ class Wanted:
     def __post_init__(self) -> None:
         for pattern in (self.matches, self.lacks):
             if pattern is not None:
-                try:
-                    re.compile(pattern)
-                except (re.error, OverflowError, RecursionError) as error:
-                    raise ValueError(f"{pattern!r} is no regular expression: {error}") from None
+                compiled(pattern)
 
-    def problem(self, value: str, *, private: bool = False) -> str | None:
-        """What is wrong with ``value``, which is shown with it; ``None`` when nothing is."""
+    @property
+    def patterns(self) -> tuple[str, ...]:
+        return tuple(one for one in (self.matches, self.lacks) if one is not None)
+
+    def problem(self, value: str, searched: tuple[Searched, ...] = (), *, private: bool = False) -> str | None:
+        """What is wrong with ``value``, which is shown with it; ``None`` when nothing is. Raises ``PatternSlow``."""
         found = MASK if private else repr(shown(value))
         if self.equals is not None and value != self.equals:
             return f"is {found}, not {self.equals!r}"
-        if self.matches is not None and _compiled(self.matches).search(value) is None:
+        if self.matches is not None and search(self.matches, value, searched) is None:
             return f"is {found}, which does not match {self.matches!r}"
-        if self.lacks is not None and (unwanted := _compiled(self.lacks).search(value)) is not None:
-            part = MASK if private else repr(shown(unwanted[0]))
+        if self.lacks is not None and (unwanted := search(self.lacks, value, searched)) is not None:
+            part = MASK if private else repr(shown(unwanted))
             return f"has {part}, which matches {self.lacks!r}"
         return None
 
@@ -132,7 +141,7 @@ class HttpAssertions:
     ``unexpected_header``, ``unexpected_body`` (a text of UTF-8; what is not is replaced), ``not_json``, ``unexpected_json``.
     Of a header that comes several times one must be right, and all of them where it should lack something. Values are shown
     redacted, and cut to 200 characters; headers that hold keys are not shown at all. The body is as large as the transport let
-    it become.
+    it become. UNKNOWN ``pattern_slow`` where a regular expression could not be told in time.
     """
 
     statuses: tuple[StatusRange, ...] = (StatusRange(200, 299),)
@@ -146,9 +155,36 @@ class HttpAssertions:
         for one in self.json:
             JsonPath.parse(one.place)
 
-    def __call__(self, observation: Observation[HttpAnswer], *, now: Instant) -> Verdict:
-        answer = observation.value
+    @property
+    def may_be_slow(self) -> bool:
+        """Whether there is a pattern that may take long at all."""
+        wanted = (*self.headers, *self.body, *self.json)
+        return any(may_be_slow(pattern) for one in wanted for pattern in one.patterns)
 
+    def searches(self, answer: HttpAnswer) -> Iterator[tuple[str, str]]:
+        """Every pattern with each text that it is to be sought in."""
+        for one in self.headers:
+            yield from ((pattern, value) for name, value in answer.headers if name == one.place for pattern in one.patterns)
+        if self.body:
+            text = answer.body.raw.decode("utf-8", "replace")
+            yield from ((pattern, text) for one in self.body for pattern in one.patterns)
+        if self.json:
+            try:
+                document = msgspec.json.decode(answer.body.raw)
+            except _NO_JSON:
+                return
+            for one in self.json:
+                with contextlib.suppress(LookupError):
+                    text = _json_text(one.place, document)
+                    yield from ((pattern, text) for pattern in one.patterns)
+
+    def __call__(self, observation: Observation[HttpAnswer], *, now: Instant) -> Verdict:
+        try:
+            return self._judged(observation.value)
+        except PatternSlow as slow:
+            return Verdict(self.name, Status.UNKNOWN, "pattern_slow", str(slow))
+
+    def _judged(self, answer: HttpAnswer) -> Verdict:
         def wrong(reason: str, words: str) -> Verdict:
             return Verdict(self.name, Status.CRITICAL, reason, words)
 
@@ -159,20 +195,20 @@ class HttpAssertions:
         if self.http_version is not None and answer.http_version != self.http_version:
             return wrong("unexpected_version", f"the answer came in HTTP {answer.http_version}, not {self.http_version}")
         for one in self.headers:
-            if (problem := _header_problem(one, answer.headers)) is not None:
+            if (problem := _header_problem(one, answer)) is not None:
                 return wrong("unexpected_header", problem)
         if self.body:
             text = answer.body.raw.decode("utf-8", "replace")
             for one in self.body:
-                if (problem := one.problem(text)) is not None:
+                if (problem := one.problem(text, answer.searched)) is not None:
                     return wrong("unexpected_body", f"the body {problem}")
         if self.json:
             try:
                 document = msgspec.json.decode(answer.body.raw)
-            except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+            except _NO_JSON as error:
                 return wrong("not_json", f"the body is no JSON ({error}): {answer.body!r}")
             for one in self.json:
-                if (problem := _json_problem(one, document)) is not None:
+                if (problem := _json_problem(one, document, answer.searched)) is not None:
                     return wrong("unexpected_json", problem)
         return Verdict(self.name, Status.OK, "as_expected", f"{answer.status} in HTTP {answer.http_version or 'unknown'}")
 
@@ -184,32 +220,32 @@ def shown(text: str) -> str:
     return clean if len(clean) <= _SHOWN else f"{clean[:_SHOWN]}..."
 
 
-def _header_problem(wanted: Wanted, headers: tuple[tuple[str, str], ...]) -> str | None:
-    values = [value for name, value in headers if name == wanted.place]
+def _header_problem(wanted: Wanted, answer: HttpAnswer) -> str | None:
+    values = [value for name, value in answer.headers if name == wanted.place]
     if not values:
         only_absence = wanted.lacks is not None and wanted.matches is None and wanted.equals is None
         return None if only_absence else f"there is no header {wanted.place}"
     private = wanted.place in _PRIVATE
-    problems = [wanted.problem(value, private=private) for value in values]
+    problems = [wanted.problem(value, answer.searched, private=private) for value in values]
     wrong = [problem for problem in problems if problem is not None]
     if not wrong or (wanted.lacks is None and len(wrong) < len(values)):
         return None
     return f"the header {wanted.place} {wrong[0]}"
 
 
-def _json_problem(wanted: Wanted, document: Any) -> str | None:
+def _json_problem(wanted: Wanted, document: Any, searched: tuple[Searched, ...]) -> str | None:
     try:
-        value = _path(wanted.place).find(document)
+        text = _json_text(wanted.place, document)
     except LookupError as error:
         return str(error.args[0])
-    text = value if isinstance(value, str) else msgspec.json.encode(value).decode()
-    problem = wanted.problem(text)
+    problem = wanted.problem(text, searched)
     return None if problem is None else f"{wanted.place} {problem}"
 
 
-@lru_cache(maxsize=512)
-def _compiled(pattern: str) -> re.Pattern[str]:
-    return re.compile(pattern)
+def _json_text(place: str, document: Any) -> str:
+    """Raises ``LookupError``."""
+    value = _path(place).find(document)
+    return value if isinstance(value, str) else msgspec.json.encode(value).decode()
 
 
 @lru_cache(maxsize=512)

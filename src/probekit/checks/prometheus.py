@@ -12,6 +12,7 @@ from msgspec.structs import replace
 
 from probekit.errors import DecodeError
 from probekit.model import Observation, Status, Tally, Verdict
+from probekit.model.pattern import PatternSlow, compiled, search
 from probekit.model.prometheus import QueryResult, Sample
 from probekit.units import NS_PER_S, Instant, format_ns, to_ns
 
@@ -66,7 +67,8 @@ class QueryAssertions:
     nothing to compare has a policy: no series at all ``on_empty`` (``empty``), a value that is NaN ``on_nan``
     (``not_a_number``). More than ``max_series`` series are not all judged: UNKNOWN ``too_many_series``, unless something
     is worse. A matrix, or a text where numbers are compared, is UNKNOWN ``wrong_type``; a native histogram UNKNOWN
-    ``histogram``, a series that does not decode CRITICAL ``undecodable``.
+    ``histogram``, a series that does not decode CRITICAL ``undecodable``; a text of which ``matches`` could not be told in time
+    UNKNOWN ``pattern_slow``.
     """
 
     critical: tuple[Comparison, ...] = ()
@@ -81,12 +83,13 @@ class QueryAssertions:
         if not 1 <= self.max_series <= 1_000:
             raise ValueError(f"max_series must lie between 1 and 1000, not {self.max_series}")
         if self.matches is not None:
-            try:
-                re.compile(self.matches)
-            except (re.error, OverflowError, RecursionError) as error:
-                raise ValueError(f"{self.matches!r} is no regular expression: {error}") from None
+            compiled(self.matches)
             if self.critical or self.warning:
                 raise ValueError("matches is for strings, critical and warning are for numbers")
+
+    def searches(self, result: QueryResult) -> tuple[tuple[str, str], ...]:
+        """The pattern with the text that there is."""
+        return () if self.matches is None or result.text is None else ((self.matches, result.text),)
 
     def __call__(self, observation: Observation[QueryResult], *, now: Instant) -> Verdict:
         result = observation.value
@@ -99,7 +102,11 @@ class QueryAssertions:
             if self.critical or self.warning:
                 return verdict(Status.UNKNOWN, "wrong_type", "the result is a string, and numbers are to be compared")
             text = result.text or ""
-            if self.matches is not None and re.search(self.matches, text) is None:
+            try:
+                wrong_text = self.matches is not None and search(self.matches, text, result.searched) is None
+            except PatternSlow as slow:
+                return verdict(Status.UNKNOWN, "pattern_slow", str(slow))
+            if wrong_text:
                 return verdict(Status.CRITICAL, "unexpected_text", f"{text[:200]!r} does not match {self.matches!r}")
             return verdict(Status.OK, "as_expected", f"{text[:200]!r}")
         if result.type == "matrix" or self.matches is not None:

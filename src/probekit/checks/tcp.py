@@ -9,10 +9,13 @@ import msgspec
 
 from probekit.model import Observation, Phases, Status, Verdict
 from probekit.model.observation import AddressFamily
+from probekit.model.pattern import PatternSlow
 from probekit.units import Instant
 
-TurnEnd = Literal["sent", "matched", "ended", "limit", "late"]
-"""How a turn ended: nothing was awaited; it came; the peer ended first; too much came without it; it did not come in time."""
+TurnEnd = Literal["sent", "matched", "ended", "limit", "late", "slow"]
+"""How a turn ended: nothing was awaited; it came; the peer ended first; too much came without it; it did not come in time; or
+whether it came could not be told in time.
+"""
 
 
 class Turn(msgspec.Struct, frozen=True):
@@ -50,7 +53,7 @@ class TcpDialogue:
     """Rule over a :class:`TcpAnswer`: CRITICAL for the first turn that did not end as awaited, with what came instead.
 
     ``unexpected_answer``: other bytes came, until the limit or until there was no time left; ``closed_early``: the peer ended
-    the connection first.
+    the connection first. UNKNOWN ``pattern_slow`` where it could not be told whether what came is what is awaited.
     """
 
     name: ClassVar[str] = "tcp_dialogue"
@@ -60,6 +63,9 @@ class TcpDialogue:
         for number, turn in enumerate(answer.turns, 1):
             if turn.end in ("sent", "matched"):
                 continue
+            if turn.end == "slow":
+                words = f"turn {number}: {PatternSlow(turn.expected or '')}"
+                return Verdict(self.name, Status.UNKNOWN, "pattern_slow", words)
             came = f"{turn.heard_bytes} bytes came: {turn.heard!r}" if turn.heard_bytes else "nothing came"
             wanted = f"turn {number} waits for {turn.expected!r}"
             if turn.end == "ended":

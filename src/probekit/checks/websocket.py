@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-import re
+import contextlib
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import lru_cache
@@ -13,10 +14,12 @@ import msgspec
 from probekit.model import Measure, Observation, Phases, Status, Verdict
 from probekit.model.json_path import JsonPath
 from probekit.model.observation import AddressFamily
+from probekit.model.pattern import PatternSlow, Searched, compiled, search
 from probekit.model.verdict import MeasureName
 from probekit.secret import redact
 from probekit.units import Instant, format_ns, to_ns
 
+_NO_JSON: Final = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 _SHOWN: Final = 200
 _IN_ORDER: Final = frozenset((1000, 1001))
 """Codes of a peer that has said what it had to say, or goes away."""
@@ -51,6 +54,8 @@ class WebSocketAnswer(msgspec.Struct, frozen=True):
     """Messages that came before the pong, or while one was waited for."""
     left: bool = False
     """The peer ended it while a pong was waited for."""
+    searched: tuple[Searched, ...] = ()
+    """What was searched for beforehand, because it may take long."""
 
     def shown(self) -> dict[str, Any]:
         """As evidence has it: the beginning of each message."""
@@ -112,7 +117,7 @@ class WebSocketMessage:
     expression) pairs; a value that is no text is compared as JSON writes it. With neither, it is enough that it opened.
 
     CRITICAL ``unexpected_message`` where others came instead, ``closed_by_peer`` where it was closed before, or by itself where
-    nothing is wanted of it but to be open. Raises
+    nothing is wanted of it but to be open. UNKNOWN ``pattern_slow`` where an expression could not be told in time. Raises
     ``ValueError`` for what is no expression, or no path.
     """
 
@@ -122,10 +127,7 @@ class WebSocketMessage:
 
     def __post_init__(self) -> None:
         for pattern in (*filter(None, (self.expect,)), *(one for _, one in self.json)):
-            try:
-                re.compile(pattern)
-            except (re.error, OverflowError, RecursionError) as error:
-                raise ValueError(f"{pattern!r} is no regular expression: {error}") from None
+            compiled(pattern)
         for path, _ in self.json:
             JsonPath.parse(path)
 
@@ -134,24 +136,36 @@ class WebSocketMessage:
         """Whether any message is wanted at all."""
         return self.expect is not None or bool(self.json)
 
-    def problem(self, message: bytes) -> str | None:
-        """What a message lacks of what is wanted; ``None`` when nothing."""
+    def searches(self, message: bytes) -> Iterator[tuple[str, str]]:
+        """Every pattern with the text that it is to be sought in."""
+        if self.expect is not None:
+            yield self.expect, message.decode("utf-8", "replace")
+        if self.json:
+            try:
+                document = msgspec.json.decode(message)
+            except _NO_JSON:
+                return
+            for path, pattern in self.json:
+                with contextlib.suppress(LookupError):
+                    yield pattern, _json_text(path, document)
+
+    def problem(self, message: bytes, searched: tuple[Searched, ...] = ()) -> str | None:
+        """What a message lacks of what is wanted; ``None`` when nothing. Raises ``PatternSlow``."""
         text = message.decode("utf-8", "replace")
-        if self.expect is not None and _compiled(self.expect).search(text) is None:
+        if self.expect is not None and search(self.expect, text, searched) is None:
             return f"does not match {self.expect!r}"
         if not self.json:
             return None
         try:
             document = msgspec.json.decode(message)
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        except _NO_JSON:
             return "is no JSON"
         for path, pattern in self.json:
             try:
-                value = _path(path).find(document)
+                found = _json_text(path, document)
             except LookupError as error:
                 return f"lacks something: {error.args[0]}"
-            found = value if isinstance(value, str) else msgspec.json.encode(value).decode()
-            if _compiled(pattern).search(found) is None:
+            if search(pattern, found, searched) is None:
                 return f"has {_shown(found.encode())!r} at {path}, which does not match {pattern!r}"
         return None
 
@@ -167,7 +181,10 @@ class WebSocketMessage:
             return Verdict(self.name, Status.OK, "open", f"it opened{spoken}{closing}")
         problem = "nothing came"
         for message in answer.messages:
-            found = self.problem(message)
+            try:
+                found = self.problem(message, answer.searched)
+            except PatternSlow as slow:
+                return Verdict(self.name, Status.UNKNOWN, "pattern_slow", str(slow))
             if found is None:
                 return Verdict(self.name, Status.OK, "as_expected", f"{_shown(message)!r} came{spoken}{closing}")
             problem = f"the last message {found}: {_shown(message)!r}"
@@ -189,9 +206,10 @@ def _shown(message: bytes) -> str:
     return clean if len(clean) <= _SHOWN else f"{clean[:_SHOWN]}..."
 
 
-@lru_cache(maxsize=512)
-def _compiled(pattern: str) -> re.Pattern[str]:
-    return re.compile(pattern)
+def _json_text(path: str, document: Any) -> str:
+    """Raises ``LookupError``."""
+    value = _path(path).find(document)
+    return value if isinstance(value, str) else msgspec.json.encode(value).decode()
 
 
 @lru_cache(maxsize=512)

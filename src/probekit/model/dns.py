@@ -8,6 +8,7 @@ from typing import Literal, get_args
 import msgspec
 
 from probekit.model.observation import Phases
+from probekit.model.pattern import Searched
 
 RecordType = Literal["A", "AAAA", "CNAME", "TXT", "MX", "NS", "SRV", "CAA", "SOA"]
 RECORD_TYPES: tuple[RecordType, ...] = get_args(RecordType)
@@ -52,6 +53,8 @@ class DnsAnswer(msgspec.Struct, frozen=True):
     truncated: bool = False
     elapsed_ns: int = 0
     phases: Phases = Phases()
+    searched: tuple[Searched, ...] = ()
+    """What was searched for beforehand, because it may take long."""
 
     @property
     def serial(self) -> int | None:

@@ -8,6 +8,7 @@ from typing import Literal
 import msgspec
 
 from probekit.errors import DecodeError
+from probekit.model.pattern import Searched
 from probekit.units import Instant
 
 ResultType = Literal["vector", "scalar", "string", "matrix"]
@@ -46,3 +47,5 @@ class QueryResult(msgspec.Struct, frozen=True):
     warnings: tuple[str, ...] = ()
     infos: tuple[str, ...] = ()
     elapsed_ns: int = 0
+    searched: tuple[Searched, ...] = ()
+    """What was searched for beforehand, because it may take long."""
