@@ -9,36 +9,31 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import AsyncGenerator
-from contextlib import aclosing
+from collections.abc import Callable
 from functools import lru_cache
 from typing import Any, Final
 
 from probekit.clock import SYSTEM_CLOCK, Clock
-from probekit.errors import ConfigError, ConnectError, DeadlineExceeded, Phase, ProtocolError, StreamClosed, TransportError
+from probekit.errors import ConfigError, Phase, ProtocolError, TransportError
 from probekit.errors.extras import missing_extra
-from probekit.model import Phases
 from probekit.transports.admission import Admission, Admitted, Named
-from probekit.transports.arrival import Arrival
+from probekit.transports.attempt import Attempt, Facts, Times
 from probekit.transports.authorities import State, authorities
 from probekit.transports.base import Capabilities, HttpVersion, Request, Response
 from probekit.transports.libcurl import (
     CA_CACHE_TIMEOUT,
     CLASSICAL_GROUPS,
     HAPPY_EYEBALLS_TIMEOUT_MS,
-    NO_NAME,
     QUICK_EXIT,
     SSL_EC_CURVES,
     SUPPRESS_CONNECT_HEADERS,
-    TIMED_OUT,
-    error_of,
     header_lines,
     makes_key_shares_to_spare,
 )
 from probekit.transports.lookup import Place
 from probekit.transports.redirects import follow
-from probekit.transports.sendable import late_in, refuse_unsendable
-from probekit.units import NS_PER_MS, NS_PER_S, NS_PER_US
+from probekit.transports.sendable import refuse_unsendable
+from probekit.units import NS_PER_MS
 
 try:
     import pycurl
@@ -52,6 +47,15 @@ _VERSIONS: Final[dict[HttpVersion, int]] = {
 }
 _FAMILIES: Final = {"ipv4": pycurl.IPRESOLVE_V4, "ipv6": pycurl.IPRESOLVE_V6}
 _VERSION_NAMES: Final = {1: "1.0", 2: "1.1", 3: "2", 30: "3"}
+
+_TIMES: Final = (
+    pycurl.NAMELOOKUP_TIME_T,
+    pycurl.CONNECT_TIME_T,
+    pycurl.APPCONNECT_TIME_T,
+    pycurl.PRETRANSFER_TIME_T,
+    pycurl.STARTTRANSFER_TIME_T,
+    pycurl.TOTAL_TIME_T,
+)
 
 _BUFFER_BYTES: Final = 256 * 1024
 
@@ -92,7 +96,7 @@ class CurlTransport:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._sockets: dict[int, int] = {}
-        self._running: dict[Any, _Attempt] = {}
+        self._running: dict[Any, Attempt] = {}
         self._looking_up = False
 
     @property
@@ -109,7 +113,7 @@ class CurlTransport:
             raise ProtocolError(f"{shown}: this libcurl does not speak HTTP {request.http_version}", url=shown)
         admitted = await self._admission.enter(request)
         try:
-            attempt = _Attempt(self, request, self._clock, admitted)
+            attempt = Attempt(self, request, self._clock, admitted)
         except BaseException:
             self._admission.leave()
             raise
@@ -153,7 +157,7 @@ class CurlTransport:
 
     # -- libcurl and the loop ------------------------------------------------------------------------------------------------
 
-    def _add(self, attempt: _Attempt) -> None:
+    def _add(self, attempt: Attempt) -> None:
         if self._multi is None:
             self._loop = asyncio.get_running_loop()
             self._multi = pycurl.CurlMulti()
@@ -162,7 +166,7 @@ class CurlTransport:
         self._running[attempt.curl] = attempt
         self._multi.add_handle(attempt.curl)
 
-    def remove(self, attempt: _Attempt) -> None:
+    def remove(self, attempt: Attempt) -> None:
         """Take an attempt's handle out and free it; its connection is closed with it."""
         if self._running.pop(attempt.curl, None) is None:
             return
@@ -222,7 +226,36 @@ class CurlTransport:
             if not left:
                 return
 
-    def handle(self, request: Request, admitted: Admitted, remaining_ns: int | None) -> Any:
+    def look(self) -> None:
+        """Let libcurl see to whatever its own timer has not yet been told."""
+        self.act(pycurl.SOCKET_TIMEOUT, 0)
+
+    # -- handles -------------------------------------------------------------------------------------------------------------
+
+    def times(self, curl: Any) -> Times:
+        return Times(*map(curl.getinfo, _TIMES))
+
+    def facts(self, curl: Any) -> Facts:
+        return Facts(
+            curl.getinfo(pycurl.RESPONSE_CODE),
+            _VERSION_NAMES.get(curl.getinfo(pycurl.INFO_HTTP_VERSION)),
+            curl.getinfo(pycurl.PRIMARY_IP) or None,
+            curl.getinfo(pycurl.PRIMARY_PORT) or None,
+        )
+
+    def resume(self, curl: Any) -> None:
+        """Let it go on that was told to pause."""
+        curl.pause(pycurl.PAUSE_CONT)
+        self.look()
+
+    def handle(
+        self,
+        request: Request,
+        admitted: Admitted,
+        remaining_ns: int | None,
+        on_header: Callable[[bytes], int],
+        on_body: Callable[[bytes], int | None],
+    ) -> Any:
         """A handle with one attempt's options."""
         if request.url[:5].lower() == "https" and (state := self._authorities.state()) != self._trusted:
             self._trust_anew(state)
@@ -248,6 +281,8 @@ class CurlTransport:
         elif request.method == "POST":
             curl.setopt(pycurl.POST, 1)
             curl.setopt(pycurl.POSTFIELDS, request.body or b"")
+        curl.setopt(pycurl.HEADERFUNCTION, on_header)
+        curl.setopt(pycurl.WRITEFUNCTION, on_body)
         return curl
 
     def _trust_anew(self, state: State) -> None:
@@ -298,185 +333,6 @@ class CurlTransport:
         return curl
 
 
-class _Attempt:
-    """One transfer: hands what comes to an ``Arrival``, and turns libcurl's times into phases."""
-
-    def __init__(self, engine: CurlTransport, request: Request, clock: Clock, admitted: Admitted) -> None:
-        self._engine = engine
-        self._request = request
-        self._clock = clock
-        self._admitted = admitted
-        self.queue_ns = admitted.queue_ns
-        self._done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._arrival = Arrival(request)
-        self._paused = False
-        self._passed_deadline = False
-        self._result: tuple[int, str] | None = None
-        # As if it had begun with its look-up, and never waited for a place.
-        self._started_ns = clock.monotonic_ns() - admitted.resolve_ns
-        self.curl: Any = engine.handle(request, admitted, self._remaining_ns())
-        self.curl.setopt(pycurl.HEADERFUNCTION, self._on_header)
-        self.curl.setopt(pycurl.WRITEFUNCTION, self._on_body)
-
-    def _remaining_ns(self) -> int | None:
-        return None if self._request.deadline_ns is None else self._request.deadline_ns - self._clock.monotonic_ns()
-
-    async def wait(self) -> None:
-        """Until the answer is whole (a stream: until its headers are). Raises what went wrong."""
-        remaining_ns = self._remaining_ns()
-        if remaining_ns is None:
-            await self._done
-        else:
-            # libcurl's own time limit has whole milliseconds, does not bound a stream's headers, and takes another turn through
-            # Python for each attempt. asyncio.wait and asyncio.timeout come to the same as this, for several times the cost.
-            timer = asyncio.get_running_loop().call_later(max(remaining_ns, 0) / NS_PER_S, self._pass_deadline)
-            try:
-                await self._done
-            finally:
-                timer.cancel()
-            # What came in the same turn of a busy loop, after the timer, came.
-            if self._passed_deadline and not (self._arrival.ended or (self._request.stream and self._arrival.complete)):
-                raise self._late()
-        error = self._error()
-        if error is not None:
-            raise error
-
-    def response(self) -> Response:
-        """What came back. Raises ``ProtocolError`` for a body that is cut short."""
-        curl = self.curl
-        streamed = self._request.stream
-        total_ns = self._admitted.resolve_ns + _us(curl, pycurl.TOTAL_TIME_T) * NS_PER_US
-        if streamed:
-            total_ns = self._clock.monotonic_ns() - self._started_ns
-        return Response(
-            status=curl.getinfo(pycurl.RESPONSE_CODE),
-            headers=tuple(self._arrival.headers),
-            body=b"" if streamed else self._arrival.body(),
-            phases=self._phases(),
-            elapsed_ns=total_ns,
-            started_at=self._admitted.started_at,
-            received_at=self._clock.now(),
-            http_version=_VERSION_NAMES.get(curl.getinfo(pycurl.INFO_HTTP_VERSION)),
-            peer_address=curl.getinfo(pycurl.PRIMARY_IP) or None,
-            peer_port=curl.getinfo(pycurl.PRIMARY_PORT) or None,
-            new_connection=True,
-            url=self._request.shown_url,
-            chunks=self._chunks() if streamed else None,
-            close=self._close if streamed else None,
-        )
-
-    def end(self) -> None:
-        """Give everything back; idempotent."""
-        self._arrival.end()
-        self._engine.remove(self)
-
-    def looking_up(self) -> bool:
-        """Whether its name is still being looked up."""
-        answered = self._result is not None and self._result[0] in NO_NAME
-        return not answered and not _us(self.curl, pycurl.NAMELOOKUP_TIME_T)
-
-    def abandon(self) -> None:
-        """The engine is closed: whoever waits for this is told so."""
-        shown = self._request.shown_url
-        if self._arrival.failure is None:
-            self._arrival.failure = ConnectError(f"the engine was closed while {shown} was asked", url=shown)
-        self._settle()
-        self.end()
-
-    async def _close(self) -> None:
-        self.end()
-
-    # -- libcurl's callbacks -------------------------------------------------------------------------------------------------
-
-    def _on_header(self, line: bytes) -> int:
-        if not self._arrival.line(line):
-            return -1
-        if self._request.stream and self._arrival.complete:
-            self._settle()
-        return len(line)
-
-    def _on_body(self, data: bytes) -> int | None:
-        if self._arrival.full():
-            # libcurl keeps what is refused, and hands it over once more.
-            self._paused = True
-            paused: int = pycurl.WRITEFUNC_PAUSE
-            return paused
-        return None if self._arrival.data(data) else -1
-
-    def finished(self, failure: tuple[int, str] | None) -> None:
-        """libcurl is done with the transfer."""
-        self._result = failure
-        self._settle()
-        self._arrival.end()
-
-    def _pass_deadline(self) -> None:
-        if not self._done.done():
-            self._passed_deadline = True
-            # Whatever libcurl's own timer has not yet been told.
-            self._engine.act(pycurl.SOCKET_TIMEOUT, 0)
-            self._settle()
-
-    def _settle(self) -> None:
-        if not self._done.done():
-            self._done.set_result(None)
-
-    def _resume(self) -> None:
-        if self._paused and not self._arrival.ended:
-            self._paused = False
-            self.curl.pause(pycurl.PAUSE_CONT)
-            self._engine.act(pycurl.SOCKET_TIMEOUT, 0)
-
-    # -- what it means -------------------------------------------------------------------------------------------------------
-
-    def _error(self) -> TransportError | None:
-        elapsed_ns = self._clock.monotonic_ns() - self._started_ns
-        failure = self._arrival.failure
-        if failure is not None:
-            failure.elapsed_ns = elapsed_ns
-            return failure
-        if self._result is None:
-            return None
-        number, message = self._result
-        return self._late() if number == TIMED_OUT else error_of(number, message, self._request, elapsed_ns)
-
-    def _late(self) -> DeadlineExceeded:
-        return late_in(self._request.shown_url, self._phase(), self._clock.monotonic_ns() - self._started_ns)
-
-    def _phase(self) -> Phase:
-        """Where the transfer stands: the first phase libcurl has no time for."""
-        curl = self.curl
-        if not _us(curl, pycurl.NAMELOOKUP_TIME_T):
-            return "resolve"
-        if not _us(curl, pycurl.CONNECT_TIME_T):
-            return "connect"
-        if self._request.url[:5].lower() == "https" and not _us(curl, pycurl.APPCONNECT_TIME_T):
-            return "tls"
-        return "transfer" if self._arrival.headers else "first_byte"
-
-    def _phases(self) -> Phases:
-        curl = self.curl
-        resolved, connected = _us(curl, pycurl.NAMELOOKUP_TIME_T), _us(curl, pycurl.CONNECT_TIME_T)
-        secured, ready = _us(curl, pycurl.APPCONNECT_TIME_T), _us(curl, pycurl.PRETRANSFER_TIME_T)
-        first, total = _us(curl, pycurl.STARTTRANSFER_TIME_T), _us(curl, pycurl.TOTAL_TIME_T)
-        return Phases(
-            queue_ns=self.queue_ns,
-            resolve_ns=self._admitted.resolve_ns + resolved * NS_PER_US,
-            connect_ns=max(connected - resolved, 0) * NS_PER_US,
-            tls_ns=max(secured - connected, 0) * NS_PER_US if secured else None,
-            first_byte_ns=max(first - ready, 0) * NS_PER_US,
-            transfer_ns=None if self._request.stream else max(total - first, 0) * NS_PER_US,
-        )
-
-    async def _chunks(self) -> AsyncGenerator[bytes, None]:
-        async with aclosing(self._arrival.chunks(self._resume)) as chunks:
-            async for chunk in chunks:
-                yield chunk
-        error = self._error()
-        if error is not None:
-            shown = self._request.shown_url
-            raise StreamClosed(f"the stream of {shown} broke: {error.message}", planned=False, url=shown)
-
-
 def _know(curl: Any, name: Named, places: list[Place]) -> None:
     """Let a handle know where its name is. What libcurl remembers of names it shares between all handles of the engine, for
     either family and for ever: so each handle gets a memory of its own.
@@ -488,11 +344,6 @@ def _know(curl: Any, name: Named, places: list[Place]) -> None:
     curl.setopt(pycurl.SHARE, memory)
     shown = ",".join(f"[{address[0]}]" if ":" in address[0] else address[0] for _, address in places)
     curl.setopt(pycurl.RESOLVE, [f"{name.host}:{name.port}:{shown}"])
-
-
-def _us(curl: Any, what: int) -> int:
-    """One of libcurl's times, in whole microseconds since the start; 0 while it has not come."""
-    return int(curl.getinfo(what))
 
 
 @lru_cache(maxsize=1)

@@ -39,6 +39,9 @@ TIMED_OUT: Final = 28
 TOO_LARGE: Final = 100
 """CURLE_TOO_LARGE: of an answer, its headers."""
 
+PAUSE: Final = 0x10000001
+"""CURL_WRITEFUNC_PAUSE: what was handed over is not taken; it comes again."""
+
 NO_NAME: Final = frozenset((5, 6))
 """CURLE_COULDNT_RESOLVE_PROXY, _HOST: the resolver has answered."""
 
