@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import aclosing
 from datetime import timedelta
@@ -88,9 +87,8 @@ class RuleOption(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     def program_rule(self) -> ProgramRule:
         """Raises ``ValueError``."""
         try:
-            patterns = tuple(re.compile(one) for one in self.logs)
-            return ProgramRule(self.name, pk.Pubkey(self.program), patterns, self.outcome)
-        except (ValueError, re.error) as error:
+            return ProgramRule(self.name, pk.Pubkey(self.program), self.logs, self.outcome)
+        except ValueError as error:
             raise ValueError(f"{self.name}: {error}") from None
 
     def check(self) -> Check:
@@ -207,6 +205,7 @@ async def watch_of(ctx: pk.Context[Options], name: str) -> Watch:
             to_slot=options.to_block,
             lookback=options.lookback,
             commitment=commitment,
+            span=ctx.span,
         ),
     )
 

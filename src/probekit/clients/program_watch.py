@@ -9,8 +9,7 @@ landed.
 
 from __future__ import annotations
 
-import re
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Literal
@@ -18,6 +17,7 @@ from typing import TYPE_CHECKING, Final, Literal
 from probekit.clients.event_watch import Found
 from probekit.errors import DecodeError, ProbekitError, RpcError
 from probekit.model.contract_events import EventMatch, EventSighting, ScanState
+from probekit.model.pattern import PatternSlow, compiled
 from probekit.model.pubkey import Pubkey
 from probekit.model.solana import Commitment, SignatureInfo, SignatureStatus, TransactionLogs
 from probekit.units import Instant
@@ -41,24 +41,43 @@ _AT_ONCE: Final = 50
 _LINE: Final = 200
 
 
+Span = Callable[[str, str], Awaitable[tuple[int, int] | None]]
+"""Where a pattern is found in a text. Raises ``PatternSlow`` where that cannot be told in time: anybody may write a log."""
+
+
+async def _span(pattern: str, text: str) -> tuple[int, int] | None:
+    match = compiled(pattern).search(text)
+    return None if match is None else match.span()
+
+
 @dataclass(frozen=True)
 class ProgramRule:
     """What matches: transactions that mention ``program`` and ended so, where each of ``patterns`` is found in a line of the
-    logs.
+    logs. Raises ``ValueError`` for a pattern that is no regular expression.
     """
 
     name: str
     program: Pubkey
-    patterns: tuple[re.Pattern[str], ...] = ()
+    patterns: tuple[str, ...] = ()
     outcome: Literal["succeeded", "failed", "any"] = "succeeded"
 
-    def lines(self, told: TransactionLogs) -> tuple[str, ...] | None:
-        """The lines that match, one for each pattern; ``None`` where it does not."""
+    def __post_init__(self) -> None:
+        for one in self.patterns:
+            compiled(one)
+
+    async def lines(self, told: TransactionLogs, span: Span) -> tuple[str, ...] | None:
+        """The lines that match, one for each pattern; ``None`` where it does not. Raises what ``span`` does."""
         if not self._ended(told):
             return None
-        found = [next((line for line in told.logs if one.search(line)), None) for one in self.patterns]
-        lines = tuple(line for line in found if line is not None)
-        return lines if len(lines) == len(self.patterns) else None
+        found: list[str] = []
+        for pattern in self.patterns:
+            for line in told.logs:
+                if await span(pattern, line) is not None:
+                    found.append(line)
+                    break
+            else:
+                return None
+        return tuple(found)
 
     def cut_off(self, told: TransactionLogs) -> bool:
         """Of one that does not match: whether it may, by what was cut off its logs."""
@@ -70,7 +89,8 @@ class ProgramRule:
 
 class ProgramEventWatch:
     """Looks at one chain for all rules of it. ``from_slot`` is where it begins (``lookback`` slots before the newest without
-    it), ``to_slot`` where it ends for good. ``commitment`` says what counts as landed.
+    it), ``to_slot`` where it ends for good. ``commitment`` says what counts as landed, ``span`` searches logs: a probe gives
+    ``ctx.span``, which is bounded in time.
     """
 
     def __init__(
@@ -83,7 +103,9 @@ class ProgramEventWatch:
         to_slot: int | None = None,
         lookback: int = 0,
         commitment: Commitment = Commitment.CONFIRMED,
+        span: Span = _span,
     ) -> None:
+        self._span = span
         self._client, self._chain, self._rules = client, chain, tuple(rules)
         self._from, self._to, self._lookback, self._commitment = from_slot, to_slot, lookback, commitment
         self._programs = tuple(dict.fromkeys(rule.program for rule in rules))
@@ -154,7 +176,7 @@ class ProgramEventWatch:
                     agreed = min(agreed, row.slot - 1)
                     continue
                 else:
-                    self._take(program, one, at)
+                    await self._take(program, one, at)
                 self._seen[self._key(program, row.signature)] = row.slot
         return agreed
 
@@ -192,11 +214,19 @@ class ProgramEventWatch:
             if rule.program == program:
                 self._found[rule.name].lose(why, at)
 
-    def _take(self, program: Pubkey, told: TransactionLogs, at: Instant) -> None:
-        for rule in self._rules:
-            if rule.program != program:
+    async def _lines(self, rule: ProgramRule, told: TransactionLogs) -> tuple[str, ...] | PatternSlow | None:
+        try:
+            return await rule.lines(told, self._span)
+        except PatternSlow as slow:
+            return slow
+
+    async def _take(self, program: Pubkey, told: TransactionLogs, at: Instant) -> None:
+        # All is searched before anything is counted: who is cancelled meanwhile has counted nothing, and nothing counts twice.
+        searched = [(rule, await self._lines(rule, told)) for rule in self._rules if rule.program == program]
+        for rule, lines in searched:
+            if isinstance(lines, PatternSlow):
+                self._found[rule.name].lose(f"{told.signature} in slot {told.slot}: {lines}", at)
                 continue
-            lines = rule.lines(told)
             if lines is None:
                 if rule.cut_off(told):
                     self._found[rule.name].lose(f"{told.signature} in slot {told.slot}: its logs are truncated", at)

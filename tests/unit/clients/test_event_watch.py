@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -17,6 +16,7 @@ from probekit.clients.program_watch import EXPIRED_SLOTS, ProgramEventWatch, Pro
 from probekit.codecs.evm.conditions import Condition, NamedEvent
 from probekit.errors import DecodeError, NotFound, ProbekitError, RpcError, ServerError
 from probekit.model.evm import Address, Block, Log
+from probekit.model.pattern import PatternSlow
 from probekit.model.pubkey import Pubkey
 from probekit.model.solana import Commitment, SignatureInfo, SignatureStatus, TransactionLogs
 from probekit.units import Instant
@@ -384,8 +384,26 @@ class Slots:
 
 
 def program_watch(slots: Slots, *patterns: str, outcome: Any = "succeeded", **options: Any) -> ProgramEventWatch:
-    rule = ProgramRule("refused", PROGRAM, tuple(re.compile(one) for one in patterns), outcome)
+    rule = ProgramRule("refused", PROGRAM, patterns, outcome)
     return ProgramEventWatch(slots, "solana", [rule], **options)  # type: ignore[arg-type]
+
+
+async def test_a_pattern_that_tries_for_ever_is_told_of_its_rule_and_holds_up_no_other() -> None:
+    async def span(pattern: str, text: str) -> tuple[int, int] | None:
+        if pattern == "(a+)+$":
+            raise PatternSlow(pattern)
+        return (0, 1) if pattern in text else None
+
+    slots = Slots()
+    slots.land("s1", "Program log: refused", slot=999)
+    rules = [ProgramRule("slow", PROGRAM, ("(a+)+$",)), ProgramRule("refused", PROGRAM, ("refused",))]
+    one = ProgramEventWatch(slots, "solana", rules, from_slot=992, span=span)  # type: ignore[arg-type]
+    await one.look(AT)
+    assert (one.sighting("refused").standing, one.sighting("refused").unreadable) == (1, 0)
+    assert (one.sighting("slow").standing, one.sighting("slow").unreadable) == (0, 1)
+    assert "could not be told within its bound" in one.sighting("slow").unreadable_text
+    with pytest.raises(ValueError, match="is no regular expression"):
+        ProgramRule("wrong", PROGRAM, ("(",))
 
 
 async def test_each_transaction_is_counted_once_whatever_page_it_comes_on() -> None:
