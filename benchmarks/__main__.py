@@ -36,6 +36,7 @@ MODULES = (
     "pythnet_publishers",
     "startup",
     "artifacts",
+    "idle",
 )
 RUNS = 41
 TURN_S = 0.02

@@ -44,7 +44,7 @@ from tests.support.sandbox import FIRST, Lab, load, others_ok, verdict
 # `evm` runs on a real node, in tests/system/evm/test_pages.py.
 KINDS = {
     "sandbox", "solana", "pro", "guardians", "evm", "evm_receiver", "probe", "public", "script", "shell", "server",
-    "manifest", "collector", "json", "prometheus", "replay",
+    "manifest", "collector", "json", "prometheus", "replay", "fleet",
 }  # fmt: skip
 SHELL_PAGES = sorted({block.page for block in of_kind("shell")})
 BTC = "e62df6c8b4a85fe1a67db44dc12de5db330f7ac66b72dc658afedf0f4a415b43"
@@ -130,6 +130,27 @@ def test_ranges_of_blocks_are_replayed(block: Block, tmp_path: Path) -> None:
     assert block.words == ("exit", str(done.returncode)), f"{done.stdout}\n{done.stderr}"
     assert "1 in blocks 20000000 to 20010000" in done.stdout
     if block.output is not None:
+        printed_as_said(block, done.stdout)
+
+
+@pytest.mark.parametrize("page", sorted({block.page for block in of_kind("fleet")}), ids=lambda page: page.stem)
+def test_what_a_page_adds_to_the_example_inventory_is_what_hosts_have(page: Path, tmp_path: Path) -> None:
+    """In a copy of the collection, where the page changes it."""
+    if shutil.which("bash") is None:
+        pytest.skip("no bash on this machine")
+    shutil.copytree(ROOT / "ansible", tmp_path / "ansible")
+    (tmp_path / "probes").symlink_to(ROOT / "probes")
+    environment = {
+        **{name: value for name, value in os.environ.items() if not name.startswith(("OTEL_", "PROBEKIT_", "ANSIBLE_"))},
+        "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
+        "ANSIBLE_HOME": str(tmp_path / "home"),
+        "ANSIBLE_NOCOLOR": "1",
+    }
+    for block in (one for one in blocks_of(page) if one.kind == "fleet"):
+        code = re.sub(r"\bansible-(\w+) ", rf"{sys.executable} -m ansible \1 ", block.code)
+        command = ["bash", "-euo", "pipefail", "-c", code]
+        done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=50)
+        assert done.returncode == 0, f"{block} ended with {done.returncode}\n{done.stdout}\n{done.stderr}"
         printed_as_said(block, done.stdout)
 
 

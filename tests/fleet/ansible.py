@@ -7,12 +7,17 @@ import os
 import re
 import subprocess
 import sys
-from collections.abc import Mapping
+import threading
+import time
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from tests.fleet.hosts import CENTRE, ROOT, Fleet, ssh_options, within
+
+ALIVE: Final = "-o ServerAliveInterval=2 -o ServerAliveCountMax=3"
+"""A host that is gone is told of after six seconds, and not when TCP gives up; the example inventory has the same."""
 
 
 @dataclass(frozen=True)
@@ -21,6 +26,7 @@ class Played:
 
     code: int
     output: str
+    seconds: float = 0.0
 
     @property
     def changed(self) -> dict[str, int]:
@@ -38,28 +44,41 @@ class Operator:
         collections.mkdir(parents=True)
         (collections / "fleet").symlink_to(ROOT / "ansible")
 
-    def play(self, name: str, **more: Any) -> Played:
-        """Run ``probekit.fleet.<name>``. ``more`` are variables of this run, before those of the inventory."""
+    def play(self, name: str, *options: str, at: tuple[str, Callable[[], None]] | None = None, **more: Any) -> Played:
+        """Run ``probekit.fleet.<name>``. ``more`` are variables of this run, before those of the inventory; ``at`` is a task's
+        name, and what to do once it begins.
+        """
         inventory = self._work / "inventory.yml"
         inventory.write_text(json.dumps(self._inventory(more)))
-        command = [sys.executable, "-m", "ansible", "playbook", "-i", str(inventory), f"probekit.fleet.{name}"]
-        done = subprocess.run(
-            within(CENTRE, *command),
-            env={
-                **os.environ,
-                "ANSIBLE_COLLECTIONS_PATH": str(self._work / "collections"),
-                "ANSIBLE_HOME": str(self._work / "ansible-home"),
-                "ANSIBLE_NOCOLOR": "1",
-                "ANSIBLE_PIPELINING": "1",
-                "ANSIBLE_SSH_ARGS": "-o ControlMaster=auto -o ControlPersist=60s",
-            },
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            check=False,
-            timeout=300,
-        )
-        return Played(done.returncode, done.stdout)
+        command = [sys.executable, "-m", "ansible", "playbook", "-i", str(inventory), f"probekit.fleet.{name}", *options]
+        environment = {
+            **os.environ,
+            "ANSIBLE_COLLECTIONS_PATH": str(self._work / "collections"),
+            "ANSIBLE_HOME": str(self._work / "ansible-home"),
+            "ANSIBLE_NOCOLOR": "1",
+            "ANSIBLE_PIPELINING": "1",
+            # By default a connection is named by host, port and user alone: another fleet of this machine has the same.
+            "ANSIBLE_SSH_CONTROL_PATH_DIR": str(self._work / "cp"),
+            "ANSIBLE_SSH_ARGS": f"-o ControlMaster=auto -o ControlPersist=60s {ALIVE}",
+            "PYTHONUNBUFFERED": "1",
+        }
+        lines: list[str] = []
+        began = time.monotonic()
+        with subprocess.Popen(
+            within(CENTRE, *command), env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+        ) as process:
+            late = threading.Timer(300, process.kill)
+            late.start()
+            assert process.stdout is not None
+            for line in process.stdout:
+                lines.append(line)
+                if at is not None and line.startswith("TASK [") and at[0] in line:
+                    at[1]()
+                    at = None
+            code = process.wait()
+            late.cancel()
+        assert at is None, f"no task {at[0]}:\n{''.join(lines)}"
+        return Played(code, "".join(lines), time.monotonic() - began)
 
     def _inventory(self, more: Mapping[str, Any]) -> dict[str, Any]:
         hosts = {

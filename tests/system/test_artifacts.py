@@ -57,27 +57,6 @@ def test_the_manifest_is_what_stands_beside_it(built: tuple[Path, Manifest]) -> 
     assert {"hermes_freshness", "http_service"} <= set(manifest.probes)
 
 
-def test_the_same_commit_gives_the_same_bytes_in_another_folder(built: tuple[Path, Manifest], tmp_path: Path) -> None:
-    names = (".gitignore", "pyproject.toml", "README.md", "LICENSE", "CHANGELOG.md")
-    for name in ("src", "probes", "requirements", "docs"):
-        shutil.copytree(ROOT / name, tmp_path / "elsewhere" / name, ignore=shutil.ignore_patterns("__pycache__"))
-    for name in names:
-        # Another time of change, and modes of another umask.
-        shutil.copyfile(ROOT / name, tmp_path / "elsewhere" / name)
-    other = tmp_path / "dist"
-    done = subprocess.run(
-        [sys.executable, "-m", "probekit.dev.artifacts", "--profile", "core", "--out", str(other)],
-        cwd=tmp_path / "elsewhere",
-        capture_output=True,
-        text=True,
-        check=False,
-        umask=0o077,
-        env={**os.environ, "PYTHONPATH": str(tmp_path / "elsewhere" / "src"), "TZ": "Asia/Tokyo", "PYTHONHASHSEED": "7"},
-    )
-    assert done.returncode == 0, done.stderr
-    assert (other / "manifest.json").read_bytes() == (built[0] / "manifest.json").read_bytes()
-
-
 def test_a_launcher_names_its_probe_version_and_source_and_writes_nothing_below_home(
     built: tuple[Path, Manifest], release: Path, tmp_path: Path
 ) -> None:

@@ -19,7 +19,7 @@ import msgspec
 from probekit._version import __version__
 from probekit.entry.explain import explain
 from probekit.entry.output import Printer, junit
-from probekit.entry.service import claim_instance, notifier
+from probekit.entry.service import check_watchdog, claim_instance, notifier
 from probekit.entry.streams import emit, emit_bytes
 from probekit.entry.vantage import vantage_of
 from probekit.errors import ConfigError
@@ -36,6 +36,8 @@ def execute(probe: Probe[Any], path: Path, arguments: argparse.Namespace) -> int
     """Read the configuration, run or explain, and return the exit code. Raises ``ConfigError``."""
     manifest = _manifest(probe, path, arguments)
     if arguments.explain:
+        # Where a deployment says how the unit will be started: what it would refuse is told before anything is switched to it.
+        check_watchdog(os.environ, interval=manifest.interval)
         emit(explain(probe, manifest, path) + "\n")
         return 0
     _check_junit(arguments.junit)

@@ -35,6 +35,13 @@ def guarded(program: str, work: Callable[[], int]) -> int:
     except Exception as error:
         import traceback
 
+        from probekit.runner.failures import exhausted
+
+        if exhausted(error):
+            # Also what broke while it ended: closing anything may want a thread.
+            say(f"{program}: out of memory, by its limit (LimitDATA=) or this host's (error.type=internal)")
+            return EXIT_CONFIG
+
         if sys.flags.dev_mode:
             traceback.print_exc()
         frames = traceback.extract_tb(error.__traceback__)

@@ -85,10 +85,12 @@ def _console(page: _Page) -> Any:
 
 
 def headline(run: ProbeRun) -> str:
-    """``hermes_freshness: CRITICAL - 2 ok, 1 critical (eu, 41.0ms, 2026-..)``."""
+    """``hermes_freshness: CRITICAL - 2 ok, 1 critical (eu, aws, eu-1/hermes_freshness, 41.0ms, 2026-..)``."""
     counts = ", ".join(f"{count} {status}" for status, count in summary(run).items() if count) or "no verdict"
-    where = f"{run.vantage.region}, {format_ns(run.elapsed_ns)}, {run.started_at}"
-    return f"{run.probe}: {run.status.upper()} - {counts} ({where})"
+    vantage = run.vantage
+    where = [vantage.region, vantage.provider or "", vantage.instance_id]
+    told = [one_line(one) for one in where if one] + [format_ns(run.elapsed_ns), str(run.started_at)]
+    return f"{run.probe}: {run.status.upper()} - {counts} ({', '.join(told)})"
 
 
 def rows(run: ProbeRun) -> list[tuple[Status, str, str, str]]:

@@ -82,6 +82,12 @@ def notifier(environ: Mapping[str, str], *, interval: timedelta) -> SystemdNotif
         return None
     if path[0] not in "/@" or len(path) < 2:
         raise ConfigError(f"NOTIFY_SOCKET: {path[:100]!r} is no socket's path")
+    check_watchdog(environ, interval=interval)
+    return SystemdNotifier(path)
+
+
+def check_watchdog(environ: Mapping[str, str], *, interval: timedelta) -> None:
+    """Raises ``ConfigError`` where the unit's watchdog is not longer than two intervals, or is no number."""
     watchdog = environ.get("WATCHDOG_USEC", "")
     if watchdog:
         if not watchdog.isascii() or not watchdog.isdigit():
@@ -92,7 +98,6 @@ def notifier(environ: Mapping[str, str], *, interval: timedelta) -> SystemdNotif
                 f"WatchdogSec={int(watchdog) / 1e6:g} is not longer than two intervals of {seconds:g} s: "
                 "a probe that is well could be ended between two runs"
             )
-    return SystemdNotifier(path)
 
 
 class Claim:

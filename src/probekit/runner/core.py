@@ -17,6 +17,7 @@ from probekit.errors import DeadlineExceeded, ErrorType, ProbekitError
 from probekit.model import ProbeRun, RequestRecord, Target, Vantage
 from probekit.probe import Context, EngineFactory, O, Probe
 from probekit.runner.evaluate import Evaluator
+from probekit.runner.failures import exhausted
 from probekit.runner.recorder import ProbeInfo, Recorder, Recorders
 from probekit.runner.requests import CallLog, JourneyLog, RequestLog
 from probekit.runner.tape import FORMAT, Began, Tape, TapedEvaluator
@@ -82,6 +83,7 @@ class Runner(Generic[O]):
             health=self.self_check.health,
         )
         self.changed = asyncio.Event()
+        self.out_of_memory = False
         self._announced: tuple[object, ...] = ()
 
     def _evaluator(self, options: O) -> Evaluator[O]:
@@ -163,6 +165,7 @@ class Runner(Generic[O]):
 
     def fail(self, error: Exception) -> None:
         """Give what was not observed the verdict of ``error``; the probe itself, where no target is known yet."""
+        self.out_of_memory |= exhausted(error)
         if not self.evaluator.targets:
             self.evaluator.stand_in(Target(self.probe.name, "probe"))
         self.evaluator.fail_unseen(error, self.clock.now())
@@ -224,6 +227,13 @@ class Runner(Generic[O]):
         )
         self.recorders.record(run)
         return run
+
+    def go_on(self) -> None:
+        """After a run was told. Raises ``MemoryError`` where memory ran out in it: a process that keeps what it takes would
+        tell the same for ever, and be alive to its watchdog.
+        """
+        if self.out_of_memory or self.evaluator.out_of_memory or self.recorders.out_of_memory:
+            raise MemoryError(f"the probe {self.probe.name} ran out of memory")
 
     async def aclose(self) -> None:
         """Release the probe's clients and flush the recorders, each whatever the other does."""

@@ -17,7 +17,7 @@ from probekit.errors import Missing, ProbekitError
 from probekit.model import Failure, Measure, Observation, RequestRecord, Status, Target, TargetResult, Verdict, worst
 from probekit.probe import AnyObservation, Checks, O
 from probekit.runner.evidence import evidence_of
-from probekit.runner.failures import behind, vantage_verdict, verdict_of
+from probekit.runner.failures import behind, exhausted, vantage_verdict, verdict_of
 from probekit.runner.recorder import Planned
 from probekit.units import Instant
 
@@ -58,6 +58,7 @@ class Evaluator(Generic[O]):
         self.unexpected = 0
         """Observations of targets nobody asked for."""
         self.defects = 0
+        self.out_of_memory = False
         """Checks that raised."""
 
     def set_targets(self, targets: Sequence[Target], now: Instant | None = None) -> bool:
@@ -234,6 +235,7 @@ class Evaluator(Generic[O]):
                     verdict = cast(Rule, check)(last, now=now)
             except Exception as error:
                 self.defects += 1
+                self.out_of_memory |= exhausted(error)
                 _log.exception("the check %s failed on %s", check.name, state.target.id)
                 verdict = verdict_of(error)
             untold = state.untold.get(check.name)

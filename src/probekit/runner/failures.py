@@ -65,6 +65,19 @@ def verdict_of(error: BaseException) -> Verdict:
     return Verdict(CHECK, Status.UNKNOWN, "probe_error", message, error_type="probe_error")
 
 
+def exhausted(error: BaseException | None) -> bool:
+    """Whether memory ran out, also in one of several tasks, or behind an error that was made of it. A thread that cannot be
+    started, for want of room for its stack, is the same.
+    """
+    while error is not None:
+        if isinstance(error, MemoryError) or (isinstance(error, RuntimeError) and str(error) == "can't start new thread"):
+            return True
+        if isinstance(error, BaseExceptionGroup) and any(exhausted(one) for one in error.exceptions):
+            return True
+        error = error.__cause__ or error.__context__
+    return False
+
+
 def behind(endpoint: str, verdict: Verdict) -> Verdict:
     """The verdict of a target that could not be seen because its endpoint failed; the endpoint's own verdict says
     why.

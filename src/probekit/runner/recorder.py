@@ -10,6 +10,7 @@ from typing import Literal, Protocol
 
 from probekit.model import ProbeRun, Target, Vantage
 from probekit.model.verdict import MeasureName
+from probekit.runner.failures import exhausted
 
 _log = logging.getLogger("probekit.recorder")
 
@@ -64,6 +65,7 @@ class Recorders:
     def __init__(self, recorders: Sequence[Recorder]) -> None:
         self._recorders = tuple(recorders)
         self.failures: dict[str, int] = {}
+        self.out_of_memory = False
 
     def start(self, info: ProbeInfo) -> None:
         for recorder in self._recorders:
@@ -87,6 +89,7 @@ class Recorders:
                 self._failed(recorder, error)
 
     def _failed(self, recorder: Recorder, error: Exception) -> None:
+        self.out_of_memory |= exhausted(error)
         name = type(recorder).__name__
         self.failures[name] = self.failures.get(name, 0) + 1
         if self.failures[name] == 1:

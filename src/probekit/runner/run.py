@@ -109,7 +109,7 @@ async def watch(
 
     A poll runs at every interval, the first time at once, then in its own phase of the interval; ticks that a slow run
     swallowed are counted in the next run. A watch closes a run at every interval, and at once when a target's status
-    changes.
+    changes. After a run in which memory ran out it raises ``MemoryError``.
     """
     runner = Runner(probe, options, settings, recorders, clock, engines, tape)
     loop = _poll_loop(runner) if probe.mode == "poll" else _watch_loop(runner)
@@ -137,6 +137,7 @@ async def _poll_loop(runner: Runner[O]) -> AsyncGenerator[ProbeRun, None]:
             error_type=failed,
             skipped_ticks=missed,
         )
+        runner.go_on()
         now_ns = clock.monotonic_ns()
         following_ns = next_due_ns(now_ns, interval_ns, phase)
         missed = skipped(due_ns, following_ns, interval_ns)
@@ -171,6 +172,7 @@ async def _watch_loop(runner: Runner[O]) -> AsyncGenerator[ProbeRun, None]:
                 error_type=stream.defect,
                 skipped_ticks=missed,
             )
+            runner.go_on()
             stream.defect = None
             missed = 0
             started_at, started_ns = clock.now(), clock.monotonic_ns()

@@ -10,6 +10,7 @@ from probekit.clock import reap
 from probekit.errors import ErrorType, ProbekitError
 from probekit.probe import O
 from probekit.runner.core import Runner
+from probekit.runner.failures import exhausted
 from probekit.units import NS_PER_S
 
 _log = logging.getLogger("probekit.runner")
@@ -51,6 +52,7 @@ class ObservationStream(Generic[O]):
             except Exception as defect:
                 _log.exception("the probe %s failed", runner.probe.name)
                 self.defect = "probe_error"
+                runner.out_of_memory |= exhausted(defect)
                 error = defect
             if runner.evaluator.fail_stream(error, clock.now()):
                 runner.changed.set()

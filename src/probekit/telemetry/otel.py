@@ -100,7 +100,11 @@ class OtelRecorder:
 
     async def aclose(self) -> None:
         """Send a last export of metrics and all that waits, within ``flush_s``; what is left then is dropped, counted."""
-        await asyncio.to_thread(self.close)
+        try:
+            await asyncio.to_thread(self.close)
+        except RuntimeError:
+            # No room for a thread's stack. A process that ends for want of memory still tells why; nothing else of it goes on.
+            self.close()
 
     def close(self) -> None:
         """:meth:`aclose` for where no event loop runs; blocks. Idempotent."""

@@ -55,6 +55,11 @@ def test_a_profiles_lock_is_for_its_extras_and_pins_what_the_tests_ran_with(prof
     assert pins(profile.name).items() <= tested.items()
 
 
+@pytest.mark.parametrize("unused", ["requests", "urllib3", "charset-normalizer", "googleapis-common-protos"])
+def test_the_smallest_profile_carries_no_exporter_that_nothing_imports(unused: str) -> None:
+    assert unused not in pins("core")
+
+
 def test_the_name_of_an_executable_says_for_which_python_and_platform() -> None:
     assert executable_name("core") == f"probekit-core-{abi()}-{platform()}"
     assert re.fullmatch(r"probekit-core-cp3\d+-[a-z0-9_]+", executable_name("core"))

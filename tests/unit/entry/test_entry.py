@@ -124,7 +124,7 @@ def test_nothing_that_a_service_says_breaks_a_report_or_moves_the_cursor() -> No
 
 def test_tables_put_the_worst_first() -> None:
     text = plain_table(make_run(Status.OK, Status.CRITICAL))
-    assert text.splitlines()[0].startswith("p: CRITICAL - 1 ok, 1 critical (local, 1.5ms")
+    assert text.splitlines()[0].startswith("p: CRITICAL - 1 ok, 1 critical (local, h/probekit, 1.5ms")
     assert text.index("CRITICAL target <1>") < text.index("OK       target <0>")
     assert rich_table(make_run(Status.OK)).row_count == 1
 

@@ -11,16 +11,21 @@ from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from probekit.cli.main import main as cli
 from probekit.dev.network import SandboxNetwork
 from probekit.dev.sandbox import Sandbox
 from probekit.dev.server import serve_in_thread
+from probekit.entry.output import junit, plain_table, rich_table
 from probekit.entry.service import SystemdNotifier, claim_instance, notifier
 from probekit.entry.vantage import VARIABLES, vantage_of
 from probekit.errors import ConfigError
 from probekit.model import ProbeRun, Status, Target, TargetResult, Vantage, Verdict
+from probekit.runner.encode import decode_run, encode_run
+from probekit.telemetry.environment import read
+from probekit.telemetry.spans import resource_of, spans_of
 from probekit.units import Instant
 
 ROOT = Path(__file__).parents[3]
@@ -128,6 +133,37 @@ def test_outside_systemd_nobody_is_told() -> None:
     made = notifier({"NOTIFY_SOCKET": "/run/n", "WATCHDOG_USEC": "10000001"}, interval=timedelta(seconds=5))
     assert made is not None
     made._socket.close()
+
+
+def test_explaining_refuses_what_the_unit_would_be_refused_for(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A deployment lets a probe explain its configuration before it switches, with the watchdog that the unit will have."""
+    command = ["run", "hermes_freshness", "--explain", "--interval", "60s"]
+    monkeypatch.setenv("WATCHDOG_USEC", "120000000")
+    assert cli(command) == 3
+    assert "WatchdogSec=120 is not longer than two intervals of 60 s" in capsys.readouterr().err
+    monkeypatch.setenv("WATCHDOG_USEC", "121000000")
+    assert cli(command) == 0
+
+
+def test_a_run_says_from_where_it_was_seen_wherever_it_is_told() -> None:
+    vantage = Vantage("eu-1", "eu-west", "aws", "freshness")
+    run = msgspec.structs.replace(run_of(Status.CRITICAL), vantage=vantage)
+    assert "(eu-west, aws, eu-1/freshness, " in plain_table(run).splitlines()[0]
+    assert str(rich_table(run).title).startswith(plain_table(run).split(" - ")[0])
+    assert "(eu-west, aws, eu-1/freshness, " in str(rich_table(run).title)
+    told = {"host": "eu-1", "region": "eu-west", "provider": "aws", "unit": "freshness"}
+    assert json.loads(encode_run(run))["vantage"] == told
+    assert decode_run(encode_run(run)).vantage == vantage
+    settings = read({"OTEL_EXPORTER_OTLP_ENDPOINT": "http://127.0.0.1:9"}, vantage, "1", enabled=True)
+    assert settings is not None
+    (span,) = spans_of(run, resource_of(dict(settings.resource)))
+    assert span.attributes is not None
+    assert span.attributes["vantage.region"] == "eu-west"
+    seen = {"cloud.region": "eu-west", "cloud.provider": "aws", "host.name": "eu-1", "service.instance.id": "eu-1/freshness"}
+    assert seen.items() <= dict(span.resource.attributes).items()
+    assert 'hostname="eu-1"' in junit(run)
 
 
 def test_a_deployment_says_the_vantage_and_wins_over_the_manifest() -> None:

@@ -118,6 +118,9 @@ def raising(error: BaseException) -> Callable[[], int]:
     return work
 
 
+OUT_OF_MEMORY = "x: out of memory, by its limit (LimitDATA=) or this host's (error.type=internal)"
+
+
 @pytest.mark.parametrize(
     ("error", "code", "line"),
     [
@@ -128,6 +131,8 @@ def raising(error: BaseException) -> Callable[[], int]:
         (PermissionError(errno.EACCES, "Permission denied", "/a/b"), 3, "x: /a/b: Permission denied (error.type=config)"),
         (OSError("odd"), 3, "x: odd (error.type=config)"),
         (KeyboardInterrupt(), 130, "x: interrupted"),
+        (MemoryError("the probe p ran out of memory"), 3, OUT_OF_MEMORY),
+        (RuntimeError("can't start new thread"), 3, OUT_OF_MEMORY),
     ],
 )
 def test_every_end_is_one_line_and_a_code(

@@ -226,6 +226,57 @@ async def follow(probe: Probe[Opts], clock: FakeClock, seconds: float, **more: A
     return runs
 
 
+@pytest.mark.parametrize("where", ["observe", "check", "task", "recorder", "cause", "thread"])
+async def test_memory_that_ran_out_ends_a_poll_after_the_run_that_tells_it(where: str) -> None:
+    async def out() -> None:
+        raise MemoryError
+
+    async def observe(ctx: Context[Opts], wanted: Sequence[Target]) -> AsyncIterator[AnyObservation]:
+        yield sample(ctx.clock, "a")
+        if where == "observe":
+            raise MemoryError
+        if where == "task":
+            async with asyncio.TaskGroup() as group:
+                group.create_task(out())
+        if where == "thread":
+            raise RuntimeError("can't start new thread")
+        if where == "cause":
+            raise ConnectError("no room for its buffer") from MemoryError()
+        yield sample(ctx.clock, "b")
+
+    class Full:
+        name: ClassVar[str] = "full"
+
+        def __call__(self, observation: AnyObservation, *, now: Instant) -> Verdict:
+            raise MemoryError
+
+    class Hungry(Keeps):
+        def record(self, run: ProbeRun) -> None:
+            raise MemoryError
+
+    kept = Keeps()
+    recorders = (kept, Hungry()) if where == "recorder" else (kept,)
+    probe = poll(observe, checks=lambda options, target: [Full()]) if where == "check" else poll(observe)
+    with pytest.raises(MemoryError, match="the probe p ran out of memory"):
+        await follow(probe, FakeClock(), 25, recorders=recorders)
+    assert len(kept.runs) == 1
+    assert kept.closed == 1
+    told = {"cause": Status.CRITICAL, "recorder": Status.OK}
+    assert kept.runs[0].status is told.get(where, Status.UNKNOWN)
+
+
+async def test_memory_that_ran_out_ends_a_watch_too() -> None:
+    async def observe(ctx: Context[Opts], wanted: Sequence[Target]) -> AsyncIterator[AnyObservation]:
+        yield sample(ctx.clock, "a")
+        raise MemoryError
+
+    kept = Keeps()
+    with pytest.raises(MemoryError):
+        await follow(make_watch(observe, interval=5 * S), FakeClock(), 25, recorders=(kept,))
+    assert len(kept.runs) == 1
+    assert {verdict.reason for result in kept.runs[0].results for verdict in result.verdicts} >= {"probe_error"}
+
+
 async def test_a_poll_runs_at_once_and_then_in_its_phase() -> None:
     async def observe(ctx: Context[Opts], wanted: Sequence[Target]) -> AsyncIterator[AnyObservation]:
         for target in wanted:

@@ -153,6 +153,23 @@ def test_a_defect_in_encoding_is_counted_and_the_next_run_goes_out(
     assert "could not be encoded" in caplog.text
 
 
+async def test_a_process_without_room_for_another_thread_still_tells_its_last_run(
+    receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recorder = OtelRecorder(make.settings(receiver.url))
+    recorder.start(make.info())
+    recorder.record(make.bad_run())
+
+    async def refused(work: object) -> None:
+        raise RuntimeError("can't start new thread")
+
+    # Not of every thread: the receiver of this test starts one for each connection.
+    monkeypatch.setattr(asyncio, "to_thread", refused)
+    await recorder.aclose()
+    assert len(receiver.spans()) == 1
+    assert "probekit.runs" in receiver.metrics()
+
+
 def test_much_evidence_is_sent_in_parts(receiver: Receiver) -> None:
     evidence = Evidence(excerpt="x" * 60_000)
     results = tuple(

@@ -82,7 +82,9 @@ def _executable(
             # The extras are asked for by name: pex leaves out every wheel that nothing asks for.
             *("pex", "--pre-resolved-dists", str(wheels), f"{_PROJECT}[{','.join(sorted(profile.extras))}]=={__version__}"),
             *("--console-script", _PROJECT, "--output-file", str(out / name)),
-            *("--venv", "prepend", "--sh-boot", "--no-compile", "--runtime-pex-root", RUNTIME_ROOT),
+            # Hard links, not symbolic ones: two wheels may fill one package, as lightkube and its models do.
+            *("--venv", "prepend", "--venv-site-packages-copies"),
+            *("--sh-boot", "--no-compile", "--runtime-pex-root", RUNTIME_ROOT),
             *("--interpreter-constraint", f"CPython=={sys.version_info.major}.{sys.version_info.minor}.*"),
             PEX_ROOT=str(Path(scratch) / "pex"),
         )

@@ -1,0 +1,308 @@
+"""What breaks on three deployed hosts, and what goes on: processes, memory, the way to a host, and what was asked wrongly."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from probekit.dev.artifacts.launcher import launcher
+from probekit.dev.artifacts.manifest import digest
+from probekit.dev.artifacts.profiles import executable_name
+from tests.fleet.deployment import HOSTS, UNIT, Deployed, manifest, until
+from tests.fleet.hosts import Host
+from tests.fleet.sink import Sample
+
+pytestmark = [pytest.mark.system, pytest.mark.fleet, pytest.mark.timeout(900)]
+
+CORE = executable_name("core")
+LEAK = "probekit-probe@leak.service"
+LEAKS = '''"""Does this process give back what it takes?"""
+
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import ClassVar
+
+import probekit as pk
+
+kept = []
+
+
+class Options(pk.Options, frozen=True, kw_only=True):
+    each_mb: int = 32
+
+
+@dataclass(frozen=True)
+class Kept:
+    name: ClassVar[str] = "kept"
+
+    def __call__(self, observation: pk.Observation[int], *, now: pk.Instant) -> pk.Verdict:
+        return pk.Verdict(self.name, pk.Status.OK, "kept", f"{observation.value} pieces")
+
+
+async def targets(ctx: pk.Context[Options]) -> Sequence[pk.Target]:
+    return [pk.Target("memory", "process")]
+
+
+async def observe(ctx: pk.Context[Options], watched: Sequence[pk.Target]) -> AsyncIterator[pk.Observation[int]]:
+    kept.append(bytearray(ctx.options.each_mb << 20))
+    yield pk.Observation(len(kept), "memory", ctx.clock.now(), "memory")
+
+
+probe = pk.Probe.poll(
+    name="leak", question=__doc__, options=Options, targets=targets, observe=observe, checks=lambda options, target: [Kept()],
+    interval=timedelta(seconds=1),
+)
+'''
+
+
+def shown(host: Host, unit: str, name: str) -> str:
+    return host.ssh("systemctl", "show", "--value", f"--property={name}", unit).strip()
+
+
+def active(host: Host, unit: str = UNIT) -> bool:
+    return shown(host, unit, "ActiveState") == "active"
+
+
+def release_of(host: Host) -> str:
+    """The release that the process runs, not the one that it should."""
+    return host.ssh(
+        f"tr '\\0' '\\n' < /proc/{shown(host, UNIT, 'MainPID')}/cmdline | grep -o '/opt/probekit/releases/[0-9a-f]*' | head -1"
+    )
+
+
+def widest_gap_s(samples: list[Sample]) -> float:
+    times = [sample.time for sample in samples]
+    return max(after - before for before, after in pairwise(times))
+
+
+def test_a_probe_that_is_killed_comes_back_and_its_series_continue(deployed: Deployed) -> None:
+    host = deployed.fleet.hosts["us"]
+    until(lambda: "us/latency" in deployed.samples(), 30, "a sample of us/latency")
+    before = deployed.samples()["us/latency"][-1]
+    process = shown(host, UNIT, "MainPID")
+    host.ssh("kill", "-9", process)
+    until(lambda: shown(host, UNIT, "MainPID") not in (process, "0") and active(host), 60, "another process that ran")
+
+    def counted_again() -> bool:
+        newest = deployed.samples()["us/latency"][-1]
+        return newest.start > before.time and newest.runs >= 3
+
+    until(counted_again, 60, "three runs of the new process at the centre")
+    series = deployed.samples()["us/latency"]
+    after = series[-1]
+    # One series: the same identity, counting again from a later start, as a restart of a counter is told.
+    assert (after.instance, after.region) == (before.instance, before.region) == ("us/latency", "us-1")
+    assert [sample.time for sample in series] == sorted(sample.time for sample in series)
+    assert widest_gap_s([sample for sample in series if sample.time >= before.time]) < 30
+    others = {name: {one.start for one in deployed.samples()[f"{name}/latency"]} for name in ("eu", "ap")}
+    assert {name: len(starts) for name, starts in others.items()} == {"eu": 1, "ap": 1}
+
+
+def test_a_second_process_of_one_id_refuses_to_start(deployed: Deployed) -> None:
+    host = deployed.fleet.hosts["eu"]
+    variables = "PROBEKIT_UNIT=latency OTEL_EXPORTER_OTLP_ENDPOINT=http://127.0.0.1:9"
+    variables += " CREDENTIALS_DIRECTORY=/etc/probekit/credentials/latency"
+    started = f"{variables} /opt/probekit/current/units/latency --once --config /opt/probekit/current/units/latency.yaml"
+    said = host.ssh(f"{started} 2>&1; echo exit $?")
+    assert said.splitlines() == [
+        "probekit run hermes_latency: another process on this host already reports as eu/latency (service.instance.id): "
+        "stop it, or give this one a unit of its own (error.type=config)",
+        "exit 3",
+    ]
+    # Under an id of its own it runs, beside the other.
+    assert "hermes_latency: OK" in host.ssh(f"env {started.replace('PROBEKIT_UNIT=latency', 'PROBEKIT_UNIT=by-hand')} 2>&1")
+    assert active(host)
+
+
+@pytest.fixture(scope="module")
+def leaking(deployed: Deployed) -> Path:
+    """A build with one more launcher, of a probe that keeps all it takes; the probe itself is put on the hosts."""
+    dist = deployed.work / "leaking"
+    shutil.copytree(deployed.work / "dist", dist)
+    (dist / "leak").write_text(launcher("leak", CORE))
+    told = json.loads((dist / "manifest.json").read_text())
+    sha256, size = digest(dist / "leak")
+    told["probes"]["leak"] = {
+        **told["probes"]["hermes_latency"],
+        "file": "leak",
+        "sha256": sha256,
+        "size": size,
+    }
+    (dist / "manifest.json").write_text(json.dumps(told))
+    (deployed.work / "leak.yaml").write_text("probe: leak\ninterval: 1s\n")
+    for host in deployed.fleet.hosts.values():
+        (host.root / "opt/leak").mkdir()
+        (host.root / "opt/leak/leak.py").write_text(LEAKS)
+    return dist
+
+
+def test_a_probe_that_leaks_is_ended_by_its_limit_and_its_neighbour_never_notices(deployed: Deployed, leaking: Path) -> None:
+    units = deployed.operator.variables["probe_units"]
+    leak = {
+        "name": "leak",
+        "manifest": str(deployed.work / "leak.yaml"),
+        "data_max": "320M",
+        "environment": {"PROBEKIT_PROBE_PATH": "/opt/leak"},
+    }
+    played = deployed.operator.play("site", probe_units=[*units, leak], probe_dist=str(leaking))
+    assert played.code == 0, played.output
+    host = deployed.fleet.hosts["eu"]
+    assert shown(host, LEAK, "LimitDATA") == str(320 * 2**20)
+    # Control groups of version 1 enforce no unit's MemoryMax= here: that it is set is all that can be seen.
+    assert shown(host, LEAK, "MemoryMax") == str(256 * 2**20)
+    began = {name: len(samples) for name, samples in deployed.samples().items()}
+
+    # The fourth is told before its wait: by then three were made.
+    until(lambda: int(shown(host, LEAK, "NRestarts")) >= 4, 240, "three restarts of the probe that leaks")
+    journal = host.ssh("journalctl", "--no-pager", "--output=short-unix", "--unit", LEAK).splitlines()
+    assert any("probekit run leak: out of memory" in line for line in journal), "\n".join(journal[-40:])
+    exits = [float(line.split()[0]) for line in journal if "Main process exited" in line]
+    starts = [float(line.split()[0]) for line in journal if f"Started {LEAK}" in line]
+    waits = [next(start - ended for start in starts if start > ended) for ended in exits[:3]]
+    # 1, 2 and 4 seconds beside what a start takes.
+    assert waits[0] >= 1.0, waits
+    assert waits[1] >= 2.0, waits
+    assert waits[2] >= 4.0, waits
+
+    series = deployed.samples()["eu/latency"][began["eu/latency"] :]
+    assert len({sample.start for sample in series}) == 1, "the neighbour was started again"
+    assert widest_gap_s(series) < 5
+    assert series[-1].runs > series[0].runs
+    # What leaks tells that it does, as what it is: a fault of this side.
+    assert any(sample.runs >= 3 for sample in deployed.samples()["eu/leak"])
+
+    played = deployed.operator.play("site")
+    assert played.code == 0, played.output
+    assert deployed.everywhere("systemctl", "is-active", LEAK) == dict.fromkeys(HOSTS, "inactive")
+    assert deployed.everywhere("ls", "/run/probekit-probe") == dict.fromkeys(HOSTS, "latency")
+
+
+@pytest.mark.parametrize(
+    "task",
+    ["Unpack the executables, as their owner", "Find what the probes were not started with"],
+)
+def test_a_host_that_goes_away_half_way_is_brought_up_to_date_by_the_next_run(deployed: Deployed, task: str) -> None:
+    """In the second case it has switched already, and not restarted: the next run finds every file as it should be."""
+    before = deployed.everywhere("readlink", "/opt/probekit/current")
+    with deployed.configured(timeout=f"{900 + len(task)}ms"):
+        cut = deployed.operator.play("site", at=(task, lambda: deployed.fleet.link("us", "cut")))
+        deployed.fleet.link("us", "0")
+        assert cut.code != 0
+        assert re.search(r"^us +: .* unreachable=1 ", cut.output, re.MULTILINE), cut.output
+        assert release_of(deployed.fleet.hosts["us"]).strip() == before["us"], "what was cut off runs on as it was"
+        assert active(deployed.fleet.hosts["us"])
+        now = deployed.fleet.hosts["eu"].ssh("readlink", "/opt/probekit/current").strip()
+        assert now != before["eu"]
+
+        again = deployed.operator.play("site")
+        assert again.code == 0, again.output
+        assert (again.changed["eu"], again.changed["ap"]) == (0, 0)
+        assert again.changed["us"] > 0
+        assert {release_of(host).strip() for host in deployed.fleet.hosts.values()} == {now}
+        assert all(active(host) for host in deployed.fleet.hosts.values())
+        third = deployed.operator.play("site")
+        assert third.changed == dict.fromkeys(HOSTS, 0), third.output
+
+
+@contextmanager
+def file_as(host: Host, path: str, text: str) -> Iterator[None]:
+    """A file of a host with another content, until the end of the block."""
+    kept = host.ssh("cat", path)
+    (host.root / path.lstrip("/")).write_text(text)
+    try:
+        yield
+    finally:
+        (host.root / path.lstrip("/")).write_text(kept)
+
+
+def refused(deployed: Deployed, sentence: str, *, everywhere: bool = False, **wrong: Any) -> None:
+    # One host is enough to be refused, and quicker.
+    played = deployed.operator.play("site", *(() if everywhere else ("--limit", "eu")), **wrong)
+    assert played.code != 0
+    assert sentence in " ".join(played.output.split()), played.output
+    assert "Make the user" not in played.output, "it went beyond the preflight"
+
+
+def unit(deployed: Deployed, **other: Any) -> list[dict[str, Any]]:
+    return [{**deployed.operator.variables["probe_units"][0], **other}]
+
+
+def test_unknown_variables_wrong_types_and_names_stop_in_the_preflight(deployed: Deployed) -> None:
+    refused(deployed, "No such variable of the role probe: probe_unts", probe_unts=[])
+    refused(deployed, "probe_keep_releases", probe_keep_releases="many")
+    refused(deployed, "memroy_max", probe_units=unit(deployed, memroy_max="1G"))
+    refused(deployed, "/nonexistent/manifest.json is missing or of another format: run make dist", probe_dist="/nonexistent")
+    refused(deployed, "holds no probe no_such", probe_units=unit(deployed, probe="no_such"))
+    refused(deployed, "by small letters, digits, - and _", probe_units=unit(deployed, name="Latency!"))
+    refused(deployed, "The watchdog of the unit latency is soon: write it as", probe_units=unit(deployed, watchdog="soon"))
+
+
+def test_a_credential_that_is_missing_or_empty_stops_in_the_preflight(deployed: Deployed) -> None:
+    sentence = "The unit latency has no credential hermes_key, or an empty one, and its configuration reads it: give it a value"
+    refused(deployed, sentence, probe_units=unit(deployed, credentials={}))
+    refused(deployed, sentence, probe_units=unit(deployed, credentials={"hermes_key": ""}))
+    refused(deployed, sentence, probe_units=unit(deployed, credentials={"hermes_kye": "x"}))
+
+
+def changed_build(deployed: Deployed, name: str, **profile: str) -> str:
+    other = deployed.work / name
+    shutil.copytree(deployed.work / "dist", other)
+    told = json.loads((other / "manifest.json").read_text())
+    told["profiles"]["core"] |= profile
+    (other / "manifest.json").write_text(json.dumps(told))
+    return str(other)
+
+
+def test_a_file_that_is_not_what_was_built_stops_in_the_preflight(deployed: Deployed) -> None:
+    other = changed_build(deployed, "other")
+    with (Path(other) / CORE).open("ab") as file:
+        file.write(b"\0")
+    refused(deployed, f"{CORE} is not what manifest.json describes: build again with make dist", probe_dist=other)
+
+
+def test_hosts_of_another_abi_or_platform_stop_in_the_preflight(deployed: Deployed) -> None:
+    newer = changed_build(deployed, "newer", abi="cp399")
+    refused(deployed, f"{CORE} needs python3.99 on eu, which has none: install it, or run make dist by", probe_dist=newer)
+    arm = changed_build(deployed, "arm", platform="linux_aarch64")
+    refused(deployed, f"{CORE} is for linux_aarch64, and eu is linux_x86_64: run make dist on such a machine", probe_dist=arm)
+
+
+def test_one_host_of_an_unsupported_release_stops_them_all_in_the_preflight(deployed: Deployed) -> None:
+    host = deployed.fleet.hosts["ap"]
+    told = 'ID=debian\nNAME="Debian GNU/Linux"\nVERSION_ID="11"\n'
+    with file_as(host, "/etc/os-release", told), file_as(host, "/etc/debian_version", "11.9\n"):
+        refused(
+            deployed,
+            "ap runs Debian 11.9 with systemd: probes are deployed to Debian 12 or Ubuntu 22.04 and newer",
+            everywhere=True,
+        )
+
+
+def test_a_wrong_key_on_one_probe_switches_no_host(deployed: Deployed) -> None:
+    before = deployed.everywhere("readlink", "/opt/probekit/current")
+    with deployed.configured(fedes=["x"]):
+        played = deployed.operator.play("site")
+    assert played.code != 0
+    assert "units/latency.yaml:1:" in played.output
+    assert "unknown key; did you mean 'feeds'?" in played.output
+    assert deployed.everywhere("readlink", "/opt/probekit/current") == before
+    assert all(active(host) for host in deployed.fleet.hosts.values())
+
+
+def test_an_interval_that_the_watchdog_is_too_short_for_switches_no_host(deployed: Deployed) -> None:
+    before = deployed.everywhere("readlink", "/opt/probekit/current")
+    with deployed.configured(interval="60s"):
+        played = deployed.operator.play("site")
+    assert played.code != 0
+    assert "WatchdogSec=120 is not longer than two intervals of 60 s" in played.output
+    assert deployed.everywhere("readlink", "/opt/probekit/current") == before
+    assert manifest() == (deployed.work / "latency.yaml").read_text()
