@@ -17,14 +17,22 @@ from tests.fleet.hosts import CENTRE, ROOT, Fleet, ssh_options, within
 
 @dataclass(frozen=True)
 class Played:
-    """What a playbook ended with. ``changed`` by host, from its recap."""
+    """What a playbook ended with. ``changed`` and ``failed`` by host, from its recap."""
 
     code: int
     output: str
 
     @property
     def changed(self) -> dict[str, int]:
-        return {host: int(number) for host, number in re.findall(r"^(\S+) +: ok=\d+ +changed=(\d+)", self.output, re.MULTILINE)}
+        return self._recap("changed")
+
+    @property
+    def failed(self) -> dict[str, int]:
+        return self._recap("failed")
+
+    def _recap(self, word: str) -> dict[str, int]:
+        found = re.findall(rf"^(\S+) +: ok=\d+ .*?{word}=(\d+)", self.output, re.MULTILINE)
+        return {host: int(number) for host, number in found}
 
 
 class Operator:
@@ -38,11 +46,11 @@ class Operator:
         collections.mkdir(parents=True)
         (collections / "fleet").symlink_to(ROOT / "ansible")
 
-    def play(self, name: str, **more: Any) -> Played:
+    def play(self, name: str, *options: str, **more: Any) -> Played:
         """Run ``probekit.fleet.<name>``. ``more`` are variables of this run, before those of the inventory."""
         inventory = self._work / "inventory.yml"
         inventory.write_text(json.dumps(self._inventory(more)))
-        command = [sys.executable, "-m", "ansible", "playbook", "-i", str(inventory), f"probekit.fleet.{name}"]
+        command = [sys.executable, "-m", "ansible", "playbook", "-i", str(inventory), f"probekit.fleet.{name}", *options]
         done = subprocess.run(
             within(CENTRE, *command),
             env={
@@ -52,6 +60,8 @@ class Operator:
                 "ANSIBLE_NOCOLOR": "1",
                 "ANSIBLE_PIPELINING": "1",
                 "ANSIBLE_SSH_ARGS": "-o ControlMaster=auto -o ControlPersist=60s",
+                # Connections are kept by address, and another run's hosts have the same: it would be played on those.
+                "ANSIBLE_SSH_CONTROL_PATH_DIR": str(self._work / "cp"),
             },
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
