@@ -22,7 +22,7 @@ ALIVE: Final = "-o ServerAliveInterval=2 -o ServerAliveCountMax=3"
 
 @dataclass(frozen=True)
 class Played:
-    """What a playbook ended with. ``changed`` by host, from its recap."""
+    """What a playbook ended with. ``changed`` and ``failed`` by host, from its recap."""
 
     code: int
     output: str
@@ -30,7 +30,15 @@ class Played:
 
     @property
     def changed(self) -> dict[str, int]:
-        return {host: int(number) for host, number in re.findall(r"^(\S+) +: ok=\d+ +changed=(\d+)", self.output, re.MULTILINE)}
+        return self._recap("changed")
+
+    @property
+    def failed(self) -> dict[str, int]:
+        return self._recap("failed")
+
+    def _recap(self, word: str) -> dict[str, int]:
+        found = re.findall(rf"^(\S+) +: ok=\d+ .*?{word}=(\d+)", self.output, re.MULTILINE)
+        return {host: int(number) for host, number in found}
 
 
 class Operator:

@@ -1,7 +1,9 @@
 """Hosts with a systemd and an sshd of their own: one Debian tree, an overlay per host, ``systemd-nspawn`` in its own network.
 
 A host's network is a namespace on the switch of ``tests.fleet.switch``; nothing of it is seen by the machine, and nothing leads
-out. What stands at the centre (Ansible, the target, a collector) runs in the namespace ``CENTRE``.
+out. What stands at the centre (Ansible, a collector, stores) runs in the namespace ``CENTRE``; what probes look at can stand in
+``TARGET``, which is still there for a host that is cut from the centre. All names begin with this process's number: two runs on
+one machine do not meet.
 """
 
 from __future__ import annotations
@@ -9,6 +11,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import os
+import re
 import shlex
 import shutil
 import signal
@@ -23,8 +26,11 @@ from typing import Final
 ROOT: Final = Path(__file__).parents[2]
 SUITE: Final = "bookworm"
 PACKAGES: Final = ("systemd", "systemd-sysv", "dbus", "openssh-server", "python3", "ca-certificates", "iproute2", "procps")
-CENTRE: Final = "pk-centre"
+PREFIX: Final = f"pk{os.getpid()}-"
+CENTRE: Final = f"{PREFIX}centre"
 CENTRE_ADDRESS: Final = "10.77.0.1"
+TARGET: Final = f"{PREFIX}target"
+TARGET_ADDRESS: Final = "10.77.0.250"
 _PROGRAMS: Final = {
     "mmdebstrap": "mmdebstrap",
     "systemd-nspawn": "systemd-container",
@@ -96,16 +102,16 @@ class Host:
 
     @property
     def namespace(self) -> str:
-        return f"pk-{self.name}"
+        return f"{PREFIX}{self.name}"
 
     @property
     def root(self) -> Path:
         return self.folder / "root"
 
-    def ssh(self, *command: str, check: bool = True) -> str:
-        """Run a command there, from the centre: words, or one text for its shell."""
+    def ssh(self, *command: str, check: bool = True, origin: str = CENTRE) -> str:
+        """Run a command there, from the centre or another namespace: words, or one text for its shell."""
         line = command[0] if len(command) == 1 else shlex.join(command)
-        ssh = within(CENTRE, "ssh", *ssh_options(self.key), f"root@{self.address}", line)
+        ssh = within(origin, "ssh", *ssh_options(self.key), f"root@{self.address}", line)
         done = subprocess.run(ssh, capture_output=True, text=True, check=False, timeout=120)
         if check and done.returncode:
             raise AssertionError(f"{self.name}: {' '.join(command)} ended with {done.returncode}:\n{done.stdout}{done.stderr}")
@@ -115,12 +121,12 @@ class Host:
         for part in ("upper", "work", "root"):
             (self.folder / part).mkdir(parents=True, exist_ok=True)
         layers = f"lowerdir={lower},upperdir={self.folder / 'upper'},workdir={self.folder / 'work'}"
-        run("mount", "-t", "overlay", "overlay", "-o", layers, str(self.root))
+        run("mount", "-t", "overlay", self.namespace, "-o", layers, str(self.root))
         (self.root / "etc/hostname").write_text(f"{self.name}\n")
         keys = self.root / "root/.ssh"
         keys.mkdir(mode=0o700, exist_ok=True)
         (keys / "authorized_keys").write_text(self.key.with_suffix(".pub").read_text())
-        command = ["systemd-nspawn", "--quiet", "--boot", f"--directory={self.root}", f"--machine=pk-{self.name}"]
+        command = ["systemd-nspawn", "--quiet", "--boot", f"--directory={self.root}", f"--machine={PREFIX}{self.name}"]
         command += ["--register=no", "--keep-unit", f"--network-namespace-path=/run/netns/{self.namespace}"]
         command += ["--resolv-conf=off", "--console=read-only"]
         with (self.folder / "console.log").open("wb") as console:
@@ -135,7 +141,7 @@ class Host:
             (group / "cgroup.procs").write_text(str(os.getpid()))
 
     def _cgroups(self) -> list[Path]:
-        return [Path("/sys/fs/cgroup", one, f"pk-{self.name}") for one in _CONTROLLERS if Path("/sys/fs/cgroup", one).is_dir()]
+        return [Path("/sys/fs/cgroup", one, self.namespace) for one in _CONTROLLERS if Path("/sys/fs/cgroup", one).is_dir()]
 
     def up(self) -> None:
         """Wait until its systemd is up and its sshd answers."""
@@ -160,9 +166,35 @@ class Host:
                 self.process.wait()
         subprocess.run(["umount", "--lazy", str(self.root)], check=False, stderr=subprocess.DEVNULL)
         for group in self._cgroups():
-            for folder, _, _ in os.walk(group, topdown=False):
-                with contextlib.suppress(OSError):
-                    os.rmdir(folder)
+            _remove_cgroup(group)
+
+
+def _remove_cgroup(group: Path) -> None:
+    for folder, _, _ in os.walk(group, topdown=False):
+        with contextlib.suppress(OSError):
+            os.rmdir(folder)
+
+
+def sweep() -> None:
+    """End what a killed run left: processes, namespaces, control groups and mounts, by the number in their names."""
+    listed = subprocess.run(["ip", "netns", "list"], capture_output=True, text=True, check=False).stdout.split()
+    groups = [group for one in _CONTROLLERS for group in Path("/sys/fs/cgroup", one).glob("pk*-*")]
+    for name in {*listed, *(group.name for group in groups)}:
+        number = re.fullmatch(r"pk(\d+)-\w+", name)
+        if number is None or Path("/proc", number[1]).exists():
+            continue
+        ours = [group for group in groups if group.name == name]
+        there = subprocess.run(["ip", "netns", "pids", name], capture_output=True, text=True, check=False).stdout.split()
+        there += [line for group in ours for file in group.rglob("cgroup.procs") for line in file.read_text().split()]
+        for process in map(int, there):
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(process, signal.SIGKILL)
+        subprocess.run(["ip", "netns", "del", name], check=False, stderr=subprocess.DEVNULL)
+        for group in ours:
+            _remove_cgroup(group)
+        for mount in map(str.split, Path("/proc/mounts").read_text().splitlines()):
+            if mount[0] == name:
+                subprocess.run(["umount", "--lazy", mount[1]], check=False, stderr=subprocess.DEVNULL)
 
 
 def ssh_options(key: Path) -> list[str]:
@@ -182,7 +214,7 @@ class Fleet:
     switch: subprocess.Popen[str]
 
     def link(self, name: str, what: str) -> None:
-        """``40``: that many ms to a host, one way; ``cut``: nothing passes."""
+        """``40``: that many ms to a host, one way; ``cut``: nothing passes; ``cut NAMESPACE``: nothing passes to there."""
         assert self.switch.stdin is not None
         assert self.switch.stdout is not None
         self.switch.stdin.write(f"{self.hosts[name].namespace} {what}\n")
@@ -193,14 +225,14 @@ class Fleet:
 @contextlib.contextmanager
 def fleet(names: Sequence[str], cache: Path, work: Path) -> Iterator[Fleet]:
     """Hosts of these names; everything is taken down again, also of a run before this one that could not."""
+    sweep()
     lower = tree(cache)
     key = work / "key"
     run("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(key))
     hosts = {name: Host(name, f"10.77.0.{number}", work / name, key) for number, name in enumerate(names, start=2)}
-    namespaces = {CENTRE: CENTRE_ADDRESS, **{host.namespace: host.address for host in hosts.values()}}
+    namespaces = {CENTRE: CENTRE_ADDRESS, TARGET: TARGET_ADDRESS, **{host.namespace: host.address for host in hosts.values()}}
     with contextlib.ExitStack() as stack:
         for namespace in namespaces:
-            subprocess.run(["ip", "netns", "del", namespace], check=False, stderr=subprocess.DEVNULL)
             run("ip", "netns", "add", namespace)
             stack.callback(subprocess.run, ["ip", "netns", "del", namespace], check=False)
         switch = stack.enter_context(_switch(list(namespaces)))

@@ -1,13 +1,12 @@
 """A switch between network namespaces: distance and cuts per host, where the kernel has no netem.
 
 Run as a process of its own: ``python -m tests.fleet.switch NAMESPACE ...``. It makes one TAP named ``eth0`` in each
-namespace, writes ``READY``, and then reads lines ``NAME delay_ms`` and ``NAME cut`` from standard input. It ends when that
-closes.
+namespace, writes ``READY``, and then reads lines ``NAME delay_ms``, ``NAME cut`` and ``NAME cut OTHER`` from standard input. It
+ends when that closes.
 """
 
 from __future__ import annotations
 
-import ctypes
 import fcntl
 import heapq
 import os
@@ -16,7 +15,8 @@ import struct
 import sys
 import time
 
-_CLONE_NEWNET = 0x40000000
+from tests.fleet.namespaces import inside
+
 _TUNSETIFF = 0x400454CA
 _IFF_TAP, _IFF_NO_PI = 0x0002, 0x1000
 _BROADCAST = b"\xff" * 6
@@ -24,19 +24,10 @@ _BROADCAST = b"\xff" * 6
 
 def _tap(namespace: str) -> int:
     """A TAP in a namespace; its file descriptor works from here."""
-    libc = ctypes.CDLL(None, use_errno=True)
-    home = os.open("/proc/self/ns/net", os.O_RDONLY)
-    there = os.open(f"/run/netns/{namespace}", os.O_RDONLY)
-    try:
-        if libc.setns(there, _CLONE_NEWNET) != 0:
-            raise OSError(ctypes.get_errno(), f"setns {namespace}")
+    with inside(namespace):
         tap = os.open("/dev/net/tun", os.O_RDWR | os.O_NONBLOCK)
         fcntl.ioctl(tap, _TUNSETIFF, struct.pack("16sH22x", b"eth0", _IFF_TAP | _IFF_NO_PI))
         return tap
-    finally:
-        libc.setns(home, _CLONE_NEWNET)
-        os.close(home)
-        os.close(there)
 
 
 class Switch:
@@ -46,17 +37,21 @@ class Switch:
         self._taps = taps
         self._delay_s = dict.fromkeys(taps, 0.0)
         self._cut: set[str] = set()
+        self._parted: set[frozenset[str]] = set()
         self._port_of: dict[bytes, str] = {}
         self._late: list[tuple[float, int, str, bytes]] = []
         self._count = 0
 
     def command(self, line: str) -> None:
-        """``NAME 40`` sets the delay of a host's link in ms and heals it; ``NAME cut`` cuts it."""
-        name, _, what = line.strip().partition(" ")
+        """``NAME 40`` sets the delay of a host's link in ms and heals it; ``NAME cut`` cuts it, ``NAME cut OTHER`` from one."""
+        name, what, *others = line.split()
         if what == "cut":
-            self._cut.add(name)
+            self._parted |= {frozenset((name, other)) for other in others}
+            if not others:
+                self._cut.add(name)
         else:
             self._cut.discard(name)
+            self._parted = {pair for pair in self._parted if name not in pair}
             self._delay_s[name] = float(what) / 1000
 
     def receive(self, name: str) -> None:
@@ -73,7 +68,7 @@ class Switch:
             # Unknown and group addresses go everywhere.
             ports = [port] if port is not None and not frame[0] & 1 else list(self._taps)
             for to in ports:
-                if to != name:
+                if to != name and frozenset((name, to)) not in self._parted:
                     self._count += 1
                     due = time.monotonic() + self._delay_s[name] + self._delay_s[to]
                     heapq.heappush(self._late, (due, self._count, to, frame))

@@ -1,0 +1,162 @@
+"""The centre of a fleet: a gate that wants a key, the collector behind it, a real Prometheus, and what keeps runs as lines."""
+
+from __future__ import annotations
+
+import contextlib
+import http.client
+import json
+import os
+import subprocess
+import sys
+import time
+import urllib.parse
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from tests.fleet.hosts import CENTRE, CENTRE_ADDRESS, ROOT, within
+from tests.fleet.namespaces import inside
+from tests.fleet.receiver import COLLECTOR, GATE, STORE
+from tests.support.debian import environment, program
+
+PROMETHEUS: Final = "http://127.0.0.1:9090"
+_FILES: Final = ROOT / "ansible" / "collector"
+
+
+def until(condition: Callable[[], Any], what: str, seconds: float) -> Any:
+    """Ask again and again, at the pace of machines; fail naming ``what`` after so many seconds."""
+    deadline = time.monotonic() + seconds
+    while not (found := condition()):
+        if time.monotonic() > deadline:
+            raise AssertionError(f"not within {seconds:g} s: {what}")
+        time.sleep(0.3)
+    return found
+
+
+def ask(namespace: str, method: str, url: str, body: bytes | None = None, headers: Mapping[str, str] | None = None) -> bytes:
+    """One exchange from within a namespace. Raises where the answer is no success."""
+    parts = urllib.parse.urlsplit(url)
+    with contextlib.closing(http.client.HTTPConnection(parts.hostname or "", parts.port, timeout=30)) as connection:
+        with inside(namespace):
+            connection.connect()
+        connection.request(method, f"{parts.path}?{parts.query}" if parts.query else parts.path, body, dict(headers or {}))
+        answer = connection.getresponse()
+        told = answer.read()
+    if answer.status >= 300:
+        raise AssertionError(f"{method} {url}: {answer.status} {told[:500]!r}")
+    return told
+
+
+@dataclass(frozen=True)
+class Arrived:
+    """A run as its root span tells of it. Times in Unix seconds."""
+
+    run: str
+    instance: str
+    region: str
+    probe: str
+    status: str
+    began: float
+    ended: float
+
+
+@dataclass(frozen=True)
+class Centre:
+    """What has arrived, in ``folder``."""
+
+    folder: Path
+    address: str = f"http://{CENTRE_ADDRESS}:{GATE}"
+    """Where hosts send to."""
+
+    @property
+    def runs(self) -> list[Arrived]:
+        """Everything that came, in order; delivery is at least once."""
+        return [Arrived(**line) for line in self._lines("runs.jsonl")]
+
+    @property
+    def verdicts(self) -> list[dict[str, str]]:
+        """Log records: the ``run`` they belong to, their ``region`` and their attributes."""
+        return list(self._lines("verdicts.jsonl"))
+
+    def query(self, text: str) -> list[dict[str, Any]]:
+        """The result of an instant query."""
+        told = json.loads(ask(CENTRE, "GET", f"{PROMETHEUS}/api/v1/query?{urllib.parse.urlencode({'query': text})}"))
+        assert told["status"] == "success", told
+        return list(told["data"]["result"])
+
+    def value(self, text: str) -> float | None:
+        """Of a query with one result or none."""
+        result = self.query(text)
+        assert len(result) < 2, result
+        return float(result[0]["value"][1]) if result else None
+
+    def _lines(self, name: str) -> Iterator[dict[str, Any]]:
+        path = self.folder / name
+        # The last may still be on its way.
+        lines = path.read_text().splitlines(keepends=True) if path.exists() else []
+        yield from (json.loads(line) for line in lines if line.endswith("\n"))
+
+
+@contextlib.contextmanager
+def _started(log: Path, *command: str, environ: Mapping[str, str] = os.environ, until_ready: bool = False) -> Iterator[None]:
+    """A program in the centre's network; with ``until_ready``, one that says so and ends when its standard input closes."""
+    with (
+        log.open("wb") as told,
+        subprocess.Popen(
+            within(CENTRE, *command),
+            cwd=ROOT,
+            env=environ,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE if until_ready else told,
+            stderr=told,
+        ) as process,
+    ):
+        try:
+            if until_ready:
+                assert process.stdout is not None
+                assert process.stdout.readline() == b"READY\n", log.read_text()
+            yield
+        finally:
+            process.terminate()
+            try:
+                process.wait(20)
+            except subprocess.TimeoutExpired:
+                process.kill()
+
+
+@contextlib.contextmanager
+def centre(collector: Path, work: Path, key: str) -> Iterator[Centre]:
+    """The centre in its namespace, which a fleet has made; ready once its Prometheus and its collector answer.
+
+    Raises :class:`~tests.support.debian.Unavailable` where there is no Prometheus.
+    """
+    store = program("prometheus", "prometheus")
+    work.mkdir()
+    (work / "key").write_text(key)
+    prometheus = (
+        *(str(store), f"--config.file={_FILES / 'prometheus.yml'}", f"--storage.tsdb.path={work / 'prometheus'}"),
+        *("--web.listen-address=127.0.0.1:9090", "--web.enable-remote-write-receiver"),
+    )
+    listens = {
+        "CENTRE_LISTEN": f"127.0.0.1:{COLLECTOR}",
+        "CENTRE_PROMETHEUS": PROMETHEUS,
+        "CENTRE_STORE": f"http://127.0.0.1:{STORE}",
+    }
+    receiver = (sys.executable, "-m", "tests.fleet.receiver", CENTRE_ADDRESS, str(work))
+    between = (str(collector), "--config", str(_FILES / "centre.yaml"))
+    with contextlib.ExitStack() as stack:
+        stack.enter_context(_started(work / "receiver.log", *receiver, until_ready=True))
+        stack.enter_context(_started(work / "prometheus.log", *prometheus, environ=environment(store)))
+        stack.enter_context(_started(work / "collector.log", *between, environ={**os.environ, **listens}))
+        until(lambda: _answers("GET", f"{PROMETHEUS}/-/ready"), "a Prometheus that is ready", 60)
+        until(lambda: _answers("POST", f"http://127.0.0.1:{COLLECTOR}/v1/traces"), "a collector that answers", 60)
+        yield Centre(work)
+
+
+def _answers(method: str, url: str) -> bool:
+    try:
+        ask(CENTRE, method, url, b"{}" if method == "POST" else None, {"content-type": "application/json"})
+    except (OSError, AssertionError):
+        return False
+    return True

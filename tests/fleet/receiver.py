@@ -1,0 +1,146 @@
+"""What stands before and behind the centre's collector: a gate that wants a key, and a store that keeps runs as lines of JSON.
+
+Run as a process of its own in the centre's network: ``python -m tests.fleet.receiver ADDRESS FOLDER``, with the key in
+``FOLDER/key``. It writes ``READY`` and ends when standard input closes. In the folder: ``runs.jsonl``, a line for each root
+span; ``verdicts.jsonl``, one for each log record; ``bodies``, all of it as it came; ``refused``, keys that were not taken.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import gzip
+import http.client
+import http.server
+import json
+import sys
+import threading
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, Final
+
+from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
+
+from tests.unit.telemetry.receiver import attributes
+
+GATE: Final = 4318
+COLLECTOR: Final = 4319
+STORE: Final = 5318
+
+
+def runs_of(body: bytes) -> Iterator[dict[str, Any]]:
+    """The root spans of a request, as :class:`tests.fleet.centre.Arrived` has them."""
+    for part in ExportTraceServiceRequest.FromString(body).resource_spans:
+        resource = attributes(part.resource)
+        for span in (span for scope in part.scope_spans for span in scope.spans):
+            if span.name.startswith("probekit.run "):
+                told = attributes(span)
+                yield {
+                    "run": span.trace_id.hex(),
+                    "instance": resource["service.instance.id"],
+                    "region": resource["cloud.region"],
+                    "probe": told["probe"],
+                    "status": told["status"],
+                    "began": span.start_time_unix_nano / 1e9,
+                    "ended": span.end_time_unix_nano / 1e9,
+                }
+
+
+def verdicts_of(body: bytes) -> Iterator[dict[str, str]]:
+    """The log records of a request: the run each belongs to, and its attributes."""
+    for part in ExportLogsServiceRequest.FromString(body).resource_logs:
+        for record in (record for scope in part.scope_logs for record in scope.log_records):
+            told = {key: str(value) for key, value in attributes(record).items()}
+            yield {"run": record.trace_id.hex(), "region": attributes(part.resource)["cloud.region"], **told}
+
+
+class Files:
+    """Appended to by many threads, each record whole."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._lock = threading.Lock()
+
+    def append(self, name: str, data: bytes) -> None:
+        with self._lock, (self._folder / name).open("ab") as file:
+            file.write(data)
+
+
+class Handler(http.server.BaseHTTPRequestHandler):
+    """One POST, and its answer."""
+
+    protocol_version = "HTTP/1.1"
+    timeout = 60
+
+    def read(self) -> bytes:
+        return self.rfile.read(int(self.headers.get("content-length") or 0))
+
+    def answer(self, status: int, body: bytes = b"", kind: str = "application/x-protobuf") -> None:
+        self.send_response(status)
+        self.send_header("content-type", kind)
+        self.send_header("content-length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, format: str, *args: object) -> None:
+        return None
+
+
+def store(files: Files) -> type[Handler]:
+    """Keeps what it is sent, and answers once it is written."""
+
+    class Store(Handler):
+        def do_POST(self) -> None:
+            body = self.read()
+            if self.headers.get("content-encoding") == "gzip":
+                body = gzip.decompress(body)
+            name, read = ("runs.jsonl", runs_of) if self.path == "/v1/traces" else ("verdicts.jsonl", verdicts_of)
+            files.append(name, "".join(f"{json.dumps(line)}\n" for line in read(body)).encode())
+            files.append("bodies", body)
+            self.answer(200)
+
+    return Store
+
+
+def gate(files: Files, key: str) -> type[Handler]:
+    """Hands on to the collector what comes with the key; 401 for the rest."""
+
+    class Gate(Handler):
+        def do_POST(self) -> None:
+            body, given = self.read(), self.headers.get("authorization", "")
+            if given != key:
+                files.append("refused", f"{given}\n".encode())
+                self.answer(401)
+                return
+            kept = {name: value for name, value in self.headers.items() if name.lower() in ("content-type", "content-encoding")}
+            try:
+                self.answer(*_passed_on(self.path, body, kept))
+            except OSError:
+                self.answer(503)
+
+    return Gate
+
+
+def _passed_on(path: str, body: bytes, headers: Mapping[str, str]) -> tuple[int, bytes, str]:
+    with contextlib.closing(http.client.HTTPConnection("127.0.0.1", COLLECTOR, timeout=30)) as connection:
+        connection.request("POST", path, body, dict(headers))
+        told = connection.getresponse()
+        return told.status, told.read(), told.headers.get("content-type", "")
+
+
+def main(address: str, folder: Path) -> int:
+    files = Files(folder)
+    servers = [
+        http.server.ThreadingHTTPServer(("127.0.0.1", STORE), store(files)),
+        http.server.ThreadingHTTPServer((address, GATE), gate(files, (folder / "key").read_text())),
+    ]
+    for server in servers:
+        server.daemon_threads = True
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+    print("READY", flush=True)
+    sys.stdin.read()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1], Path(sys.argv[2])))
