@@ -7,11 +7,9 @@ import contextlib
 import logging
 import socket
 import ssl
-import sys
 from collections.abc import AsyncGenerator, Callable, Iterator
 from functools import partial
 from http.cookiejar import DefaultCookiePolicy
-from importlib.util import find_spec
 from typing import Any, Final, cast
 
 import anyio
@@ -53,11 +51,6 @@ class _Redacted(logging.Filter):
 
 for _name in ("httpx", "httpcore.connection", "httpcore.http11", "httpcore.http2", "httpcore.proxy", "httpcore.socks"):
     logging.getLogger(_name).addFilter(_Redacted())
-
-if "sniffio" not in sys.modules and find_spec("sniffio") is None:
-    # httpcore imports it four times for each request, and is content without it. What is missing is looked for in every folder
-    # of the path each time, which took a third of a request's CPU; None says that it was looked for. (anyio looks once.)
-    sys.modules["sniffio"] = cast("Any", None)
 
 _USER_AGENT: Final = "probekit"
 

@@ -47,6 +47,7 @@ MAP: list[tuple[Exception, Status, str]] = [
     (errors.RpcError("x", code=1), C, "rpc"),
     (errors.Reverted("x", code=3), C, "reverted"),
     (errors.NotServed("x", code=-32005), C, "rpc_not_served"),
+    (errors.NotReached("x"), C, "rpc_not_served"),
     (errors.RpcInternal("x", code=-32603), C, "rpc_internal"),
     (errors.RangeTooLarge("x", code=-32005), C, "rpc_too_large"),
     (errors.RpcRateLimited("x", code=-32005), U, "rate_limited"),
