@@ -22,9 +22,10 @@ from probekit.units import Instant
 __all__ = ["CapReached", "SpendLedger", "ledger_at"]
 
 _FORMAT: Final = 1
-_MAX_BYTES: Final = 4_000_000
 _MAX_SPENDS: Final = 10_000
-"""Transactions of one day that are kept; more are refused, whatever they cost."""
+"""Transactions of two days that are kept; more are refused, whatever they cost."""
+_MAX_BYTES: Final = 16_000_000
+"""Three times what so many take: what was written must read again."""
 
 
 class CapReached(SendRefused):

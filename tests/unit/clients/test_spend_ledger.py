@@ -50,6 +50,20 @@ async def test_it_is_read_again_as_it_was_written(path: Path) -> None:
     assert path.stat().st_mode & 0o077 == 0
 
 
+async def test_a_ledger_that_is_full_reads_again(path: Path) -> None:
+    full = spend(
+        10**6, reserved=1, paid=10**18, ended="landed", note=(T0, 10**15, 10**15, 10**18), max_fee=10**15,
+        transaction="0x" + "a" * 64, contract="0x" + "b" * 40, feed="c" * 64, block=10**9,
+    )  # fmt: skip
+    kept = SpendLedger(path, chain="5", wallet="w", spends=(full,) * 9_999)
+    kept.reserve(spend(1), caps=Caps(100, 10**20), coin=COIN, now=Instant(T0))
+    async with ledger_at(path, chain="5", wallet="w") as ledger:
+        assert len(ledger.spends) == 10_000
+        ledger.settle("t1", "landed", paid=1)
+        with pytest.raises(CapReached, match="more than the ledger keeps"):
+            ledger.reserve(spend(2), caps=Caps(100, 10**20), coin=COIN, now=Instant(T0))
+
+
 async def test_one_at_a_time_and_under_its_caps(path: Path) -> None:
     async with ledger_at(path, chain="5", wallet="w") as ledger:
         with pytest.raises(SendRefused, match=r"it may take 0\.000000000000000101 ETH, the cap is"):
