@@ -87,6 +87,12 @@ def test_a_secret_is_its_certificates_and_nothing_of_its_key() -> None:
         ({}, "tls.crt holds no certificate"),
         ({"tls.crt": "-"}, "tls.crt is not base64"),
         ({"tls.crt": b64(PEM % b"-")}, "tls.crt holds a certificate that is not PEM"),
+        (
+            {"tls.crt": b64(PEM % b"AAAA" + b"-----BEGIN CERTIFICATE-----\nAAAA\n")},
+            "tls.crt holds a certificate that is not PEM",
+        ),
+        # Each that does not end was looked for up to the end of all: of a Secret of a MiB that took minutes.
+        ({"tls.crt": b64(b"-----BEGIN CERTIFICATE-----" * 38_000)}, "tls.crt holds a certificate that is not PEM"),
         ({"tls.crt": b64(PEM % b"AAAA" * 33)}, "tls.crt holds 33 certificates"),
         ({"tls.crt": 7}, "Expected `str`, got `int` - at `$.data.tls.crt`"),
     ],

@@ -36,7 +36,9 @@ _MOST_CONTAINERS: Final = 64
 _MOST_CERTIFICATES: Final = 32
 _MOST_AUTHORITIES: Final = 512
 """The whole web has a third of that."""
-_PEM: Final = re.compile(rb"-----BEGIN (?:X509 )?CERTIFICATE-----(.*?)-----END (?:X509 )?CERTIFICATE-----", re.DOTALL)
+_BEGIN: Final = re.compile(rb"-----BEGIN (?:X509 )?CERTIFICATE-----")
+# No dash in between: each beginning is read once, where one without an end would be read to the end of the text.
+_PEM: Final = re.compile(_BEGIN.pattern + rb"([^-]*)-----END (?:X509 )?CERTIFICATE-----")
 
 
 class Place(NamedTuple):
@@ -296,8 +298,11 @@ def _certificates(text: str) -> tuple[bytes, ...]:
         pem = base64.b64decode(text, validate=True)
     except binascii.Error:
         raise ValueError("tls.crt is not base64") from None
+    found = _PEM.findall(pem)
     try:
-        return tuple(base64.b64decode(b"".join(one.split()), validate=True) for one in _PEM.findall(pem))
+        if len(found) != len(_BEGIN.findall(pem)):
+            raise binascii.Error
+        return tuple(base64.b64decode(b"".join(one.split()), validate=True) for one in found)
     except binascii.Error:
         raise ValueError("tls.crt holds a certificate that is not PEM") from None
 
