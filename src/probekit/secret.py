@@ -116,6 +116,14 @@ class Secret:
         return (Secret, (MASK,))
 
 
+_ESCAPED_TOO: Final = (
+    {ord(one): f"\\u{ord(one):04x}" for one in "<>&"},  # Go
+    {ord(one): f"\\u{ord(one):04x}" for one in "<>&='"},  # Gson
+    {ord("/"): "\\/"},  # PHP
+)
+_NET: Final = {ord(one): f"\\u{ord(one):04X}" for one in "\"<>&'+`"}
+
+
 def _escaped(value: str) -> str:
     import json
 
@@ -125,9 +133,10 @@ def _escaped(value: str) -> str:
 def _spellings(value: str) -> tuple[str, ...]:
     raw = value.encode()
     forms = {value, quote(value, safe=""), quote(value), quote_plus(value), raw.hex(), repr(value)[1:-1]}
-    # As JSON has it, as Go writes that, and with all that is not ASCII escaped.
+    # As JSON has it, also with all that is not ASCII escaped, and as its writers do who escape more.
     for text in (value.replace("\\", "\\\\").replace('"', '\\"'), _escaped(value)):
-        forms |= {text, text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")}
+        forms |= {text, *(text.translate(more) for more in _ESCAPED_TOO)}
+    forms.add(value.replace("\\", "\\\\").translate(_NET))
     # A base64 text of a longer message shows the secret at one of three alignments; the first and last characters of
     # each also depend on the neighbours, so only the stable middle is matched.
     for lead in range(3):

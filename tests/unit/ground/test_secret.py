@@ -59,6 +59,17 @@ def test_what_json_escapes_is_found_escaped(value: str) -> None:
         assert redact(text) == f'"{MASK}"'
 
 
+@pytest.mark.parametrize(
+    "text",
+    [r"ab\/cd+ef'gh==<", r"ab/cd+ef\u0027gh\u003d\u003d\u003c", r"ab/cd\u002Bef\u0027gh==\u003C"],
+    ids=["PHP", "Gson", ".NET"],
+)
+def test_what_some_writers_of_json_escape_beside_that_is_found(text: str) -> None:
+    secret = Secret("ab/cd+ef'gh==<")
+    assert json.loads(f'"{text}"') == secret.reveal()
+    assert redact(f'"{text}"') == f'"{MASK}"'
+
+
 def test_redaction_of_bytes() -> None:
     secret = Secret(CANARY)
     assert secret.reveal().encode() not in redact_bytes(b"\xff" + CANARY.encode() + b"\x00")
