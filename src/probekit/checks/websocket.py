@@ -21,8 +21,8 @@ from probekit.units import Instant, format_ns, to_ns
 
 _NO_JSON: Final = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 _SHOWN: Final = 200
-_IN_ORDER: Final = frozenset((1000, 1001))
-"""Codes of a peer that has said what it had to say, or goes away."""
+_IN_ORDER: Final = frozenset((1000, 1001, 1005))
+"""Codes of a peer that has said what it had to say, or goes away; 1005 stands for a close frame without a code."""
 
 
 class WebSocketAnswer(msgspec.Struct, frozen=True):

@@ -72,6 +72,7 @@ def test_messages(check: WebSocketMessage, seen: WebSocketAnswer, expected: tupl
         (answer(ping_ns=None, too_large=True), (SKIPPED, "not_pinged", "a message above the limit")),
         (answer(ping_ns=None, pinged=False, end="late"), (SKIPPED, "not_pinged", "no time was left")),
         (answer(ping_ns=None, pinged=False), (SKIPPED, "not_pinged", "closed before")),
+        (answer(ping_ns=None, pinged=False, left=True, closed=(1005, "")), (SKIPPED, "not_pinged", "closed before")),
         (answer(ping_ns=None, pinged=False, left=True), (SKIPPED, "not_pinged", "closed before")),
         (
             answer(ping_ns=None, pinged=False, left=True, closed=(1011, "oops")),
