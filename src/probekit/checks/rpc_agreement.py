@@ -60,6 +60,9 @@ class RpcAgreement:
         dissent = {label: answer for label, answer in others.items() if behind_it[answer.height] >= self.agree}
         doubt = {label: answer for label, answer in others.items() if 0 < behind_it[answer.height] < self.agree}
         late = {label: answer for label, answer in others.items() if not behind_it[answer.height]}
+        if not dissent and not doubt and _differ_at_one_height(late.values()):
+            words = f"two of one height differ: {_shown(late, answers)}; {len(majority)} agree on {largest} at others"
+            return verdict(Status.UNKNOWN, "split", words, len(majority))
         agreed = f"{len(majority)} of {len(answers)} agree on {largest} at {answers[majority[0]].height}"
         if late:
             agreed += f"; of other heights: {_shown(late, answers)}"

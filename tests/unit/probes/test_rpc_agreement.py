@@ -271,6 +271,12 @@ def test_nobody_is_blamed_at_a_height_where_one_stands_against_one() -> None:
     assert "where too few answered to tell: e says 3 at 11" in made.message
 
 
+def test_two_that_differ_at_a_height_of_their_own_are_no_pass() -> None:
+    answers = {"a": RpcAnswer("1", 10), "b": RpcAnswer("1", 10), "c": RpcAnswer("2", 11), "d": RpcAnswer("3", 11)}
+    assert judged(answers) == (UNKNOWN, "split")
+    assert judged(answers | {"d": RpcAnswer("3", 12)}) == (OK, "agree")
+
+
 def counts_of(told: dict[str, tuple[str, int]]) -> Counter[str]:
     return Counter(value for value, _ in told.values())
 
@@ -296,7 +302,13 @@ def test_a_verdict_follows_from_the_counts(told: dict[str, tuple[str, int]], agr
         if other != value and (value, height) in told.values()
     ]
     assert (found[0] is CRITICAL) == (winner and any(count >= agree for count in shared))
-    assert (found[0] is OK) == (winner and not shared)
+    # And where only others were told, they are not to differ.
+    apart = any(
+        len({one for one, at in told.values() if at == height}) > 1
+        for height in {height for _, height in told.values()}
+        if (value, height) not in told.values()
+    )
+    assert (found[0] is OK) == (winner and not shared and not apart)
     if len(counts) == 1 and winner:
         assert found == (OK, "agree")
     if len(told) < agree:
