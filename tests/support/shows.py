@@ -132,13 +132,11 @@ def claims_in(path: Path) -> list[Claim]:
     tree = ast.parse(path.read_text())
     claims: list[Claim] = []
     placed: set[ast.AST] = set()
-    for function in ast.walk(tree):
-        if not isinstance(function, ast.FunctionDef | ast.AsyncFunctionDef) or not function.name.startswith("test_"):
-            continue
+    for function, above in _tests(tree.body, set()):
         test = f"{path.name}::{function.name}"
         marks = [(name, node) for one in function.decorator_list for name, node in _marks(one)]
         shown = [node for name, node in marks if name == "shows"]
-        if shown and (without := _NOT_RUN & {name for name, _ in marks}):
+        if shown and (without := _NOT_RUN & ({name for name, _ in marks} | above)):
             raise ValueError(f"{test} claims states and has the mark {min(without)}: it may show nothing")
         for node in shown:
             if not isinstance(node, ast.Call) or any(not isinstance(one, ast.Constant) for one in node.args):
@@ -149,6 +147,21 @@ def claims_in(path: Path) -> list[Claim]:
         lines = ", ".join(str(getattr(one, "lineno", 0)) for one in lost)
         raise ValueError(f"{path.name}:{lines}: a marker shows(...) that is on no test")
     return claims
+
+
+def _tests(body: list[ast.stmt], above: set[str]) -> Iterator[tuple[ast.FunctionDef | ast.AsyncFunctionDef, set[str]]]:
+    """What pytest collects of a module or class, each with the names of the marks of all that it stands in."""
+    for node in body:
+        if isinstance(node, ast.Assign) and any(isinstance(one, ast.Name) and one.id == "pytestmark" for one in node.targets):
+            above = above | {name for name, _ in _marks(node.value)}
+    # By their names: of two of one name the last is run.
+    named = {one.name: one for one in body if isinstance(one, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef)}
+    for name, one in named.items():
+        if isinstance(one, ast.ClassDef):
+            if name.startswith("Test"):
+                yield from _tests(one.body, above | {mark for each in one.decorator_list for mark, _ in _marks(each)})
+        elif name.startswith("test_"):
+            yield one, above
 
 
 def _marks(tree: ast.AST) -> Iterator[tuple[str, ast.AST]]:

@@ -144,11 +144,32 @@ def test_a_claim_that_could_not_be_held_is_refused(tmp_path: Path, decorators: s
         claims_in(path)
 
 
+@pytest.mark.parametrize(
+    "around",
+    [
+        'pytestmark = [pytest.mark.system, pytest.mark.skipif(True, reason="")]\nclass TestIt:\n',
+        "@pytest.mark.skip\nclass TestIt:\n",
+        "class TestIt:\n    pytestmark = pytest.mark.xfail\n",
+    ],
+)
+def test_a_claim_in_what_is_not_run_is_refused(tmp_path: Path, around: str) -> None:
+    path = tmp_path / "test_it.py"
+    inner = '    @pytest.mark.shows("mine", "OK")\n    def test_it(self):\n        pass\n'
+    path.write_text(around + inner)
+    with pytest.raises(ValueError, match=r"it may show nothing"):
+        claims_in(path)
+    path.write_text("class TestIt:\n" + inner)
+    assert claims_in(path) == [Claim("mine", "OK", "test_it.py::test_it")]
+
+
 def test_a_claim_on_no_test_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "test_it.py"
     for text in (
         'pytestmark = pytest.mark.shows("mine", "OK")\n',
         '@pytest.mark.shows("mine", "OK")\ndef helper():\n    pass\n',
+        'def outer():\n    @pytest.mark.shows("mine", "OK")\n    def test_it():\n        pass\n',
+        'class Helper:\n    @pytest.mark.shows("mine", "OK")\n    def test_it(self):\n        pass\n',
+        '@pytest.mark.shows("mine", "OK")\ndef test_it():\n    pass\ndef test_it():\n    pass\n',
     ):
         path.write_text(text)
         with pytest.raises(ValueError, match="on no test"):
