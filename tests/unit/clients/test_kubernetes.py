@@ -18,7 +18,7 @@ import trustme
 from probekit.clients.kubernetes import KubernetesClient
 from probekit.clients.kubernetes_access import ClusterAccess, load_access
 from probekit.errors import ConfigError, DeadlineExceeded, ServerError, StatusError, Unauthorized
-from probekit.model.kubernetes import KINDS, Listing
+from probekit.model.kubernetes import KINDS, Listing, TlsSecret
 from probekit.model.observation import RequestRecord
 from probekit.secret import redact
 from probekit.testing import FakeClock, ReplyTransport, reply
@@ -464,3 +464,26 @@ def test_without_the_extra_it_says_which_package_mends_it(tmp_path: Path, monkey
     monkeypatch.setitem(sys.modules, "lightkube", None)
     with pytest.raises(ConfigError, match="Kubernetes needs lightkube: pip install 'lightkube"):
         load_access(kubeconfig(tmp_path))
+
+
+async def test_certificates_are_looked_at_once_an_hour_where_nobody_is_trusted_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "none.pem").touch()
+    monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "none.pem"))
+    monkeypatch.delenv("SSL_CERT_DIR", raising=False)
+    looked: list[str] = []
+
+    def end(secret: TlsSecret, *_: object) -> tuple[Instant, str]:
+        looked.append(secret.name)
+        return clock.now(), ""
+
+    monkeypatch.setattr("probekit.clients.kubernetes._end", end)
+    clock, pem = FakeClock(), b"-----BEGIN CERTIFICATE-----\n%b\n-----END CERTIFICATE-----\n"
+    server = ApiServer(
+        {"tls_secrets": [MAKE.tls_secret("a/one", pem % b"AAAA"), MAKE.tls_secret("a/two", pem % b"BBBB")]}, clock
+    )
+    async with KubernetesClient(ClusterAccess(SERVER), transport=ReplyTransport(server), clock=clock) as client:
+        for _ in range(3):
+            assert len((await client.listing("tls_secrets")).objects) == 2
+    assert looked == ["a/one", "a/two"]
