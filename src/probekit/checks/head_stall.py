@@ -17,7 +17,7 @@ class Standing(msgspec.Struct, frozen=True):
     """One number that should rise.
 
     ``highest`` and when it was first seen (``since``) and last (``shown_at``); below it, while something lower is shown, the
-    highest of that (``lower``) and when it was last seen to rise (``lower_since``).
+    newest of that (``lower``) and when it was last seen to rise (``lower_since``).
     """
 
     highest: int
@@ -36,8 +36,8 @@ class Standing(msgspec.Struct, frozen=True):
         if lower is None or lower_since is None:
             # To fall is not to rise: what it fell to is as old as what it fell from.
             lower, lower_since = number, self.since
-        elif number > lower:
-            lower, lower_since = number, at
+        else:
+            lower, lower_since = number, at if number > lower else lower_since
         if at.since(self.shown_at) > forget_ns:
             return Standing(lower, lower_since, at)
         return Standing(self.highest, self.since, self.shown_at, lower, lower_since)

@@ -154,6 +154,9 @@ def test_one_wild_head_is_not_held_against_what_follows() -> None:
     assert set(stall(*looks)) == {(OK, "rising")}
     wild_height = [(second, 100 + second, 10**9 if second == 10 else second) for second in range(0, 400, 10)]
     assert set(stall(*wild_height)) == {(OK, "rising")}
+    # Nor are two, of which the second is below the first.
+    wilder = [(second, {10: 10**9, 20: 10**8}.get(second, 100 + second), None) for second in range(0, 400, 10)]
+    assert set(stall(*wilder)) == {(OK, "rising")}
     # And what stands still after it is found out, counted from when it was last seen to rise.
     assert stall((0, 100, None), (10, 10**9, None), (20, 102, None), (30, 103, None), (91, 103, None))[-1] == (
         CRITICAL,
