@@ -34,7 +34,10 @@ class HeadLag:
     def __call__(self, observation: Observation[EndpointHead], *, now: Instant) -> Verdict:
         seen = observation.value
         if seen.best is None and seen.others:
-            words = f"head {seen.head.number}: it and {seen.others} more are all of the future, none is a measure"
+            words = (
+                f"head {seen.head.number}: it and {seen.others} more are of the future, or further apart than any chain makes "
+                "blocks: none is a measure"
+            )
             return Verdict(self.name, Status.UNKNOWN, "no_measure", words)
         if seen.best is None:
             return Verdict(self.name, Status.SKIPPED, "alone", "no other endpoint of this chain answered to compare with")

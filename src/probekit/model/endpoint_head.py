@@ -63,9 +63,13 @@ def best_head(heads: Mapping[str, ChainHead], *, now: Instant, ahead_ns: int) ->
     """Whose head is the newest that can be believed: its label, or ``None``.
 
     Not one from the future by more than ``ahead_ns``, nor one that is ``beyond`` most of the others, of which there must be two
-    at least: of two that contradict each other nobody can say which is wild.
+    at least: of two alone, of which one is ``beyond`` the other, nobody can say which is wild, and neither is believed.
     """
     timely = {label: head for label, head in heads.items() if -now.since(head.time) <= ahead_ns}
+    if len(timely) == 2:
+        one, two = timely.values()
+        if beyond(one, two) or beyond(two, one):
+            return None
     credible = {
         label: head
         for label, head in timely.items()

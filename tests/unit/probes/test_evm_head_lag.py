@@ -211,6 +211,16 @@ async def test_a_wild_head_is_nobodys_measure() -> None:
     assert others_ok(run, at(C))
 
 
+async def test_of_two_heads_of_which_one_is_wild_neither_is_blamed() -> None:
+    lab = Lab()
+    lab.c.jump = 10**9
+    run = await lab.look(max_blocks=10, chains={ONE: ChainOption(endpoints=(A, C), chain_id=7)})
+    assert verdict(run, at(A)) == verdict(run, at(C)) == (UNKNOWN, "no_measure")
+    assert "further apart than any chain makes" in next(
+        one.message for one in result(run, at(A)).verdicts if one.check == "head_lag"
+    )
+
+
 def test_a_manifest_that_is_wrong_in_many_places_says_all_of_them(tmp_path: Path) -> None:
     manifest = tmp_path / "wrong.yaml"
     manifest.write_text(
