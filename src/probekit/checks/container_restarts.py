@@ -89,7 +89,9 @@ class ContainerRestarts:
                     judged.append(part)
         whole = not listing.problems and len(tracks) <= _MOST_TRACKS
         if listing.problems:
-            tracks = {**before, **tracks}
+            # Whoever is not there may only not have been listed; after a whole window that is all the same.
+            from_ns = now.ns - to_ns(self.window)
+            tracks = {**{key: one for key, one in before.items() if one.listed_ns >= from_ns}, **tracks}
         verdict = gathered(
             Verdict(self.name, Status.OK, "steady", f"no container restarted more than {self.warn_restarts} times"),
             Verdict(self.name, Status.SKIPPED, "nothing_listed", "there is no container to judge"),

@@ -300,6 +300,16 @@ def test_restarts_of_a_time_that_was_not_listed_are_of_no_window(before: int) ->
     assert (verdict.status, verdict.value) == (CRITICAL, 9)
 
 
+def test_containers_that_are_gone_are_forgotten_though_no_list_is_whole() -> None:
+    """Where one namespace may never be read, whoever restarted once was kept for ever, and who came later was not."""
+    check = ContainerRestarts(max_restarts=5, warn_restarts=2, window=HOUR)
+    state, problem = check.init(), ListProblem("not_entitled", "other", "pods may not be listed")
+    for hour in range(5):
+        pod = MAKE.pod(f"a/{hour}", containers=[MAKE.container(restarts=1)])
+        state, _ = check.step(state, listing("pods", pod, problems=(problem,)), now=NOW.plus(hour * 2 * HOUR))
+    assert len(state.tracks) == 1
+
+
 def test_a_kill_for_memory_warns_for_the_window() -> None:
     check = ContainerRestarts(window=HOUR)
     found = listing("pods", restarted(1, "OOMKilled"))
