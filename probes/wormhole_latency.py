@@ -127,10 +127,15 @@ class Places:
 
     def __init__(self) -> None:
         self.arrivals: dict[str, VaaArrivals] = {}
-        self.newest: dict[str, SeenVaa] = {}
-        """By emitter, of those followed by their numbers: the newest at any place whose signatures were checked."""
+        self.newest: dict[str, tuple[GuardianSet, SeenVaa]] = {}
+        """By target, of emitters followed by their numbers: the newest whose signatures were checked, and by which set."""
         self.hermes: SeenVaa | None = None
         self.asked_at: pk.Instant | None = None
+
+    def elsewhere(self, name: str, in_force: GuardianSet) -> SeenVaa | None:
+        """The newest of an emitter at any place of the same guardians: those of others can sign whatever number they like."""
+        of = [one for target, (held, one) in self.newest.items() if target.startswith(f"{name} @") and held == in_force]
+        return max(of, key=lambda one: one.sequence, default=None)
 
 
 async def hermes_look(ctx: pk.Context[Options], url: str, places: Places) -> tuple[Seen, Announced | None]:
@@ -230,15 +235,18 @@ class Guardian:
         in_force = await shared(self.in_force)
         if in_force is None:
             return []  # they stand behind it
-        target, clock, arrivals, known = at(name, self.url), self.ctx.clock, self.places.arrivals, self.places.newest
+        target, clock, places = at(name, self.url), self.ctx.clock, self.places
+        arrivals, elsewhere = places.arrivals, places.elsewhere(name, in_force)
         if target not in arrivals:
             arrivals[target] = VaaArrivals(await self.client(), self.endpoint, chain, emitter, clock=clock, first=first)
         try:
-            view = await arrivals[target].look(in_force, newest, elsewhere=known.get(name), until_ns=self.until_ns)
+            view = await arrivals[target].look(in_force, newest, elsewhere=elsewhere, until_ns=self.until_ns)
         except ProbekitError as error:
             return [pk.Failure(error, self.endpoint, clock.now(), target)]
         if first is not None and view.newest is not None and view.newest.quorum is not None:
-            known[name] = max(view.newest, known.get(name, view.newest), key=lambda one: one.sequence)
+            # It stays with the set that it was checked by, whatever set the place has later.
+            held, before = places.newest.get(target, (in_force, None))
+            places.newest[target] = in_force if before != view.newest else held, view.newest
         return [seen(self.ctx, view, self.endpoint, target)]
 
 

@@ -14,6 +14,7 @@ import pytest
 from probekit.clock import Clock
 from probekit.dev import faults
 from probekit.dev.guardians import SandboxGuardian
+from probekit.dev.network import SandboxNetwork
 from probekit.dev.transport import SandboxTransport
 from probekit.errors import ConfigError
 from probekit.manifest import read_manifest
@@ -194,6 +195,27 @@ async def test_a_place_that_stands_still_lacks_what_another_has() -> None:
         lab.two.publish(1, GOVERNANCE)
         run = await lab.pass_seconds(6)
         assert result(run, "governance @two").status is OK
+
+
+async def test_a_place_of_other_guardians_says_nothing_of_what_exists_elsewhere() -> None:
+    """One of a test network, or one that lies: under a set of its own it can sign any number."""
+    lab = Guarded()
+    strange = SandboxGuardian(SandboxNetwork(root=TrustRoot.CORE, seed=2, clock=lab.clock))
+    lab.transport = SandboxTransport({FIRST: lab.first, ONE: lab.one, TWO: strange}, clock=lab.clock)
+    lab.one.publish(1, GOVERNANCE, first=5)
+    for _ in range(40):
+        strange.publish(1, GOVERNANCE, first=5)
+    await lab.clock.advance(5 * S)
+    async with lab.watching(PROBE, settings=EVERY, guardians=(ONE, TWO), emitters=(emitter(),), max_delay=4 * S):
+        run = await lab.pass_seconds(20)
+        assert result(run, "governance @one").status is OK
+        # Nor once it shows the set of the others: that has not signed what it has.
+        strange.network.signing = lab.network.signing
+        run = await lab.pass_seconds(10)
+        assert result(run, "governance @one").status is OK
+        lab.one.publish(1, GOVERNANCE)
+        run = await lab.pass_seconds(4)
+        assert "sequence 6" in check_of(run, "governance @one", "emitter_lag").message
 
 
 async def test_a_message_that_does_not_verify_holds_up_none_after_it() -> None:
