@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Literal
 
 from probekit.clients.event_watch import Found
-from probekit.errors import DecodeError, ProbekitError, RpcError
+from probekit.errors import DecodeError, NotServed, ProbekitError, RpcError
 from probekit.model.contract_events import EventMatch, EventSighting, ScanState
 from probekit.model.pattern import PatternSlow, compiled
 from probekit.model.pubkey import Pubkey
@@ -30,6 +30,8 @@ __all__ = ["ProgramEventWatch", "ProgramRule"]
 REREAD_SLOTS: Final = 150
 EXPIRED_SLOTS: Final = 300
 """After so many a transaction that is in no block never can be: its blockhash is no longer taken."""
+SURELY_KEPT_SLOTS: Final = 1_000
+"""The newest slots, of which no node is without one; where more are to be looked at it is asked what it has."""
 MAX_SIGNATURES: Final = 20_000
 """Transactions of a program between two looks; where there are more, the older ones are a gap, which is told."""
 MAX_UNSETTLED: Final = 20_000
@@ -131,8 +133,9 @@ class ProgramEventWatch:
             self._begin_at, self._next = at, self._begin
         await self._settle(head, at)
         floor, agreed = max(self._begin, min(self._next, made + 1) - REREAD_SLOTS), made
-        if self._next == self._begin <= made and (oldest := await self._client.oldest_slot()) > self._begin:
-            self._leave_out(f"the node has no slot before {oldest}: {self._begin} to {oldest - 1} were not looked at", at)
+        began_before = self._next == self._begin <= made and (self._from is not None or self._lookback > 0)
+        if began_before or made - self._next >= SURELY_KEPT_SLOTS:
+            await self._miss(at)
         for program in self._programs:
             agreed = min(agreed, await self._read(program, floor, made, at))
         self._next = max(self._next, agreed + 1) if agreed == made else agreed + 1
@@ -158,6 +161,17 @@ class ProgramEventWatch:
             gap=self._gap,
             gap_at=self._gap_at,
         )
+
+    async def _miss(self, at: Instant) -> None:
+        """Tell what the node has dropped of the slots that come next."""
+        try:
+            oldest = await self._client.oldest_slot()
+        except NotServed as error:
+            # Not every provider answers that, and what is new is looked at all the same.
+            self._leave_out(f"whether the node has all slots from {self._next} on is not known: {error.message}", at)
+            return
+        if oldest > self._next:
+            self._leave_out(f"the node has no slot before {oldest}: {self._next} to {oldest - 1} were not looked at", at)
 
     async def _read(self, program: Pubkey, floor: int, due: int, at: Instant) -> int:
         """Up to which slot all that is known was read."""

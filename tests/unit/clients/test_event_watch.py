@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from datetime import timedelta
 from typing import Any
 
 import msgspec
@@ -14,7 +15,7 @@ from hypothesis import strategies as st
 from probekit.clients.event_watch import EvmEventWatch, EvmRule
 from probekit.clients.program_watch import EXPIRED_SLOTS, ProgramEventWatch, ProgramRule
 from probekit.codecs.evm.conditions import Condition, NamedEvent
-from probekit.errors import DecodeError, NotFound, ProbekitError, RpcError, ServerError
+from probekit.errors import DecodeError, NotFound, NotServed, ProbekitError, RpcError, ServerError
 from probekit.model.evm import Address, Block, Log
 from probekit.model.pattern import PatternSlow
 from probekit.model.pubkey import Pubkey
@@ -552,6 +553,28 @@ async def test_a_range_that_begins_before_what_the_node_has_is_a_gap() -> None:
     # A node that forgets as it goes has what comes.
     slots.oldest, slots.slot_ = 1_990, 2_000
     assert (await whole.look(AT)).gap_at is None
+    # After a long outage it has not: what was dropped meanwhile nobody has looked at.
+    slots.oldest, slots.slot_, later = 4_000, 5_000, AT.plus(timedelta(hours=1))
+    state = await whole.look(later)
+    assert state.gap == "the node has no slot before 4000: 2001 to 3999 were not looked at"
+    assert (state.last, state.gap_at, whole.sighting("refused").gap_at) == (5_000, later, later)
+
+
+async def test_a_node_that_does_not_say_what_it_has_is_no_fault_of_what_begins_now() -> None:
+    class Mute(Slots):
+        async def oldest_slot(self) -> int:
+            raise NotServed("Method not found", code=-32601)
+
+    slots = Mute()
+    one = program_watch(slots, "refused")
+    for slots.slot_ in (1_000, 1_010, 1_020):
+        state = await one.look(AT)
+    assert (state.last, state.gap_at) == (1_020, None)
+    # Whether it has kept what a long outage left is not known, and what comes is looked at all the same.
+    slots.slot_ = 9_000
+    state = await one.look(AT)
+    assert (state.last, state.gap_at) == (9_000, AT)
+    assert state.gap == "whether the node has all slots from 1021 on is not known: Method not found"
 
 
 async def test_a_transaction_of_a_version_to_come_costs_no_other() -> None:
