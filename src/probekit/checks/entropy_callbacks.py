@@ -14,7 +14,8 @@ from probekit.units import Instant
 class EntropyCallbacks:
     """Rule over a look at a provider: WARNING ``callback_failed`` when more than ``max_failed`` of the requests looked at were
     revealed and the requester's callback failed. The number was revealed; what fails is the contract that asked for it. Where
-    no more did, and some requests did not read, it is UNKNOWN ``unreadable``.
+    no more did, and some requests did not read, it is UNKNOWN ``unreadable``, and where some were not looked at yet UNKNOWN
+    ``catching_up``.
     """
 
     max_failed: int = 0
@@ -33,6 +34,9 @@ class EntropyCallbacks:
             told = ", ".join(map(str, seen.unreadable))
             message += f"; {seen.unread} requests did not read{f': {told}' if told else ''}"
             return Verdict(self.name, Status.UNKNOWN, "unreadable", message, count, limit, "count", measures=measures)
+        if count <= limit and seen.unlooked:
+            message += f"; the newest {seen.unlooked} requests are not looked at yet"
+            return Verdict(self.name, Status.UNKNOWN, "catching_up", message, count, limit, "count", measures=measures)
         if count <= limit:
             return Verdict(self.name, Status.OK, "calling_back", message, count, limit, "count", measures=measures)
         told = "; ".join(f"{one.sequence}{f' ({one.text})' if one.text else ''}" for one in seen.failed)

@@ -60,6 +60,11 @@ def test_what_does_not_read_or_was_not_looked_at_is_no_pass() -> None:
     assert (found.status, found.reason) == (Status.UNKNOWN, "unreadable")
     assert found.message.endswith("2 requests did not read: 7 (no bool), 9 (refused)")
     assert judged(EntropyCallbacks(0), failed_count=1, **lost).reason == "callback_failed"
+    assert judged(EntropyCallbacks(), unread=1, unlooked=1).reason == "unreadable"
+    found = judged(EntropyCallbacks(1), failed_count=1, unlooked=3)
+    assert (found.status, found.reason) == (Status.UNKNOWN, "catching_up")
+    assert found.message == "1 callbacks failed, limit 1; the newest 3 requests are not looked at yet"
+    assert judged(EntropyCallbacks(), failed_count=1, unlooked=3).reason == "callback_failed"
 
 
 def test_a_fee_in_another_unit_is_not_judged() -> None:
