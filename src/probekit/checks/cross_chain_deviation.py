@@ -14,9 +14,10 @@ from probekit.units import Bps, Instant, format_ns, to_ns
 
 
 class DeviationMemory(msgspec.Struct, frozen=True):
-    """Since when the price has been too far off; ``None`` while it is not."""
+    """Since when the price has been too far off, and since when it could not be judged; ``None`` while neither is so."""
 
     since: Instant | None = None
+    blind: Instant | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,8 +25,9 @@ class CrossChainDeviation:
     """Fold over a feed on a chain: ``|stored - source| / |source|`` in bps against ``max_deviation``, at which pushers update.
 
     An update takes time: further off is WARNING ``moving`` until that has lasted for ``lands_within``, then CRITICAL
-    ``deviating``. The state is one instant. A source older than the chain's price by more than ``lands_within`` judges
-    nothing: UNKNOWN ``source_behind``; so does none (``no_source``), one at zero (``zero_source``), and one under an exponent
+    ``deviating``. What could not be judged, or was not seen, for longer than that begins anew. The state is two instants. A
+    source older than the chain's price by more than ``lands_within`` judges nothing: UNKNOWN ``source_behind``; so does none
+    (``no_source``), one at zero (``zero_source``), and one under an exponent
     that is no price's (``no_ratio``). A feed never pushed and a closed market are SKIPPED. Negative prices are judged by
     their magnitude. With ``max_head_age`` one that is too far off is UNKNOWN ``rpc_lagging`` where the chain's newest block is
     older by a clock that can tell: a nearer one may be stored.
@@ -52,7 +54,7 @@ class CrossChainDeviation:
     def step(
         self, state: DeviationMemory, observation: Observation[ChainFeed] | None, *, now: Instant
     ) -> tuple[DeviationMemory, Verdict]:
-        limit, nothing = self.max_deviation.value, DeviationMemory()
+        limit, nothing, blind = self.max_deviation.value, DeviationMemory(), self.unseen(state, now=now)
 
         def unknown(reason: str, message: str) -> Verdict:
             return Verdict(self.name, Status.UNKNOWN, reason, message, None, limit, "bps")
@@ -67,18 +69,18 @@ class CrossChainDeviation:
             return nothing, Verdict(self.name, Status.SKIPPED, "market_closed", "the market is closed", None, limit, "bps")
         source, stored = seen.source, seen.stored
         if source is None:
-            return state, unknown("no_source", f"no price of the source: {seen.source_problem or 'none was asked'}")
+            return blind, unknown("no_source", f"no price of the source: {seen.source_problem or 'none was asked'}")
         lead_ns = stored.publish_time.since(source.publish_time)
         if lead_ns > to_ns(self.lands_within):
-            return state, unknown(
+            return blind, unknown(
                 "source_behind", f"the chain's price was published {format_ns(lead_ns)} after the source's newest"
             )
         if source.price.mantissa == 0:
-            return state, unknown("zero_source", "the source's price is zero, and nothing is a part of it")
+            return blind, unknown("zero_source", "the source's price is zero, and nothing is a part of it")
         try:
             deviation = stored.price.deviation(source.price)
         except ValueError as error:
-            return state, unknown("no_ratio", str(error))
+            return blind, unknown("no_ratio", str(error))
         shown = f"{stored.price} against {source.price} of the source, {format_ns(-lead_ns)} newer: {deviation.value:.2f}bps"
         measures = (Measure("feed.deviation", deviation.value, "bps"),)
 
@@ -90,10 +92,16 @@ class CrossChainDeviation:
         head, age = seen.head, self.max_head_age
         if age is not None and head.doubt(age, observation.clock_error_ns, now=now) == "old":
             words = f"head {head.number} is {format_ns(now.since(head.time))} old: newer may be stored; {shown}"
-            return state, verdict(Status.UNKNOWN, "rpc_lagging", words)
-        since = state.since or now
-        lasted_ns, patience_ns = now.since(since), to_ns(self.lands_within)
+            return blind, verdict(Status.UNKNOWN, "rpc_lagging", words)
+        patience_ns = to_ns(self.lands_within)
+        blind_ns = 0 if state.blind is None else now.since(state.blind)
+        since = now if state.since is None or blind_ns > patience_ns else state.since
+        lasted_ns = now.since(since)
         words = f"{shown}, limit {self.max_deviation} for {format_ns(lasted_ns)}, {format_ns(patience_ns)} allowed"
         if lasted_ns > patience_ns:
             return DeviationMemory(since), verdict(Status.CRITICAL, "deviating", words)
         return DeviationMemory(since), verdict(Status.WARNING, "moving", words)
+
+    def unseen(self, state: DeviationMemory, *, now: Instant) -> DeviationMemory:
+        """The state after a tick that could not be judged."""
+        return DeviationMemory(state.since, state.blind or now)

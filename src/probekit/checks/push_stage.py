@@ -14,9 +14,12 @@ from probekit.units import Bps, Instant, format_ns, to_ns
 
 
 class PushMemory(msgspec.Struct, frozen=True):
-    """Since when the price has been far enough off to be pushed; ``None`` while it is not."""
+    """Since when the price has been far enough off to be pushed, and since when nobody could judge that; ``None`` while neither
+    is so.
+    """
 
     off_since: Instant | None = None
+    blind: Instant | None = None
 
 
 class _Sums(msgspec.Struct, frozen=True):
@@ -45,8 +48,9 @@ class PushStage:
     - CRITICAL ``never_pushed``, or ``pusher_behind``: it sends nothing, other feeds, or what is no newer; or nobody said who
       pushes.
 
-    Market hours are those of the other checks of feeds. The state is one instant. Where nothing bounds this clock's error, or
-    by more than a third of a limit of age: UNKNOWN ``clock``.
+    Market hours are those of the other checks of feeds. How long the price has been off begins anew where that could not be
+    judged, was not seen, or was seen at an old head alone, for longer than ``lands_within``. The state is two instants. Where
+    nothing bounds this clock's error, or by more than a third of a limit of age: UNKNOWN ``clock``.
     """
 
     heartbeat: timedelta
@@ -74,11 +78,24 @@ class PushStage:
     ) -> tuple[PushMemory, Verdict]:
         if observation is None:
             return state, Verdict(self.name, Status.SKIPPED, "pending", "nothing new was seen")
-        off = self._deviates(observation.value)
+        return (state := self._after(state, observation.value, now)), self._judge(observation, state, now)
+
+    def unseen(self, state: PushMemory, *, now: Instant) -> PushMemory:
+        """The state after a tick that could not be judged."""
+        return PushMemory(state.off_since, state.blind or now)
+
+    def _after(self, state: PushMemory, seen: PushedFeed, now: Instant) -> PushMemory:
+        off = self._deviates(seen)
         # Not knowing the price neither ends a deviation nor begins one.
-        if off is not None:
-            state = PushMemory((state.off_since or now) if off else None)
-        return state, self._judge(observation, state, now)
+        if off is None:
+            return self.unseen(state, now=now)
+        if not off:
+            return PushMemory()
+        since = state.off_since or now
+        if now.since(seen.head.time) > to_ns(self.max_head_age):
+            return self.unseen(PushMemory(since, state.blind), now=now)
+        blind_ns = 0 if state.blind is None else now.since(state.blind)
+        return PushMemory(now if blind_ns > to_ns(self.lands_within) else since)
 
     def _judge(self, observation: Observation[PushedFeed], state: PushMemory, now: Instant) -> Verdict:
         seen, feed, error_ns = observation.value, observation.feed, observation.clock_error_ns

@@ -247,7 +247,20 @@ def test_a_deviation_at_an_old_head_is_no_pushers(
     after, verdict = check.step(before, seen(value, clock_error_ns=error_ns), now=NOW)
     assert told(verdict) == expected
     # Not knowing neither ends it nor begins it.
-    assert after == (DeviationMemory() if verdict.status is OK else before)
+    blind = DeviationMemory(before.since, NOW)
+    assert after == (DeviationMemory() if verdict.status is OK else blind if verdict.status is UNKNOWN else before)
+
+
+def test_time_in_which_nobody_could_judge_is_none_that_a_price_was_off() -> None:
+    """Of an hour without an answer, or at an old head, it is not known that the price was off all along."""
+    off, _ = stepped(99_000, 100_000)
+    for blind in (DEVIATION.unseen(off, now=NOW.plus(S)), stepped(1, None, state=off, now=NOW.plus(S))[0]):
+        long, short = NOW.plus(3_600 * S), NOW.plus(31 * S)
+        again, verdict = stepped(99_000, 100_000, state=DEVIATION.unseen(blind, now=long.plus(-S)), now=long)
+        assert (told(verdict), again) == ((WARNING, "moving"), DeviationMemory(long))
+        # A tick or two that failed change nothing.
+        assert told(stepped(99_000, 100_000, state=blind, now=short)[1]) == (CRITICAL, "deviating")
+    assert DEVIATION.unseen(DeviationMemory(), now=NOW).since is None
 
 
 def test_a_deviation_where_there_is_nothing_to_judge() -> None:

@@ -154,9 +154,28 @@ def test_a_deviation_is_due_at_once_and_overdue_once_a_push_would_have_landed() 
         assert told(verdict) == expected
     # Not seeing the source neither ends it nor starts it anew; a price that is near again ends it.
     now = NOW.plus(22 * S)
-    assert STAGE.step(state, Observation(pushed(source_age=None), "test", now, ID), now=now)[0] == state
+    blind = STAGE.step(state, Observation(pushed(source_age=None), "test", now, ID), now=now)[0]
+    assert blind == PushMemory(state.off_since, now)
     assert STAGE.step(state, None, now=now)[0] == state
     assert STAGE.step(state, Observation(pushed(5 * S, value=100_499, now=now), "test", now, ID), now=now)[0] == PushMemory()
+
+
+def test_time_in_which_nobody_could_judge_is_none_that_a_push_was_due() -> None:
+    """Of an hour without an answer, or at an old head, it is not known that the price was off all along."""
+
+    def seen(after: timedelta, state: PushMemory, **more: Any) -> tuple[PushMemory, Verdict]:
+        now = NOW.plus(after)
+        return STAGE.step(state, Observation(pushed(5 * S, value=99_000, now=now, **more), "test", now, ID, 0, 0), now=now)
+
+    off, _ = seen(0 * S, STAGE.init())
+    old, verdict = seen(60 * S, off, head_age=50 * S)
+    assert (verdict.status, verdict.reason) == (UNKNOWN, "rpc_lagging")
+    for blind in (STAGE.unseen(off, now=NOW.plus(S)), seen(S, off, source_age=None)[0], old):
+        again, verdict = seen(3_600 * S, STAGE.unseen(blind, now=NOW.plus(3_590 * S)))
+        assert (verdict.status, verdict.reason, again) == (OK, "landing", PushMemory(NOW.plus(3_600 * S)))
+    # A tick or two that failed change nothing.
+    assert seen(21 * S, STAGE.unseen(off, now=NOW.plus(10 * S)))[1].reason == "pusher_behind"
+    assert STAGE.unseen(STAGE.init(), now=NOW).off_since is None
 
 
 @pytest.mark.parametrize(("stored", "source"), [(-100_500, -100_000), (100_000, -100_000), (0, 100_000)])
