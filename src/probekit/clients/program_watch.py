@@ -41,6 +41,8 @@ _UNSUPPORTED_VERSION: Final = -32015
 """The code of ``getTransaction`` for a transaction of a version above the one that was asked for."""
 _AT_ONCE: Final = 50
 _LINE: Final = 200
+_TRIES: Final = 3
+"""Looks that ask for a transaction that does not read: it may have been the answer, and not the transaction."""
 
 
 Span = Callable[[str, str], Awaitable[tuple[int, int] | None]]
@@ -116,6 +118,8 @@ class ProgramEventWatch:
         self._next = 0
         self._looked_at: Instant | None = None
         self._seen: dict[str, int] = {}
+        self._doubtful: dict[str, tuple[int, int]] = {}
+        """Those that did not read, and are asked for again: their slot, and how many looks have asked."""
         self._unsettled: dict[str, int] = {}
         """Matches by signature that are not final yet, with their slot."""
         self._found = {rule.name: Found() for rule in rules}
@@ -133,6 +137,7 @@ class ProgramEventWatch:
             self._begin_at, self._next = at, self._begin
         await self._settle(head, at)
         floor, agreed = max(self._begin, min(self._next, made + 1) - REREAD_SLOTS), made
+        floor = min([floor, *(slot for slot, _ in self._doubtful.values())])
         began_before = self._next == self._begin <= made and (self._from is not None or self._lookback > 0)
         if began_before or made - self._next >= SURELY_KEPT_SLOTS:
             await self._miss(at)
@@ -140,7 +145,8 @@ class ProgramEventWatch:
             agreed = min(agreed, await self._read(program, floor, made, at))
         self._next = max(self._next, agreed + 1) if agreed == made else agreed + 1
         self._looked_at = at
-        self._seen = {one: slot for one, slot in self._seen.items() if slot >= self._next - 2 * REREAD_SLOTS}
+        kept = min([self._next - 2 * REREAD_SLOTS, *(slot for slot, _ in self._doubtful.values())])
+        self._seen = {one: slot for one, slot in self._seen.items() if slot >= kept}
         return ScanState(
             head=head,
             due=due,
@@ -176,13 +182,21 @@ class ProgramEventWatch:
     async def _read(self, program: Pubkey, floor: int, due: int, at: Instant) -> int:
         """Up to which slot all that is known was read."""
         rows, agreed = await self._rows(program, floor, due, at), due
+        listed = {self._key(program, row.signature) for row in rows}
+        self._doubtful = {key: one for key, one in self._doubtful.items() if key in listed or not key.startswith(f"{program} ")}
         for start in range(0, len(rows), _AT_ONCE):
             part = rows[start : start + _AT_ONCE]
             told = await self._client.transaction_logs([row.signature for row in part], commitment=self._commitment)
             for row, one in zip(part, told, strict=True):
+                key = self._key(program, row.signature)
+                _, tries = self._doubtful.get(key, (row.slot, 0))
                 if isinstance(one, DecodeError) or (isinstance(one, RpcError) and one.code == _UNSUPPORTED_VERSION):
-                    # Of this one transaction; asked again it reads no better.
-                    self._unreadable(program, f"{row.signature}: {one.message}", at)
+                    # Of this one transaction, and told at once; of a later version it is for ever.
+                    if not tries:
+                        self._unreadable(program, f"{row.signature}: {one.message}", at)
+                    if isinstance(one, DecodeError) and tries + 1 < _TRIES:
+                        self._doubtful[key] = row.slot, tries + 1
+                        continue
                 elif isinstance(one, ProbekitError):
                     raise one
                 elif one is None:
@@ -191,7 +205,8 @@ class ProgramEventWatch:
                     continue
                 else:
                     await self._take(program, one, at)
-                self._seen[self._key(program, row.signature)] = row.slot
+                self._doubtful.pop(key, None)
+                self._seen[key] = row.slot
         return agreed
 
     async def _rows(self, program: Pubkey, floor: int, due: int, at: Instant) -> list[SignatureInfo]:

@@ -577,6 +577,34 @@ async def test_a_node_that_does_not_say_what_it_has_is_no_fault_of_what_begins_n
     assert state.gap == "whether the node has all slots from 1021 on is not known: Method not found"
 
 
+async def test_a_transaction_that_does_not_read_is_asked_for_again_and_no_other_counted_twice() -> None:
+    slots = Slots()
+    slots.land("garbled", "refused", slot=995)
+    slots.land("never", "refused", slot=996)
+    for number in range(3):
+        slots.land(f"s{number}", "refused", slot=996 + number)
+    slots.broken = {"garbled", "never"}
+    one = program_watch(slots, "refused", from_slot=990)
+    await one.look(AT)
+    found = one.sighting("refused")
+    assert (found.standing, found.unreadable) == (3, 2)
+    # However far apart the looks are.
+    slots.slot_ += 900
+    await one.look(AT)
+    slots.broken, slots.slot_ = {"never"}, slots.slot_ + 900
+    await one.look(AT)
+    for _ in range(3):
+        slots.slot_ += 900
+        assert (await one.look(AT)).last == slots.slot_
+    found = one.sighting("refused")
+    assert (found.standing, found.unreadable) == (4, 2)
+    # What did not read for so long is asked for no more.
+    slots.broken.clear()
+    slots.slot_ += 10
+    await one.look(AT)
+    assert one.sighting("refused").standing == 4
+
+
 async def test_a_transaction_of_a_version_to_come_costs_no_other() -> None:
     slots = Slots()
     slots.land("new")

@@ -17,6 +17,7 @@ from probekit.model.contract_events import ScanState
 from probekit.model.evm import Address
 from probekit.model.pubkey import base58
 from probekit.runner import RunSettings
+from probekit.testing import reply
 from probekit.units import Instant
 from tests.support.chains import EVM, SVM, ChainLab
 from tests.support.pushes import Hosts
@@ -321,6 +322,29 @@ async def test_programs_by_their_logs_and_outcome() -> None:
     assert verdict(run, "refused") == (WARNING, "matched")
     assert "3 seen in the last 10m00s" in sentence(run, "refused")
     assert (await lab.once(PROBE, **options(program(logs=("no such",)), lookback=100))).status is OK
+
+
+async def test_an_answer_that_is_none_costs_no_transaction() -> None:
+    """A gateway's page in place of a node's answer says nothing of what was asked for."""
+    lab = Chains()
+    slot, answer = lab.svm.slot, lab.svm.answer
+    pages: list[Any] = []
+    failed = {"InstructionError": [0, {"Custom": 6000}]}
+    lab.transactions = [(slot - at, SIGNATURES[at], ["Program log: AnchorError"], failed) for at in (1, 2)]
+
+    def gateway(request: Any) -> Any:
+        if b"getTransaction" in request.body and not pages:
+            pages.append(request)
+            return reply(200, b"<html>Just a moment...</html>", clock=lab.clock)
+        return answer(request)
+
+    lab.svm.answer = gateway  # type: ignore[method-assign]
+    async with lab.watching(PROBE, settings=EVERY, **options(program(), lookback=100)):
+        await lab.pass_seconds(5)
+        assert pages
+        run = await lab.pass_seconds(60)
+        assert verdict(run, "refused") == (CRITICAL, "matched")
+        assert "2 seen in the last" in sentence(run, "refused")
 
 
 async def test_both_kinds_of_chains_in_one_run_each_for_itself() -> None:
