@@ -77,6 +77,7 @@ class VaaArrivals:
         self._over_gap = False
         """Whether a gap was passed since: then nobody knows when those beyond were not there yet."""
         self._caught_up = False
+        self._began: Instant | None = None
         self._newest: SeenVaa | None = None
         self._untold: deque[SeenVaa] = deque(maxlen=_MOST_UNTOLD)
         self._pending: dict[int, PendingVaa] = {}
@@ -102,6 +103,7 @@ class VaaArrivals:
             raise DecodeError(f"the guardian set of {self._place}: {error}", raw=b"".join(in_force.guardians)) from None
         if self._set is None or self._set[0] != in_force.index:
             self._set = in_force.index, self._clock.now()
+        self._began = self._began or self._clock.now()
         if elsewhere is not None:
             self._know(elsewhere.sequence + 1, elsewhere.vaa_time)
         try:
@@ -193,8 +195,9 @@ class VaaArrivals:
     def _pass(self, sequence: int, found: _NoVaa | None, now: Instant) -> None:
         """This one exists, since a later one is there, and is left out, or is not what is there in its place."""
         known = None if self._exist is None else PendingVaa(sequence, self._exist[1])
-        # Of what was not there before we came, nobody knows whether it ever was.
-        told = found is not None or self._caught_up
+        # Of what was not there before we came, or was sent before that, nobody knows whether it ever was.
+        fresh = known is not None and self._began is not None and known.since.since(self._began) >= 0
+        told = found is not None or (self._caught_up and fresh)
         if known is not None and told and len(self._pending) < _MOST_PENDING:
             self._pending[sequence] = _lacking(known, found, now)
         else:

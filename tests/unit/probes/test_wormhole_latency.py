@@ -218,6 +218,29 @@ async def test_a_place_of_other_guardians_says_nothing_of_what_exists_elsewhere(
         assert "sequence 6" in check_of(run, "governance @one", "emitter_lag").message
 
 
+async def test_a_place_that_keeps_less_does_not_lack_what_was_sent_before_the_watch() -> None:
+    """It had nothing near the first number, and what another place has shows only later how much there was."""
+    lab = Guarded()
+    for guardian in (lab.one, lab.two):
+        for _ in range(60):
+            guardian.publish(1, GOVERNANCE, first=5)
+    lab.two.withheld |= {(1, GOVERNANCE, sequence) for sequence in range(5, 63)}
+    lab.one.down = True
+    await lab.clock.advance(5 * S)
+    async with lab.watching(PROBE, settings=EVERY, guardians=(ONE, TWO), emitters=(emitter(),), max_delay=4 * S):
+        run = await lab.pass_seconds(2)
+        assert result(run, "governance @two").status is SKIPPED
+        lab.one.down = False
+        run = await lab.pass_seconds(20)
+        assert run.status is OK
+        assert "58 before were given up" in check_of(run, "governance @two", "vaa_delay").message
+        # What it lacks of what is sent from then on is missing all the same.
+        lab.two.withheld.add((1, GOVERNANCE, lab.one.publish(1, GOVERNANCE)))
+        lab.two.publish(1, GOVERNANCE)
+        run = await lab.pass_seconds(10)
+        assert check_of(run, "governance @two", "vaa_delay").reason == "vaa_missing"
+
+
 async def test_a_message_that_does_not_verify_holds_up_none_after_it() -> None:
     lab = Guarded()
     for _ in range(10):
