@@ -136,6 +136,9 @@ def test_names_of_telemetry_in_any_text_exist() -> None:
         ".".join(("probekit", *path.relative_to(ROOT / "src" / "probekit").with_suffix("").parts)).removesuffix(".__init__")
         for path in (ROOT / "src" / "probekit").rglob("*.py")
     }
+    # Of the Ansible collection, which has the same first word.
+    known |= {f"probekit.fleet.{path.name}" for path in (ROOT / "ansible" / "roles").iterdir()}
+    known |= {f"probekit.fleet.{path.stem}" for path in (ROOT / "ansible" / "playbooks").glob("*.yml")}
     for text in TEXTS:
         for name in re.findall(r"`(probekit(?:\.[a-z_0-9]+)+)`", text.read_text()):
             module = name if name in modules else name.rpartition(".")[0]
