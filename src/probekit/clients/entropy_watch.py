@@ -28,6 +28,8 @@ __all__ = ["EntropyWatcher", "in_chain"]
 
 MAX_REMEMBERED: Final = 500
 """Requests that still wait and have left the window: the oldest are kept."""
+MAX_FAILED: Final = 100
+"""Requests whose callback failed lately and that have left the window: the newest are kept."""
 MAX_TOLD: Final = 5
 """Requests of either kind that are told one by one, and explained."""
 MAX_AT_ONCE: Final = 2_000
@@ -50,9 +52,9 @@ def in_chain(info: ProviderInfo, sequence: int, value: bytes) -> bool:
 
 class EntropyWatcher:
     """Watches one provider; the contract's default one where ``provider`` is ``None``. ``window`` is how many of the last
-    requests are looked at; older ones are, as long as they wait. The first look goes ``lookback`` further back: what was stuck
-    before that is not known. ``gas`` is what the keeper gives a reveal. ``patience`` bounds finding out why requests wait, and
-    the service's answer: neither is the chain's.
+    requests are looked at; older ones are, as long as they wait, or have failed within ``failed_within``. The first look goes
+    ``lookback`` further back: what was stuck before that is not known. ``gas`` is what the keeper gives a reveal. ``patience``
+    bounds finding out why requests wait, and the service's answer: neither is the chain's.
     """
 
     def __init__(
@@ -80,6 +82,7 @@ class EntropyWatcher:
         self._since = self._next = 0
         """From where on requests were looked at, and the first that was not; of the last look's provider."""
         self._waiting: list[int] = []
+        self._lately: list[int] = []
         self._causes: dict[int, tuple[CauseKind, str]] = {}
         self._statuses: list[RequestStatus] = []
         self._stuck: list[RequestStatus] = []
@@ -94,11 +97,11 @@ class EntropyWatcher:
         provider = self._provider or await entropy.default_provider(block.number)
         info = await entropy.provider(provider, block.number)
         if self._last is None or self._last.provider != provider:
-            self._waiting, self._causes = [], {}
+            self._waiting, self._lately, self._causes = [], [], {}
             self._since = self._next = max(1, info.sequence - self._window - self._lookback)
         first = min(self._next, max(1, info.sequence - self._window))
         end = min(info.sequence, first + MAX_AT_ONCE)
-        wanted = [one for one in self._waiting if one < first] + list(range(first, end))
+        wanted = sorted({one for one in (*self._waiting, *self._lately) if one < first}) + list(range(first, end))
         found = await entropy.statuses(wanted, limit=self._limit, provider=provider, at=block) if wanted else ()
         read = [one for one in found if isinstance(one, RequestStatus)]
         lost = {sequence: one for sequence, one in zip(wanted, found, strict=True) if isinstance(one, ProbekitError)}
@@ -111,6 +114,8 @@ class EntropyWatcher:
         failed = [one for one in read if one.state is RequestState.CALLBACK_FAILED and self._is_recent(one)]
         stuck = [one for one in waits if one.state is RequestState.STUCK]
         self._waiting = sorted({one.sequence for one in waits} | set(lost))[:MAX_REMEMBERED]
+        # What failed is told for as long as it is recent, not until the next look alone; where no age is told, in the window.
+        self._lately = [one.sequence for one in failed if one.age_s is not None][-MAX_FAILED:]
         self._statuses, self._stuck, self._failed = waits, stuck[:MAX_TOLD], failed[-MAX_TOLD:]
         self._next = end
         kept = {one.sequence for one in (*self._stuck, *self._failed)}

@@ -224,6 +224,20 @@ async def test_a_failed_callback_is_told_with_its_cause(lab: EntropyLab) -> None
     assert said(await lab.run(failed_within=timedelta(seconds=19)), "entropy_callbacks") == (OK, "calling_back")
 
 
+async def test_a_failed_callback_is_told_for_as_long_as_it_is_recent_also_before_the_window(lab: EntropyLab) -> None:
+    lab.hold(40, age=60, failed=True)
+    probe = load("entropy_callback")
+    chain = module_of(probe).EntropyChain(
+        endpoints=(NODE,), chain_id=5, contract=ENTROPY, stuck_after=timedelta(seconds=30), stuck_blocks=60
+    )
+    options: dict[str, Any] = {"chains": {"mine": chain}, "window": 10, "critical_remaining": 100, "warn_remaining": 200}
+    async with lab.watching(probe, **options):
+        await lab.pass_seconds(200)
+    told = [said(run, "entropy_callbacks") for run in lab.runs]
+    assert len(told) > 3
+    assert set(told) == {(WARNING, "callback_failed")}
+
+
 async def test_more_failures_than_are_told_one_by_one(lab: EntropyLab) -> None:
     for sequence in range(60, 90):
         lab.hold(sequence, age=100 - sequence, failed=True)
