@@ -22,6 +22,8 @@ HERMES_KEEPS = timedelta(minutes=10)
 REMEMBERED = 64
 """Prices kept per feed until the bar of their minute is made."""
 MINUTE = 60
+WITNESSES = 3
+"""Feeds of which the archive must have nothing before it is unavailable."""
 MOST_ASKED = 24
 """Requests for one second: to find a few feeds without an update among a hundred."""
 
@@ -159,6 +161,28 @@ def proven(batch: pk.Batch) -> dict[str, PastPrice | ProbekitError]:
 # -- Benchmarks --------------------------------------------------------------------------------------------------------------
 
 
+async def reached(ctx: pk.Context[Options], client: pk.BenchmarksClient, feeds: Sequence[pk.Feed]) -> tuple[ArchiveReach, int]:
+    """How far the archive reaches, by one of ``feeds``, which were open for the most of the steps; and the second of it.
+
+    A feed that the archive lacks is no word on the archive: where it has nothing of the first, it is asked for others, and the
+    next run begins with one that it has.
+    """
+    led: dict[str, str] = ctx.state("led", dict)
+    feeds = sorted(feeds, key=lambda feed: feed.id != led.get("by"))[:WITNESSES]
+    found, second = await reach(ctx, client, feeds[0] if feeds else None)
+    if found.found_ns is not None:
+        led["by"] = feeds[0].id
+    if found.found_ns is not None or found.absent_ns is None or not found.whole:
+        return found, second
+    at = pk.Instant.from_seconds(second)
+    for other in (one for one in feeds[1:] if is_open(one, at)):
+        answer = await client.at(at, [other.id])
+        if not isinstance(answer.errors.get(other.id), NotFound):
+            led["by"] = other.id
+            return await reach(ctx, client, other)
+    return found, second
+
+
 async def reach(ctx: pk.Context[Options], client: pk.BenchmarksClient, feed: pk.Feed | None) -> tuple[ArchiveReach, int]:
     """How far the archive reaches towards now, asked one second after the other; and the second that it was found at.
 
@@ -238,10 +262,9 @@ async def observe(ctx: pk.Context[Options], watched: Sequence[pk.Target]) -> Asy
         yield pk.Failure(error, here, clock.now(), reference)
     now = clock.now()
     open_ = [feed for feed in feeds.values() if is_open(feed, now)]
-    # The one that was open for the most of them: of it the archive should have them.
-    first = max(open_, key=lambda feed: sum(is_open(feed, now.plus(-step)) for step in options.steps), default=None)
+    longest = sorted(open_, key=lambda feed: -sum(is_open(feed, now.plus(-step)) for step in options.steps))
     try:
-        found, second = await reach(ctx, past, first)
+        found, second = await reached(ctx, past, longest)
         yield pk.Observation(found, there, clock.now(), there, 0, ctx.clock_error_ns)
     except ProbekitError as error:
         yield pk.Failure(error, there, clock.now(), there)

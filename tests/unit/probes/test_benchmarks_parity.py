@@ -115,6 +115,27 @@ async def test_a_feed_whose_seconds_do_not_come_is_delay_first_and_absent_after_
     assert others_ok(run, pair.ids[1])
 
 
+async def test_the_one_feed_that_an_archive_lacks_is_no_word_on_the_archive(
+    pair: Pair, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = SandboxBenchmarks._pick
+
+    def without(self: SandboxBenchmarks, market: Any, second: int) -> int | None:
+        return None if str(market.feed.id) == pair.ids[0] else whole(self, market, second)
+
+    monkeypatch.setattr(SandboxBenchmarks, "_pick", without)
+    async with pair.watching(PROBE, settings=MINUTELY, **pair.options()):
+        run = await pair.pass_seconds(10)
+        assert verdict(run, PAST)[0] in (OK, WARNING)
+        assert verdict(run, pair.ids[1]) == (OK, "equal")
+        asked = pair.past.requests
+        for _ in range(2):
+            run = await pair.pass_seconds(60)
+            assert verdict(run, PAST) == (OK, "available")
+        # The next runs begin with a feed that it has; each halves what it asks for around the one that it lacks.
+        assert pair.past.requests - asked <= 2 * (2 + 5)
+
+
 @pytest.mark.shows("benchmarks_parity", "CRITICAL absent")
 async def test_a_feed_that_the_archive_alone_lacks(pair: Pair, monkeypatch: pytest.MonkeyPatch) -> None:
     whole = SandboxBenchmarks._pick
