@@ -95,13 +95,12 @@ class DnsAssertions:
 
 
 class DissentMemory(msgspec.Struct, frozen=True):
-    """Since when the servers have differed, moved on by what of it could not be judged; when they were last seen to; and
-    whether they could not be judged since.
+    """Since when the servers have differed, moved on by what of it could not be judged; and since when they could not be
+    judged, ``None`` while they can.
     """
 
     since: Instant | None = None
-    seen: Instant | None = None
-    lost: bool = False
+    lost_at: Instant | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,8 +111,8 @@ class DnsAgreement:
     of SOA records, of which the newest by RFC 1982 is right and the others are behind. Dissenters are those that do not say
     what most say (of equal halves, what the first by name says). WARNING ``differing`` until that has lasted ``grace``,
     CRITICAL ``dissent`` from then on: a change takes its time to spread. UNKNOWN ``too_few_sources`` with fewer than two
-    answers; who does not answer at all has a verdict of its own. The time around that is not counted, and where it was longer
-    than ``grace``, what was counted before is not either. State: two times.
+    answers; who does not answer at all has a verdict of its own. The time from the first such look to the next answer is not
+    counted, and where it was longer than ``grace``, what was counted before is not either. State: two times.
     """
 
     by: Literal["values", "serial"] = "values"
@@ -135,8 +134,9 @@ class DnsAgreement:
         answers = dict(sorted(observation.value.values.items()))
         if len(answers) < 2:
             words = f"{len(answers)} of {len(answers) + len(observation.value.failures)} servers answered"
-            lost = state if state.since is None else msgspec.structs.replace(state, lost=True)
-            return lost, Verdict(self.name, Status.UNKNOWN, "too_few_sources", words)
+            if state.since is not None and state.lost_at is None:
+                state = DissentMemory(state.since, now)
+            return state, Verdict(self.name, Status.UNKNOWN, "too_few_sources", words)
         said = {server: self._key(answer) for server, answer in answers.items()}
         right = self._right(said)
         dissenters = [server for server, key in said.items() if key != right]
@@ -163,13 +163,13 @@ class DnsAgreement:
         told = "; ".join(part.message for part in parts)
         words = f"{told[:_SHOWN]}, not {_said(right)} as {others[:_SHOWN]}{spell}"
         verdict = Verdict(self.name, status, reason, words, lasted_ns, grace_ns, "ns", tally=tally, parts=parts)
-        return DissentMemory(since, now), verdict
+        return DissentMemory(since), verdict
 
     def _begun(self, state: DissentMemory, now: Instant) -> Instant:
         """When the spell began in which they differ now."""
-        if state.since is None or state.seen is None or not state.lost:
+        if state.since is None or state.lost_at is None:
             return state.since or now
-        away_ns = now.since(state.seen)
+        away_ns = now.since(state.lost_at)
         return now if away_ns > to_ns(self.grace) else Instant(state.since.ns + away_ns)
 
     def _key(self, answer: DnsAnswer) -> tuple[str, ...]:

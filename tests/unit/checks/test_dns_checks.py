@@ -128,17 +128,26 @@ def test_time_that_could_not_be_judged_is_no_time_of_dissent() -> None:
         state, verdict = step(check, state, after * S, a=GOOD, b=None)
         assert (verdict.status, verdict.reason) == (Status.UNKNOWN, "too_few_sources")
     state, verdict = step(check, state, 70 * S, a=GOOD, b=OTHER)
-    assert (verdict.reason, verdict.value) == ("differing", 30 * 10**9)
-    state, verdict = step(check, state, 99 * S, a=GOOD, b=OTHER)
+    assert (verdict.reason, verdict.value) == ("differing", 40 * 10**9)
+    state, verdict = step(check, state, 89 * S, a=GOOD, b=OTHER)
     assert (verdict.reason, verdict.value) == ("differing", 59 * 10**9)
-    critical, verdict = step(check, state, 100 * S, a=GOOD, b=OTHER)
+    critical, verdict = step(check, state, 90 * S, a=GOOD, b=OTHER)
     assert (verdict.reason, verdict.value) == ("dissent", 60 * 10**9)
-    state, _ = step(check, state, 110 * S, a=None, b=None)
-    _, verdict = step(check, state, 160 * S, a=GOOD, b=OTHER)
+    state, _ = step(check, state, 100 * S, a=None, b=None)
+    _, verdict = step(check, state, 161 * S, a=GOOD, b=OTHER)
     assert (verdict.reason, verdict.value) == ("differing", 0), "for longer than it may last nobody knows what there was"
     assert msgspec.json.decode(msgspec.json.encode(critical), type=DissentMemory) == critical
     state, _ = step(check, check.init(), a=GOOD, b=None)
     assert state == check.init()
+
+
+def test_a_dissent_between_looks_that_are_lost_is_told_in_the_end() -> None:
+    check = DnsAgreement(grace=60 * S)
+    state, told = check.init(), []
+    for minute in range(10):
+        state, verdict = step(check, state, 20 * minute * S, a=GOOD, b=None if minute % 2 else OTHER)
+        told.append(verdict.reason)
+    assert told[::2] == ["differing", "differing", "differing", "dissent", "dissent"]
 
 
 def soa(serial: int) -> DnsAnswer:
