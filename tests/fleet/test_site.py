@@ -89,6 +89,7 @@ def test_units_are_confined(deployed: Deployed) -> None:
         "Type": "notify",
         "WatchdogUSec": "2min",
         "User": "probekit",
+        "StateDirectory": f"probekit/{UNIT.partition('@')[2].removesuffix('.service')}",
     }
     shown = deployed.fleet.hosts["eu"].ssh("systemctl", "show", UNIT, *(f"--property={name}" for name in wanted))
     assert dict(line.split("=", 1) for line in shown.splitlines()) == wanted
