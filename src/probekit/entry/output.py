@@ -136,7 +136,8 @@ def rich_table(run: ProbeRun) -> Any:
 def junit(run: ProbeRun) -> str:
     """A JUnit report: one test case per target and check.
 
-    WARNING passes with a message, UNKNOWN is an ``<error>``, CRITICAL a ``<failure>``, SKIPPED is ``<skipped>``.
+    WARNING passes with a message, UNKNOWN is an ``<error>``, CRITICAL a ``<failure>``, SKIPPED is ``<skipped>``. From where it
+    was seen stands in the suite's properties, by the names that telemetry has for it.
     """
     cases = [(result, verdict) for result in run.results for verdict in result.verdicts]
     counts = {status: sum(1 for _, verdict in cases if verdict.status is status) for status in Status}
@@ -146,8 +147,17 @@ def junit(run: ProbeRun) -> str:
         f'errors="{counts[Status.UNKNOWN]}" skipped="{counts[Status.SKIPPED]}" time="{seconds}" '
         f"timestamp={quoteattr(str(run.started_at))} hostname={quoteattr(_xml_text(run.vantage.host))}>"
     )
+    seen_from = {
+        "cloud.region": run.vantage.region,
+        "cloud.provider": run.vantage.provider,
+        "service.instance.id": run.vantage.instance_id,
+    }
+    properties = "".join(
+        f"<property name={quoteattr(name)} value={quoteattr(_xml_text(value))}/>" for name, value in seen_from.items() if value
+    )
     body = "".join(_case(run, result, verdict) for result, verdict in cases)
-    return f'<?xml version="1.0" encoding="utf-8"?>\n<testsuites>\n{head}\n{body}</testsuite>\n</testsuites>\n'
+    suite = f"{head}\n  <properties>{properties}</properties>\n{body}</testsuite>"
+    return f'<?xml version="1.0" encoding="utf-8"?>\n<testsuites>\n{suite}\n</testsuites>\n'
 
 
 def _case(run: ProbeRun, result: TargetResult, verdict: Verdict) -> str:

@@ -77,7 +77,7 @@ def test_no_run_at_all_is_no_pass() -> None:
 def test_junit_maps_the_five_statuses() -> None:
     suite = ET.fromstring(junit(make_run(*Status)))[0]
     assert (suite.get("tests"), suite.get("failures"), suite.get("errors"), suite.get("skipped")) == ("5", "1", "1", "1")
-    inner = {case.get("name"): [child.tag for child in case] for case in suite}
+    inner = {case.get("name"): [child.tag for child in case] for case in suite.iter("testcase")}
     assert inner == {
         "target <0> check": [],
         "target <1> check": ["system-out"],
@@ -105,7 +105,7 @@ def test_nothing_that_a_service_says_breaks_a_report_or_moves_the_cursor() -> No
             for one in good.results
         ),
     )
-    for case in ET.fromstring(junit(run).encode("utf-8", "backslashreplace"))[0]:
+    for case in ET.fromstring(junit(run).encode("utf-8", "backslashreplace"))[0].iter("testcase"):
         assert "<&>\"'" in (case.get("name") or "")
     text = plain_table(run)
     assert len(text.splitlines()) == 6

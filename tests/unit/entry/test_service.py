@@ -163,7 +163,10 @@ def test_a_run_says_from_where_it_was_seen_wherever_it_is_told() -> None:
     assert span.attributes["vantage.region"] == "eu-west"
     seen = {"cloud.region": "eu-west", "cloud.provider": "aws", "host.name": "eu-1", "service.instance.id": "eu-1/freshness"}
     assert seen.items() <= dict(span.resource.attributes).items()
-    assert 'hostname="eu-1"' in junit(run)
+    report = junit(run)
+    assert 'hostname="eu-1"' in report
+    for name, value in (("cloud.region", "eu-west"), ("service.instance.id", "eu-1/freshness")):
+        assert f'<property name="{name}" value="{value}"/>' in report
 
 
 def test_a_deployment_says_the_vantage_and_wins_over_the_manifest() -> None:
