@@ -82,7 +82,10 @@ class FinalityHolds:
         if seen.soft is not None and seen.soft.number is not None and seen.soft.number < number:
             words = f"{seen.final.level} {number} is above {seen.soft.level} {seen.soft.number}"
             return state, Verdict(self.name, Status.WARNING, "out_of_order", words)
-        return state, Verdict(self.name, Status.OK, "holding", f"{seen.final.level} {number}, none higher was final before")
+        before = "none higher was final before"
+        if state.highest is not None and state.highest > number:
+            before = f"{state.highest - number} {seen.counted} below {state.highest} that was final before, within tolerance"
+        return state, Verdict(self.name, Status.OK, "holding", f"{seen.final.level} {number}, {before}")
 
 
 def _time_back_ns(state: FinalMemory, final: FinalPoint) -> int | None:

@@ -240,6 +240,8 @@ def test_how_far_back_is_too_far_goes_by_the_blocks_own_time() -> None:
         assert finals(*looks, block=block) == [held, held, held, back]
     check = FinalityHolds()
     state, _ = check.step(check.init(), seen(EndpointHead(head=head(), final=point("finalized", 90_000, 0 * S))), now=NOW)
+    _, verdict = check.step(state, seen(EndpointHead(head=head(), final=point("finalized", 89_000, 900 * S))), now=NOW)
+    assert verdict.message == "finalized 89000, 1000 blocks below 90000 that was final before, within tolerance"
     _, verdict = check.step(state, seen(EndpointHead(head=head(), final=point("finalized", 89_000, 901 * S))), now=NOW)
     assert (verdict.value, verdict.limit, verdict.unit) == (901 * 10**9, 900 * 10**9, "ns")
     assert "1000 blocks and 15m01s below 90000" in verdict.message
