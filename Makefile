@@ -44,9 +44,10 @@ test: $(DEV_STAMP) ## Run the test suite (no network beyond loopback, no root, u
 coverage: ## The same, and 90 % of all branches must have been taken
 	@$(MAKE) --no-print-directory test COV="--cov --cov-report=term:skip-covered"
 
+PYTHONS := 3.12 3.13
 .PHONY: test-pythons
-test-pythons: ## The same on the other supported Pythons found here (3.12, 3.13), each in a venv of its own
-	@for version in 3.12 3.13; do \
+test-pythons: ## The same on the other supported Pythons found here (PYTHONS, 3.12 and 3.13), each in a venv of its own
+	@for version in $(PYTHONS); do \
 	  if python=$$(tests/packaging/find-python $$version); then \
 	    $(MAKE) --no-print-directory test PYTHON=$$python VENV=.venv-$$version || exit 1; \
 	  else echo "skipped: no Python $$version on this machine"; fi; \
