@@ -9,6 +9,7 @@ from typing import ClassVar, Final
 
 import msgspec
 
+from probekit.checks.spell import began
 from probekit.errors import NoAgreement
 from probekit.model import Measure, Observation, Status, Verdict
 from probekit.model.reference_price import MarketView, MedianPrice, MedianRule, median
@@ -144,8 +145,7 @@ class FeedAccuracy:
             words = f"{shown}; the market opened {format_ns(opened_for_ns)} ago, grace {format_ns(to_ns(self.open_grace))}"
             return AccuracyMemory(), skipped("market_opening", words)
         held_ns = to_ns(self.holds_for)
-        blind_ns = 0 if state.blind is None else now.since(state.blind)
-        since = now if state.since is None or blind_ns > held_ns else state.since
+        since = began(state.since, state.blind, now=now, forget_ns=held_ns)
         lasted_ns = now.since(since)
         words = f"{shown}, limit {self.max_deviation}, for {format_ns(lasted_ns)} of {format_ns(held_ns)}"
         if lasted_ns >= held_ns:

@@ -8,6 +8,7 @@ from typing import ClassVar
 
 import msgspec
 
+from probekit.checks.spell import began
 from probekit.model import Measure, Observation, Status, Verdict
 from probekit.model.chain_feed import ChainFeed
 from probekit.units import Bps, Instant, format_ns, to_ns
@@ -27,10 +28,10 @@ class CrossChainDeviation:
     An update takes time: further off is WARNING ``moving`` until that has lasted for ``lands_within``, then CRITICAL
     ``deviating``. What could not be judged, or was not seen, for longer than that begins anew. The state is two instants. A
     source older than the chain's price by more than ``lands_within`` judges nothing: UNKNOWN ``source_behind``; so does none
-    (``no_source``), one at zero (``zero_source``), and one under an exponent
-    that is no price's (``no_ratio``). A feed never pushed and a closed market are SKIPPED. Negative prices are judged by
-    their magnitude. With ``max_head_age`` one that is too far off is UNKNOWN ``rpc_lagging`` where the chain's newest block is
-    older by a clock that can tell: a nearer one may be stored.
+    (``no_source``), one at zero (``zero_source``), and one under an exponent that is no price's (``no_ratio``). A feed never
+    pushed and a closed market are SKIPPED. Negative prices are judged by their magnitude. With ``max_head_age`` one that is too
+    far off is UNKNOWN ``rpc_lagging`` where the chain's newest block is older by a clock that can tell: a nearer one may be
+    stored.
 
     Raises ``ValueError`` when ``max_deviation`` or ``max_head_age`` is not positive, or ``lands_within`` negative.
     """
@@ -94,8 +95,7 @@ class CrossChainDeviation:
             words = f"head {head.number} is {format_ns(now.since(head.time))} old: newer may be stored; {shown}"
             return blind, verdict(Status.UNKNOWN, "rpc_lagging", words)
         patience_ns = to_ns(self.lands_within)
-        blind_ns = 0 if state.blind is None else now.since(state.blind)
-        since = now if state.since is None or blind_ns > patience_ns else state.since
+        since = began(state.since, state.blind, now=now, forget_ns=patience_ns)
         lasted_ns = now.since(since)
         words = f"{shown}, limit {self.max_deviation} for {format_ns(lasted_ns)}, {format_ns(patience_ns)} allowed"
         if lasted_ns > patience_ns:

@@ -8,6 +8,7 @@ from typing import ClassVar, Final, Literal
 
 import msgspec
 
+from probekit.checks.spell import began
 from probekit.model import Comparison, Observation, Status, Tally, Verdict
 from probekit.model.dns import DnsAnswer
 from probekit.model.pattern import PatternSlow, compiled, search
@@ -144,7 +145,7 @@ class DnsAgreement:
             words = f"{len(said)} servers say {_said(right)}"
             return DissentMemory(), Verdict(self.name, Status.OK, "agreeing", words, tally=Tally(ok=len(said)))
         grace_ns = to_ns(self.grace)
-        since = self._begun(state, now)
+        since = began(state.since, state.lost_at, now=now, forget_ns=grace_ns, counts=False)
         lasted_ns = now.since(since)
         late = lasted_ns >= grace_ns
         status = Status.CRITICAL if late else Status.WARNING
@@ -164,13 +165,6 @@ class DnsAgreement:
         words = f"{told[:_SHOWN]}, not {_said(right)} as {others[:_SHOWN]}{spell}"
         verdict = Verdict(self.name, status, reason, words, lasted_ns, grace_ns, "ns", tally=tally, parts=parts)
         return DissentMemory(since), verdict
-
-    def _begun(self, state: DissentMemory, now: Instant) -> Instant:
-        """When the spell began in which they differ now."""
-        if state.since is None or state.lost_at is None:
-            return state.since or now
-        away_ns = now.since(state.lost_at)
-        return now if away_ns > to_ns(self.grace) else Instant(state.since.ns + away_ns)
 
     def _key(self, answer: DnsAnswer) -> tuple[str, ...]:
         if self.by == "serial" and answer.serial is not None:

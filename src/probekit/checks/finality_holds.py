@@ -30,8 +30,8 @@ class FinalityHolds:
     Back by more than ``tolerance`` is CRITICAL ``went_back`` for ``hold``, after which the lower number is taken for the new
     beginning: less than that is what two nodes behind one address differ by. It is counted in the blocks' own time, because
     an epoch of Ethereum is 32 of its blocks and a thousand of a rollup's; ``tolerance_slots`` stands in where a family tells no
-    time of a finalized slot. Finalized above safe is WARNING
-    ``out_of_order``. Where no finalized one is told, SKIPPED ``no_finality``. One number and two times are remembered.
+    time of a finalized slot. Finalized above safe is WARNING ``out_of_order``. Where no finalized one is told, SKIPPED
+    ``no_finality``. One number and two times are remembered.
     """
 
     tolerance: timedelta = timedelta(minutes=15)

@@ -8,6 +8,7 @@ from typing import ClassVar
 
 import msgspec
 
+from probekit.checks.spell import began
 from probekit.model import Observation, Status, Verdict
 from probekit.model.benchmarks import PastPair, PastPrice
 from probekit.units import Instant, format_ns, to_ns
@@ -66,10 +67,7 @@ class PastParity:
             )
         if pair.benchmarks is None:
             limit_ns = to_ns(self.max_absence)
-            blind_ns = 0 if state.blind is None else now.since(state.blind)
-            since = now
-            if state.absent_since is not None and blind_ns <= limit_ns:
-                since = Instant(state.absent_since.ns + blind_ns)
+            since = began(state.absent_since, state.blind, now=now, forget_ns=limit_ns, counts=False)
             lasted_ns = now.since(since)
             words = f"{at} is not there, nor was any second asked for in {format_ns(lasted_ns)}, limit {format_ns(limit_ns)}"
             if lasted_ns > limit_ns:

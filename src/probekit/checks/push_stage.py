@@ -8,6 +8,7 @@ from typing import ClassVar
 
 import msgspec
 
+from probekit.checks.spell import began
 from probekit.model import Measure, Observation, Status, Verdict
 from probekit.model.chain_feed import PushedFeed, PusherState
 from probekit.units import Bps, Instant, format_ns, to_ns
@@ -91,11 +92,9 @@ class PushStage:
             return self.unseen(state, now=now)
         if not off:
             return PushMemory()
-        since = state.off_since or now
         if now.since(seen.head.time) > to_ns(self.max_head_age):
-            return self.unseen(PushMemory(since, state.blind), now=now)
-        blind_ns = 0 if state.blind is None else now.since(state.blind)
-        return PushMemory(now if blind_ns > to_ns(self.lands_within) else since)
+            return self.unseen(PushMemory(state.off_since or now, state.blind), now=now)
+        return PushMemory(began(state.off_since, state.blind, now=now, forget_ns=to_ns(self.lands_within)))
 
     def _judge(self, observation: Observation[PushedFeed], state: PushMemory, now: Instant) -> Verdict:
         seen, feed, error_ns = observation.value, observation.feed, observation.clock_error_ns

@@ -58,8 +58,8 @@ class Evaluator(Generic[O]):
         self.unexpected = 0
         """Observations of targets nobody asked for."""
         self.defects = 0
-        self.out_of_memory = False
         """Checks that raised."""
+        self.out_of_memory = False
 
     def set_targets(self, targets: Sequence[Target], now: Instant | None = None) -> bool:
         """Take over a target set at ``now``; known targets keep their state. Returns whether the set of ids changed."""
