@@ -6,13 +6,12 @@ import contextlib
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import Any, ClassVar, Final
 
 import msgspec
 
 from probekit.model import Observation, Phases, Status, Verdict
-from probekit.model.json_path import JsonPath
+from probekit.model.json_path import NO_JSON, JsonPath, text_at
 from probekit.model.observation import AddressFamily
 from probekit.model.pattern import PatternSlow, Searched, compiled, may_be_slow, search
 from probekit.secret import MASK, redact
@@ -20,7 +19,6 @@ from probekit.units import Instant
 
 _SHOWN: Final = 200
 """Characters of a value in a sentence."""
-_NO_JSON: Final = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 _PRIVATE: Final = frozenset(("set-cookie", "www-authenticate", "proxy-authenticate", "authentication-info"))
 """Headers of an answer that may hold a key: matched, never shown."""
 
@@ -171,11 +169,11 @@ class HttpAssertions:
         if self.json:
             try:
                 document = msgspec.json.decode(answer.body.raw)
-            except _NO_JSON:
+            except NO_JSON:
                 return
             for one in self.json:
                 with contextlib.suppress(LookupError):
-                    text = _json_text(one.place, document)
+                    text = text_at(one.place, document)
                     yield from ((pattern, text) for pattern in one.patterns)
 
     def __call__(self, observation: Observation[HttpAnswer], *, now: Instant) -> Verdict:
@@ -205,7 +203,7 @@ class HttpAssertions:
         if self.json:
             try:
                 document = msgspec.json.decode(answer.body.raw)
-            except _NO_JSON as error:
+            except NO_JSON as error:
                 return wrong("not_json", f"the body is no JSON ({error}): {answer.body!r}")
             for one in self.json:
                 if (problem := _json_problem(one, document, answer.searched)) is not None:
@@ -235,19 +233,8 @@ def _header_problem(wanted: Wanted, answer: HttpAnswer) -> str | None:
 
 def _json_problem(wanted: Wanted, document: Any, searched: tuple[Searched, ...]) -> str | None:
     try:
-        text = _json_text(wanted.place, document)
+        text = text_at(wanted.place, document)
     except LookupError as error:
         return str(error.args[0])
     problem = wanted.problem(text, searched)
     return None if problem is None else f"{wanted.place} {problem}"
-
-
-def _json_text(place: str, document: Any) -> str:
-    """Raises ``LookupError``."""
-    value = _path(place).find(document)
-    return value if isinstance(value, str) else msgspec.json.encode(value).decode()
-
-
-@lru_cache(maxsize=512)
-def _path(text: str) -> JsonPath:
-    return JsonPath.parse(text)

@@ -6,20 +6,18 @@ import contextlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import timedelta
-from functools import lru_cache
 from typing import Any, ClassVar, Final, Literal
 
 import msgspec
 
 from probekit.model import Measure, Observation, Phases, Status, Verdict
-from probekit.model.json_path import JsonPath
+from probekit.model.json_path import NO_JSON, JsonPath, text_at
 from probekit.model.observation import AddressFamily
 from probekit.model.pattern import PatternSlow, Searched, compiled, search
 from probekit.model.verdict import MeasureName
 from probekit.secret import redact
 from probekit.units import Instant, format_ns, to_ns
 
-_NO_JSON: Final = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 _SHOWN: Final = 200
 _IN_ORDER: Final = frozenset((1000, 1001, 1005))
 """Codes of a peer that has said what it had to say, or goes away; 1005 stands for a close frame without a code."""
@@ -143,11 +141,11 @@ class WebSocketMessage:
         if self.json:
             try:
                 document = msgspec.json.decode(message)
-            except _NO_JSON:
+            except NO_JSON:
                 return
             for path, pattern in self.json:
                 with contextlib.suppress(LookupError):
-                    yield pattern, _json_text(path, document)
+                    yield pattern, text_at(path, document)
 
     def problem(self, message: bytes, searched: tuple[Searched, ...] = ()) -> str | None:
         """What a message lacks of what is wanted; ``None`` when nothing. Raises ``PatternSlow``."""
@@ -158,11 +156,11 @@ class WebSocketMessage:
             return None
         try:
             document = msgspec.json.decode(message)
-        except _NO_JSON:
+        except NO_JSON:
             return "is no JSON"
         for path, pattern in self.json:
             try:
-                found = _json_text(path, document)
+                found = text_at(path, document)
             except LookupError as error:
                 return f"lacks something: {error.args[0]}"
             if search(pattern, found, searched) is None:
@@ -204,14 +202,3 @@ def _shown(message: bytes) -> str:
     text = redact(message[: _SHOWN + 4_096].decode("utf-8", "replace"))
     clean = " ".join("".join(letter if letter.isprintable() else " " for letter in text).split())
     return clean if len(clean) <= _SHOWN else f"{clean[:_SHOWN]}..."
-
-
-def _json_text(path: str, document: Any) -> str:
-    """Raises ``LookupError``."""
-    value = _path(path).find(document)
-    return value if isinstance(value, str) else msgspec.json.encode(value).decode()
-
-
-@lru_cache(maxsize=512)
-def _path(text: str) -> JsonPath:
-    return JsonPath.parse(text)

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 from typing import Any, Final, Self
 
 import msgspec
 
 _NAME: Final = r"[^.\[\]\s]+"
 _STEP: Final = re.compile(rf'\.(?P<name>{_NAME})|\[(?P<index>-?\d{{1,9}})\]|\["(?P<quoted>[^"\]]*)"\]')
+
+NO_JSON: Final = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
+"""What ``msgspec.json.decode`` raises for bytes of somebody else's that are none."""
 
 
 class JsonPath(msgspec.Struct, frozen=True):
@@ -61,3 +65,12 @@ class JsonPath(msgspec.Struct, frozen=True):
             else:
                 text += f'["{step}"]'
         return text or "$"
+
+
+def text_at(path: str, document: Any) -> str:
+    """The value there as text: one that is none, as JSON writes it. Raises ``LookupError``, and ``ValueError`` for no path."""
+    value = _parsed(path).find(document)
+    return value if isinstance(value, str) else msgspec.json.encode(value).decode()
+
+
+_parsed = lru_cache(maxsize=512)(JsonPath.parse)
