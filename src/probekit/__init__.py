@@ -8,6 +8,7 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
+from probekit._lazy import exported
 from probekit._version import __version__
 
 if TYPE_CHECKING:
@@ -191,12 +192,7 @@ __all__ = [
 def __getattr__(name: str) -> Any:
     if name in _MODULES:
         return importlib.import_module(f"probekit.{name}")
-    where = _WHERE.get(name)
-    if where is None:
-        raise AttributeError(f"module 'probekit' has no attribute {name!r}")
-    value = getattr(importlib.import_module(f"probekit.{where}"), name)
-    globals()[name] = value
-    return value
+    return exported(__name__, name, _WHERE)
 
 
 def __dir__() -> list[str]:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import importlib
 from typing import TYPE_CHECKING, Any
 
+from probekit._lazy import exported
 from probekit.checks.base import Check, Fold, Rule
 
 if TYPE_CHECKING:
@@ -339,12 +339,7 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    where = _WHERE.get(name)
-    if where is None:
-        raise AttributeError(f"module 'probekit.checks' has no attribute {name!r}")
-    value = getattr(importlib.import_module(f"probekit.checks.{where}"), name)
-    globals()[name] = value
-    return value
+    return exported(__name__, name, _WHERE)
 
 
 def __dir__() -> list[str]:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import importlib
 from typing import TYPE_CHECKING, Any
+
+from probekit._lazy import exported
 
 if TYPE_CHECKING:
     from probekit.manifest.discovery import Found, find_probe, list_probes, load_probe
@@ -37,12 +38,7 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    where = _WHERE.get(name)
-    if where is None:
-        raise AttributeError(f"module 'probekit.manifest' has no attribute {name!r}")
-    value = getattr(importlib.import_module(f"probekit.manifest.{where}"), name)
-    globals()[name] = value
-    return value
+    return exported(__name__, name, _WHERE)
 
 
 def __dir__() -> list[str]:

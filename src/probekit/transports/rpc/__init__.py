@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import importlib
 from typing import TYPE_CHECKING, Any, Final
+
+from probekit._lazy import exported
 
 if TYPE_CHECKING:
     from probekit.model.rpc import EndpointState
@@ -34,32 +35,27 @@ __all__ = [
 ]
 
 _WHERE: Final = {
-    "EndpointState": "probekit.model.rpc",
-    "Endpoint": "probekit.transports.rpc.endpoint",
-    "HealthPolicy": "probekit.transports.rpc.endpoint",
-    "Standing": "probekit.transports.rpc.endpoint",
-    "EVM": "probekit.transports.rpc.family",
-    "SVM": "probekit.transports.rpc.family",
-    "ChainFamily": "probekit.transports.rpc.family",
-    "PoolPolicy": "probekit.transports.rpc.policy",
-    "EndpointPool": "probekit.transports.rpc.pool",
-    "Quorum": "probekit.transports.rpc.quorum",
-    "Attempt": "probekit.transports.rpc.record",
-    "CallRecord": "probekit.transports.rpc.record",
-    "StateChange": "probekit.transports.rpc.record",
-    "Call": "probekit.transports.rpc.wire",
-    "Outcome": "probekit.transports.rpc.wire",
+    "EndpointState": "model.rpc",
+    "Endpoint": "transports.rpc.endpoint",
+    "HealthPolicy": "transports.rpc.endpoint",
+    "Standing": "transports.rpc.endpoint",
+    "EVM": "transports.rpc.family",
+    "SVM": "transports.rpc.family",
+    "ChainFamily": "transports.rpc.family",
+    "PoolPolicy": "transports.rpc.policy",
+    "EndpointPool": "transports.rpc.pool",
+    "Quorum": "transports.rpc.quorum",
+    "Attempt": "transports.rpc.record",
+    "CallRecord": "transports.rpc.record",
+    "StateChange": "transports.rpc.record",
+    "Call": "transports.rpc.wire",
+    "Outcome": "transports.rpc.wire",
 }
 """Loaded when they are first asked for: an endpoint is named where a probe is defined, a pool is made by a run."""
 
 
 def __getattr__(name: str) -> Any:
-    where = _WHERE.get(name)
-    if where is None:
-        raise AttributeError(f"module 'probekit.transports.rpc' has no attribute {name!r}")
-    value = getattr(importlib.import_module(where), name)
-    globals()[name] = value
-    return value
+    return exported(__name__, name, _WHERE, root="probekit")
 
 
 def __dir__() -> list[str]:
