@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import aclosing
 from datetime import timedelta
-from typing import Annotated, Any, Final, Literal
+from typing import Annotated, Any, Literal
 
 import msgspec
 
 import probekit as pk
 from probekit.checks import Check, EventAbsent, EventMatched, ScanReach
+from probekit.clients.chain_options import CLUSTERS
 from probekit.clients.event_watch import EvmEventWatch, EvmRule
 from probekit.clients.program_watch import ProgramEventWatch, ProgramRule
 from probekit.clock import as_they_come, within
@@ -22,9 +23,6 @@ from probekit.model.evm import Address
 from probekit.model.solana import GENESIS, Commitment
 from probekit.transports.rpc import PoolPolicy
 from probekit.units import format_ns, to_ns
-
-CLUSTERS: Final = {"solana": "mainnet-beta", "solana_devnet": "devnet", "solana_testnet": "testnet"}
-"""Chains of the Solana family by name, and their cluster's."""
 
 
 class ChainOption(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -12,7 +12,7 @@ import msgspec
 import probekit as pk
 from probekit.checks import Check, EndpointQuorum, FinalityHolds, FinalityLag, HeadAge, HeadLag, HeadStall, NodeSync
 from probekit.clients import chain_options
-from probekit.clients.each_endpoint import endpoint_targets, own_or_common, too_few, wrong_chains
+from probekit.clients.each_endpoint import endpoint_targets, own_or_common, release_wrong, too_few
 from probekit.clients.endpoint_heads import Seen, evm_head, heads_of
 from probekit.clock import as_they_come
 from probekit.model.options import require_positive
@@ -107,9 +107,7 @@ async def read(ctx: pk.Context[Options], name: str, chain: ChainOption) -> Seque
         max_lag=options.limit(chain, "max_lag"),
         max_blocks=options.limit(chain, "max_blocks"),
     )
-    for label in wrong_chains((one.source, one.error) for one in seen if isinstance(one, pk.Failure)):
-        if label in clients:
-            await ctx.release(clients[label])
+    await release_wrong(ctx.release, clients, ((one.source, one.error) for one in seen if isinstance(one, pk.Failure)))
     return seen
 
 

@@ -12,7 +12,7 @@ import msgspec
 import probekit as pk
 from probekit.checks import Check, EndpointQuorum, RpcAgreement
 from probekit.clients import chain_options
-from probekit.clients.each_endpoint import at_once, too_few, wrong_chains
+from probekit.clients.each_endpoint import at_once, release_wrong, too_few
 from probekit.clients.rpc_answers import BLOCK, EvmQuestions, Questions, SvmQuestions
 from probekit.clock import as_they_come
 from probekit.codecs.evm_rpc import data as hex_data
@@ -117,8 +117,7 @@ async def read(ctx: pk.Context[Options], name: str, chain: ChainOption) -> Seque
     told = await at_once({label: questions.head(one) for label, one in clients.items()}, clock=clock, timeout=options.timeout)
     heads = {label: found for label, (found, _) in told.items() if isinstance(found, int)}
     lost = {label: found for label, (found, _) in told.items() if isinstance(found, ProbekitError)}
-    for label in wrong_chains(lost.items()):
-        await ctx.release(clients[label])
+    await release_wrong(ctx.release, clients, lost.items())
     if not heads:
         return [pk.Failure.of(next(iter(lost.values())), name, clock.now())]
     # Not the highest of all: one that claims too much would leave nobody to compare it with.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Iterable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -14,9 +14,10 @@ from probekit.units import format_ns, to_ns
 if TYPE_CHECKING:
     from probekit.clients.chain_options import ChainOption
 
-__all__ = ["at_once", "endpoint_target", "endpoint_targets", "own_or_common", "same_chain", "too_few", "wrong_chains"]
+__all__ = ["at_once", "endpoint_target", "endpoint_targets", "own_or_common", "release_wrong", "same_chain", "too_few"]
 
 T = TypeVar("T")
+C = TypeVar("C")
 
 
 def endpoint_target(chain: str, label: str) -> str:
@@ -75,8 +76,12 @@ def same_chain(label: str, found: str, expected: str) -> None:
         raise WrongChain(f"{label} serves chain {found}, not {expected}", expected=expected, found=found)
 
 
-def wrong_chains(answers: Iterable[tuple[str, Any]]) -> list[str]:
-    """Labels of the endpoints, of (label, value or error), that serve another chain. A pool never asks such a one again, so
-    that the client of it has to be released (``ctx.release``) for one that was mended to be seen.
+async def release_wrong(
+    release: Callable[[C], Awaitable[None]], clients: Mapping[str, C], answers: Iterable[tuple[str, Any]]
+) -> None:
+    """Release (``ctx.release``) the clients of endpoints, of (label, value or error), that serve another chain: a pool never
+    asks such a one again, and one that was mended would not be seen.
     """
-    return [label for label, one in answers if isinstance(one, WrongChain)]
+    for label, one in answers:
+        if isinstance(one, WrongChain) and label in clients:
+            await release(clients[label])

@@ -6,8 +6,6 @@ In that order: names that hang must take nobody's place.
 from __future__ import annotations
 
 import asyncio
-import contextlib
-from collections.abc import AsyncIterator
 from functools import lru_cache
 from typing import Final, NamedTuple
 from urllib.parse import unquote, urlsplit
@@ -69,7 +67,7 @@ class Admission:
             return Admitted(name, places, started_at, resolve_ns, waited_ns)
         queued_ns = clock.monotonic_ns()
         try:
-            async with _within(None if deadline_ns is None else deadline_ns - queued_ns):
+            async with _within(deadline_ns, queued_ns):
                 await self._gate.acquire()
         except TimeoutError:
             raise late_in(request.shown_url, "queue", clock.monotonic_ns() - asked_ns) from None
@@ -97,7 +95,7 @@ class Admission:
 
         error: TransportError
         try:
-            async with _within(None if request.deadline_ns is None else request.deadline_ns - asked_ns):
+            async with _within(request.deadline_ns, asked_ns):
                 looked = await self._lookups.addresses(name.host, name.port, request.family, begun)
             # What is not the resolver's time is ours, as the queue is.
             return looked.places, clock.monotonic_ns() - asked_ns - looked.took_ns, looked.took_ns
@@ -115,13 +113,8 @@ class Admission:
         raise error
 
 
-@contextlib.asynccontextmanager
-async def _within(left_ns: int | None) -> AsyncIterator[None]:
-    if left_ns is None:
-        yield
-        return
-    async with asyncio.timeout(left_ns / NS_PER_S):
-        yield
+def _within(deadline_ns: int | None, now_ns: int) -> asyncio.Timeout:
+    return asyncio.timeout(None if deadline_ns is None else (deadline_ns - now_ns) / NS_PER_S)
 
 
 def _named(url: str) -> Named | None:
