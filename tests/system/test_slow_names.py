@@ -12,6 +12,7 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -90,13 +91,19 @@ def alone(tmp_path: Path) -> list[str]:
     return command
 
 
-@pytest.mark.parametrize(("engine", "phase"), [("curl", "resolve"), ("httpx", "connect")])
-def test_nothing_waits_for_it(alone: list[str], engine: str, phase: str) -> None:
-    environ = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
-    command = [*alone, sys.executable, "-c", _PROGRAM, engine]
+def told_by(alone: list[str], program: str, *arguments: str) -> dict[str, Any]:
+    """What a program tells, as JSON, that runs with that network alone."""
+    environ = {**os.environ, "PYTHONPATH": os.pathsep.join([str(Path(__file__).parents[2]), *sys.path])}
+    command = [*alone, sys.executable, "-c", program, *arguments]
     done = subprocess.run(command, capture_output=True, text=True, timeout=50, env=environ)
     assert done.stdout, done.stderr
-    told = json.loads(done.stdout)
+    told: dict[str, Any] = json.loads(done.stdout)
+    return told
+
+
+@pytest.mark.parametrize(("engine", "phase"), [("curl", "resolve"), ("httpx", "connect")])
+def test_nothing_waits_for_it(alone: list[str], engine: str, phase: str) -> None:
+    told = told_by(alone, _PROGRAM, engine)
     assert told["asked"], "the name server was asked, and said nothing"
     assert told["phase"] == phase
     assert told["late_s"] < 2
@@ -179,11 +186,7 @@ asyncio.run(main())
 )
 def test_names_that_hang_take_no_other_names_place(alone: list[str], kind: str, answered: str, late: str) -> None:
     """More of them than libcurl, asyncio's pool of threads and an engine have places."""
-    environ = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
-    command = [*alone, sys.executable, "-c", _MANY, kind]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=50, env=environ)
-    assert done.stdout, done.stderr
-    told = json.loads(done.stdout)
+    told = told_by(alone, _MANY, kind)
     assert told["healthy"] == [answered] * 3
     assert max(told["took"]) < 1
     assert told["late"] == [late]
@@ -222,11 +225,7 @@ print(json.dumps({"told": told, "elapsed_ns": run.elapsed_ns}), flush=True)
 
 
 def test_a_name_that_hangs_delays_no_other_service(alone: list[str]) -> None:
-    environ = {**os.environ, "PYTHONPATH": os.pathsep.join([str(Path(__file__).parents[2]), *sys.path])}
-    command = [*alone, sys.executable, "-c", _SERVICES]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=50, env=environ)
-    assert done.stdout, done.stderr
-    told = json.loads(done.stdout)
+    told = told_by(alone, _SERVICES)
     by_kind = {(name.startswith("http://nobody"), status, reason) for name, status, reason in told["told"]}
     assert by_kind == {(True, "critical", "deadline_resolve"), (False, "ok", "as_expected")}
     assert told["elapsed_ns"] < 4e9
