@@ -9,10 +9,10 @@ from typing import ClassVar, Final
 
 import msgspec
 
-from probekit.checks.spell import began
 from probekit.errors import NoAgreement
 from probekit.model import Measure, Observation, Status, Verdict
 from probekit.model.reference_price import MarketView, MedianPrice, MedianRule, median
+from probekit.model.spell import began
 from probekit.units import Bps, Instant, format_ns, to_ns
 
 _WORDS: Final = 120

@@ -8,10 +8,10 @@ from typing import ClassVar, Final, Literal
 
 import msgspec
 
-from probekit.checks.spell import began
 from probekit.model import Comparison, Observation, Status, Tally, Verdict
 from probekit.model.dns import DnsAnswer
 from probekit.model.pattern import PatternSlow, compiled, search
+from probekit.model.spell import began
 from probekit.units import NS_PER_S, Instant, format_ns, to_ns
 
 _SHOWN: Final = 300

@@ -8,9 +8,9 @@ from typing import ClassVar
 
 import msgspec
 
-from probekit.checks.spell import began
 from probekit.model import Observation, Status, Verdict
 from probekit.model.benchmarks import PastPair, PastPrice
+from probekit.model.spell import began
 from probekit.units import Instant, format_ns, to_ns
 
 

@@ -8,9 +8,9 @@ from typing import ClassVar
 
 import msgspec
 
-from probekit.checks.spell import began
 from probekit.model import Measure, Observation, Status, Verdict
 from probekit.model.chain_feed import PushedFeed, PusherState
+from probekit.model.spell import began
 from probekit.units import Bps, Instant, format_ns, to_ns
 
 
