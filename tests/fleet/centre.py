@@ -8,9 +8,8 @@ import json
 import os
 import subprocess
 import sys
-import time
 import urllib.parse
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -18,20 +17,11 @@ from typing import Any, Final
 from tests.fleet.hosts import CENTRE, CENTRE_ADDRESS, ROOT, within
 from tests.fleet.namespaces import inside
 from tests.fleet.receiver import COLLECTOR, GATE, STORE
+from tests.fleet.waiting import until
 from tests.support.debian import environment, program
 
 PROMETHEUS: Final = "http://127.0.0.1:9090"
 _FILES: Final = ROOT / "ansible" / "collector"
-
-
-def until(condition: Callable[[], Any], what: str, seconds: float) -> Any:
-    """Ask again and again, at the pace of machines; fail naming ``what`` after so many seconds."""
-    deadline = time.monotonic() + seconds
-    while not (found := condition()):
-        if time.monotonic() > deadline:
-            raise AssertionError(f"not within {seconds:g} s: {what}")
-        time.sleep(0.3)
-    return found
 
 
 def ask(namespace: str, method: str, url: str, body: bytes | None = None, headers: Mapping[str, str] | None = None) -> bytes:
@@ -62,6 +52,17 @@ class Arrived:
 
 
 @dataclass(frozen=True)
+class Sample:
+    """``runs`` of a process that began to count at ``start``, of every status together; times in Unix seconds."""
+
+    instance: str
+    region: str
+    start: float
+    time: float
+    runs: int
+
+
+@dataclass(frozen=True)
 class Centre:
     """What has arrived, in ``folder``."""
 
@@ -79,6 +80,11 @@ class Centre:
         """Log records: the ``run`` they belong to, their ``region`` and their attributes."""
         return list(self._lines("verdicts.jsonl"))
 
+    def samples(self, instance: str, since: float = 0.0) -> list[Sample]:
+        """Of one ``service.instance.id``, of exports after ``since``, oldest first: a queue that empties sends in any order."""
+        told = (Sample(**line) for line in self._lines("samples.jsonl") if line["instance"] == instance)
+        return sorted((sample for sample in told if sample.time >= since), key=lambda sample: sample.time)
+
     def query(self, text: str) -> list[dict[str, Any]]:
         """The result of an instant query."""
         told = json.loads(ask(CENTRE, "GET", f"{PROMETHEUS}/api/v1/query?{urllib.parse.urlencode({'query': text})}"))
@@ -90,6 +96,12 @@ class Centre:
         result = self.query(text)
         assert len(result) < 2, result
         return float(result[0]["value"][1]) if result else None
+
+    def everything(self) -> bytes:
+        """What the stores have: traces and logs as they came, and each series with its labels."""
+        series = ask(CENTRE, "GET", f"{PROMETHEUS}/api/v1/series?match[]=%7B__name__%3D~%22.%2B%22%7D")
+        assert b"probekit_runs_total" in series
+        return (self.folder / "bodies").read_bytes() + series
 
     def _lines(self, name: str) -> Iterator[dict[str, Any]]:
         path = self.folder / name

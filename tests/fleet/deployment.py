@@ -1,32 +1,38 @@
-"""Probes on three hosts without collectors: what `site` made of fresh hosts, for the tests that look at it and break it."""
+"""Three regions with probes, a collector on each host, and the centre that they send to: what `site` made of fresh hosts."""
 
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import json
-import os
 import subprocess
-import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-import pytest
-
 from probekit.dev.artifacts.build import build
 from probekit.dev.artifacts.profiles import PROFILES
-from tests.fleet import sink
 from tests.fleet.ansible import Operator, Played
-from tests.fleet.hosts import CENTRE, CENTRE_ADDRESS, ROOT, Fleet, fleet, lacking, within
+from tests.fleet.centre import Centre, ask, centre
+from tests.fleet.hosts import HOSTS, ROOT, TARGET, TARGET_ADDRESS, Fleet, fleet, lacking, sandbox
+from tests.fleet.waiting import refused
+from tests.support import debian
+from tests.system.otel import collector as collectors
 
-HOSTS: Final = ("eu", "us", "ap")
-FEED: Final = "0xe62df6c8b4a85fe1a67db44dc12de5db330f7ac66b72dc658afedf0f4a415b43"
+BTC: Final = "e62df6c8b4a85fe1a67db44dc12de5db330f7ac66b72dc658afedf0f4a415b43"
+ETH: Final = "ff61491a931112ddf1bd8147cd1b641375f79f5825126d665480874634fd0ace"
+UNITS: Final = ("freshness", "latency")
+INSTANCES: Final = tuple(f"{host}/{unit}" for host in HOSTS for unit in UNITS)
 UNIT: Final = "probekit-probe@latency.service"
+INTERVAL_S: Final = 2.0
 SECRET: Final = "a-key-that-nobody-may-read-7f3a"
+# With what a collector's expansion of ${...}, and YAML, would spoil.
+KEY: Final = "Bearer ${env:HOME} a$b: a-key-of-the-centre-91c2"
 NOTE: Final = '50 % "of" C:\\all'
 """Text of which systemd would make something else, were it written into a unit as it is."""
+WITHOUT_COLLECTOR: Final[dict[str, Any]] = {"collector_binary": ""}
+"""Variables of a play that looks at the probes only; the collector that is there stays."""
 
 
 @dataclass
@@ -35,96 +41,93 @@ class Deployed:
 
     fleet: Fleet
     operator: Operator
+    centre: Centre
     work: Path
     checked: Played
     left_by_check: dict[str, str]
     played: Played
 
     def everywhere(self, *command: str) -> dict[str, str]:
-        return {name: host.ssh(*command, check=False).strip() for name, host in self.fleet.hosts.items()}
-
-    def samples(self) -> dict[str, list[sink.Sample]]:
-        return sink.samples_of(self.work / "runs.jsonl")
+        return self.fleet.everywhere(*command)
 
     @contextlib.contextmanager
     def configured(self, **options: Any) -> Iterator[None]:
-        """Another configuration of the unit, until the end of the block."""
-        (self.work / "latency.yaml").write_text(manifest(**options))
+        """Another configuration of the unit ``latency``, until the end of the block."""
+        (self.work / "latency.yaml").write_text(latency(**options))
         try:
             yield
         finally:
-            (self.work / "latency.yaml").write_text(manifest())
+            (self.work / "latency.yaml").write_text(latency())
+
+    @contextlib.contextmanager
+    def fault(self, **fault: Any) -> Iterator[None]:
+        """A fault of the sandbox that all hosts look at."""
+        url = "http://127.0.0.1:8080/_sandbox/faults"
+        ask(TARGET, "POST", url, json.dumps(fault).encode())
+        try:
+            yield
+        finally:
+            ask(TARGET, "DELETE", url)
 
 
-def manifest(**options: Any) -> str:
-    """A YAML of hermes_latency against the sandbox at the centre; an ``interval`` among ``options`` is its own."""
-    interval = options.pop("interval", "2s")
-    return json.dumps(
-        {
-            "probe": "hermes_latency",
-            "interval": interval,
-            "options": {
-                "endpoint": f"http://{CENTRE_ADDRESS}:8080",
-                "feeds": [FEED],
-                "api_key": "credential:hermes_key",
-                "timeout": "1s",
-                **options,
-            },
-        }
-    )
+def manifest(probe: str, *, interval: str = f"{INTERVAL_S:g}s", **options: Any) -> str:
+    """A YAML against the sandbox, which stands apart from the centre."""
+    endpoint = f"http://{TARGET_ADDRESS}:8080"
+    return json.dumps({"probe": probe, "interval": interval, "options": {"endpoint": endpoint, **options}})
 
 
-def until(condition: Callable[[], bool], seconds: float, what: str) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        if time.monotonic() > deadline:
-            raise AssertionError(f"not within {seconds:g} s: {what}")
-        time.sleep(0.2)
+def latency(**options: Any) -> str:
+    """The YAML of the unit ``latency``, which reads a credential; an ``interval`` among ``options`` is its own."""
+    return manifest("hermes_latency", **{"feeds": [BTC], "api_key": "credential:hermes_key", "timeout": "1s", **options})
 
 
 @contextlib.contextmanager
 def deployment(work: Path) -> Iterator[Deployed]:
-    """Hosts, the sandbox and the receiver at the centre, and ``site``."""
+    """Hosts, the sandbox, the centre, and ``site``; skips where this machine cannot, and fails in CI."""
     if (reason := lacking()) is not None:
-        if os.environ.get("CI"):
-            pytest.fail(reason)
-        pytest.skip(reason)
+        refused(reason)
+    try:
+        binary = _upstream()
+        debian.program("prometheus", "prometheus")
+    except (collectors.Unavailable, debian.Unavailable) as problem:
+        refused(str(problem))
     build(ROOT, work / "dist", PROFILES[:1], say=lambda what: None)
-    (work / "latency.yaml").write_text(manifest())
-    (work / "runs.jsonl").touch()
-    unit = {
-        "name": "latency",
-        "probe": "hermes_latency",
-        "manifest": str(work / "latency.yaml"),
-        "credentials": {"hermes_key": SECRET},
-        "environment": {"PROBEKIT_TEST_NOTE": NOTE},
-    }
-    variables = {
-        "probe_dist": str(work / "dist"),
-        "probe_provider": "nspawn",
-        "probe_otlp_endpoint": f"http://{CENTRE_ADDRESS}:{sink.PORT}",
-        "probe_environment": {"OTEL_METRIC_EXPORT_INTERVAL": "1000"},
-        "probe_units": [unit],
-    }
+    (work / "freshness.yaml").write_text(manifest("hermes_freshness", feeds=[BTC, ETH], max_age="5s"))
+    (work / "latency.yaml").write_text(latency())
     with contextlib.ExitStack() as stack:
         hosts = stack.enter_context(fleet(HOSTS, ROOT / "build" / "fleet", work))
-        target = within(CENTRE, sys.executable, "-m", "probekit.dev.hermes", "--host", "0.0.0.0", "--port", "8080")
-        hermes = stack.enter_context(subprocess.Popen(target, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL))
-        stack.callback(hermes.kill)
-        receiver = within(
-            CENTRE, sys.executable, "-m", "tests.fleet.sink", CENTRE_ADDRESS, str(sink.PORT), str(work / "runs.jsonl")
-        )
-        behind = stack.enter_context(
-            subprocess.Popen(receiver, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-        )
-        stack.callback(behind.kill)
-        assert behind.stdout is not None
-        assert behind.stdout.readline() == "READY\n"
-        operator = Operator(hosts, work, variables)
+        behind = stack.enter_context(centre(binary, work / "centre", KEY))
+        stack.enter_context(sandbox(TARGET, "--control"))
+        operator = Operator(hosts, work, {**_variables(work, binary), "collector_endpoint": behind.address})
         checked = operator.play("site", "--check", "--diff")
-        left = {
-            name: host.ssh("find", "/opt", "/etc", "/var", "-name", "*probekit*").strip() for name, host in hosts.hosts.items()
-        }
+        left = hosts.everywhere("find", "/opt", "/etc", "/var", "-name", "*probekit*")
         played = operator.play("site")
         assert played.code == 0, played.output
-        yield Deployed(hosts, operator, work, checked, left, played)
+        yield Deployed(hosts, operator, behind, work, checked, left, played)
+
+
+def _variables(work: Path, binary: Path) -> dict[str, Any]:
+    """Of every host, but for where the centre is."""
+    units: list[dict[str, Any]] = [
+        {"name": unit, "probe": f"hermes_{unit}", "manifest": str(work / f"{unit}.yaml")} for unit in UNITS
+    ]
+    units[-1] |= {"credentials": {"hermes_key": SECRET}, "environment": {"PROBEKIT_TEST_NOTE": NOTE}}
+    told = subprocess.run([binary, "--version"], check=True, capture_output=True, text=True).stdout
+    return {
+        "probe_dist": str(work / "dist"),
+        "probe_provider": "nspawn",
+        "probe_environment": {"OTEL_METRIC_EXPORT_INTERVAL": f"{INTERVAL_S * 1000:g}"},
+        "probe_units": units,
+        "collector_binary": str(binary),
+        "collector_version": told.split()[-1],
+        "collector_sha256": hashlib.sha256(binary.read_bytes()).hexdigest(),
+        "collector_headers": {"authorization": KEY},
+    }
+
+
+def _upstream() -> Path:
+    """The upstream Collector, found or built as for the telemetry tier. Raises its ``Unavailable``."""
+    binary = collectors.find()
+    if binary.kind != "otelcol":
+        raise collectors.Unavailable("hosts need the upstream Collector: Go on PATH to build it, or PROBEKIT_COLLECTOR")
+    return binary.path

@@ -31,6 +31,7 @@ CENTRE: Final = f"{PREFIX}centre"
 CENTRE_ADDRESS: Final = "10.77.0.1"
 TARGET: Final = f"{PREFIX}target"
 TARGET_ADDRESS: Final = "10.77.0.250"
+HOSTS: Final = ("eu", "us", "ap")
 _PROGRAMS: Final = {
     "mmdebstrap": "mmdebstrap",
     "systemd-nspawn": "systemd-container",
@@ -116,6 +117,11 @@ class Host:
         if check and done.returncode:
             raise AssertionError(f"{self.name}: {' '.join(command)} ended with {done.returncode}:\n{done.stdout}{done.stderr}")
         return done.stdout
+
+    def shown(self, unit: str, *names: str) -> dict[str, str]:
+        """Properties of a unit, as systemd has them."""
+        told = self.ssh("systemctl", "show", unit, *(f"--property={name}" for name in names))
+        return dict(line.split("=", 1) for line in told.splitlines())
 
     def start(self, lower: Path) -> None:
         for part in ("upper", "work", "root"):
@@ -213,6 +219,10 @@ class Fleet:
     key: Path
     switch: subprocess.Popen[str]
 
+    def everywhere(self, *command: str) -> dict[str, str]:
+        """What a command says on each host, whatever becomes of it."""
+        return {name: host.ssh(*command, check=False).strip() for name, host in self.hosts.items()}
+
     def link(self, name: str, what: str) -> None:
         """``40``: that many ms to a host, one way; ``cut``: nothing passes; ``cut NAMESPACE``: nothing passes to there."""
         assert self.switch.stdin is not None
@@ -246,6 +256,17 @@ def fleet(names: Sequence[str], cache: Path, work: Path) -> Iterator[Fleet]:
         for host in hosts.values():
             host.up()
         yield Fleet(hosts, key, switch)
+
+
+@contextlib.contextmanager
+def sandbox(namespace: str, *options: str) -> Iterator[None]:
+    """The sandbox Hermes on port 8080 of a namespace."""
+    command = within(namespace, sys.executable, "-m", "probekit.dev.hermes", "--host", "0.0.0.0", "--port", "8080", *options)
+    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
+        try:
+            yield
+        finally:
+            process.kill()
 
 
 @contextlib.contextmanager

@@ -2,15 +2,14 @@
 
 Run as a process of its own in the centre's network: ``python -m tests.fleet.receiver ADDRESS FOLDER``, with the key in
 ``FOLDER/key``. It writes ``READY`` and ends when standard input closes. In the folder: ``runs.jsonl``, a line for each root
-span; ``verdicts.jsonl``, one for each log record; ``bodies``, all of it as it came; ``refused``, keys that were not taken.
+span; ``verdicts.jsonl``, one for each log record; ``samples.jsonl``, one for each export of ``probekit.runs`` that came through
+the gate; ``bodies``, all that came to the store; ``refused``, keys that were not taken.
 """
 
 from __future__ import annotations
 
 import contextlib
-import gzip
 import http.client
-import http.server
 import json
 import sys
 import threading
@@ -19,9 +18,11 @@ from pathlib import Path
 from typing import Any, Final
 
 from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
+from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
-from tests.unit.telemetry.receiver import attributes
+from tests.fleet.posts import Handler, serve
+from tests.unit.telemetry.receiver import attributes, points
 
 GATE: Final = 4318
 COLLECTOR: Final = 4319
@@ -54,6 +55,21 @@ def verdicts_of(body: bytes) -> Iterator[dict[str, str]]:
             yield {"run": record.trace_id.hex(), "region": attributes(part.resource)["cloud.region"], **told}
 
 
+def samples_of(body: bytes) -> Iterator[dict[str, Any]]:
+    """How often each probe of a request ran, as :class:`tests.fleet.centre.Sample` has it."""
+    for part in ExportMetricsServiceRequest.FromString(body).resource_metrics:
+        resource = attributes(part.resource)
+        metrics = [metric for scope in part.scope_metrics for metric in scope.metrics if metric.name == "probekit.runs"]
+        if counted := [point for metric in metrics for point in points(metric)]:
+            yield {
+                "instance": resource["service.instance.id"],
+                "region": resource["cloud.region"],
+                "start": min(point.start_time_unix_nano for point in counted) / 1e9,
+                "time": counted[0].time_unix_nano / 1e9,
+                "runs": int(sum(getattr(point, point.WhichOneof("value")) for point in counted)),
+            }
+
+
 class Files:
     """Appended to by many threads, each record whole."""
 
@@ -65,25 +81,8 @@ class Files:
         with self._lock, (self._folder / name).open("ab") as file:
             file.write(data)
 
-
-class Handler(http.server.BaseHTTPRequestHandler):
-    """One POST, and its answer."""
-
-    protocol_version = "HTTP/1.1"
-    timeout = 60
-
-    def read(self) -> bytes:
-        return self.rfile.read(int(self.headers.get("content-length") or 0))
-
-    def answer(self, status: int, body: bytes = b"", kind: str = "application/x-protobuf") -> None:
-        self.send_response(status)
-        self.send_header("content-type", kind)
-        self.send_header("content-length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body)
-
-    def log_message(self, format: str, *args: object) -> None:
-        return None
+    def lines(self, name: str, told: Iterator[Mapping[str, Any]]) -> None:
+        self.append(name, "".join(f"{json.dumps(line)}\n" for line in told).encode())
 
 
 def store(files: Files) -> type[Handler]:
@@ -91,11 +90,9 @@ def store(files: Files) -> type[Handler]:
 
     class Store(Handler):
         def do_POST(self) -> None:
-            body = self.read()
-            if self.headers.get("content-encoding") == "gzip":
-                body = gzip.decompress(body)
+            body = self.unpacked(self.read())
             name, read = ("runs.jsonl", runs_of) if self.path == "/v1/traces" else ("verdicts.jsonl", verdicts_of)
-            files.append(name, "".join(f"{json.dumps(line)}\n" for line in read(body)).encode())
+            files.lines(name, read(body))
             files.append("bodies", body)
             self.answer(200)
 
@@ -114,9 +111,13 @@ def gate(files: Files, key: str) -> type[Handler]:
                 return
             kept = {name: value for name, value in self.headers.items() if name.lower() in ("content-type", "content-encoding")}
             try:
-                self.answer(*_passed_on(self.path, body, kept))
+                told = _passed_on(self.path, body, kept)
             except OSError:
                 self.answer(503)
+                return
+            if self.path == "/v1/metrics" and told[0] == 200:
+                files.lines("samples.jsonl", samples_of(self.unpacked(body)))
+            self.answer(*told)
 
     return Gate
 
@@ -130,16 +131,7 @@ def _passed_on(path: str, body: bytes, headers: Mapping[str, str]) -> tuple[int,
 
 def main(address: str, folder: Path) -> int:
     files = Files(folder)
-    servers = [
-        http.server.ThreadingHTTPServer(("127.0.0.1", STORE), store(files)),
-        http.server.ThreadingHTTPServer((address, GATE), gate(files, (folder / "key").read_text())),
-    ]
-    for server in servers:
-        server.daemon_threads = True
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-    print("READY", flush=True)
-    sys.stdin.read()
-    return 0
+    return serve((("127.0.0.1", STORE), store(files)), ((address, GATE), gate(files, (folder / "key").read_text())))
 
 
 if __name__ == "__main__":
