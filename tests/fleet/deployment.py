@@ -31,6 +31,14 @@ SECRET: Final = "a-key-that-nobody-may-read-7f3a"
 KEY: Final = "Bearer ${env:HOME} a$b: a-key-of-the-centre-91c2"
 NOTE: Final = '50 % "of" C:\\all'
 """Text of which systemd would make something else, were it written into a unit as it is."""
+CONFINED: Final = {
+    "NoNewPrivileges": "yes",
+    "ProtectSystem": "strict",
+    "CapabilityBoundingSet": "",
+    "LimitCORE": "0",
+    "Restart": "always",
+}
+"""What systemd has of every unit of ours."""
 WITHOUT_COLLECTOR: Final[dict[str, Any]] = {"collector_binary": ""}
 """Variables of a play that looks at the probes only; the collector that is there stays."""
 

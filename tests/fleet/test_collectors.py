@@ -10,7 +10,7 @@ import pytest
 
 from tests.docs.blocks import blocks_of
 from tests.fleet.centre import PROMETHEUS
-from tests.fleet.deployment import BTC, INSTANCES, INTERVAL_S, KEY, UNITS, Deployed
+from tests.fleet.deployment import BTC, CONFINED, INSTANCES, INTERVAL_S, KEY, UNITS, Deployed
 from tests.fleet.hosts import CENTRE, HOSTS, ROOT, TARGET, Host
 from tests.fleet.waiting import until
 
@@ -38,13 +38,9 @@ def test_every_host_sends_through_its_own_collector(deployed: Deployed) -> None:
 
 def test_the_collector_is_confined_and_its_release_only_read(deployed: Deployed) -> None:
     wanted = {
-        "NoNewPrivileges": "yes",
-        "ProtectSystem": "strict",
-        "CapabilityBoundingSet": "",
+        **CONFINED,
         "MemoryMax": str(384 * 2**20),
         "TasksMax": "128",
-        "LimitCORE": "0",
-        "Restart": "always",
         "User": "probekit-collector",
     }
     host = deployed.fleet.hosts["eu"]

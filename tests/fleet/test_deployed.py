@@ -8,7 +8,7 @@ import re
 import pytest
 
 from probekit.dev.artifacts.profiles import executable_name
-from tests.fleet.deployment import KEY, NOTE, SECRET, UNIT, Deployed
+from tests.fleet.deployment import CONFINED, KEY, NOTE, SECRET, UNIT, Deployed
 from tests.fleet.hosts import HOSTS, ROOT
 
 pytestmark = [pytest.mark.system, pytest.mark.fleet, pytest.mark.timeout(900)]
@@ -79,14 +79,10 @@ def test_a_second_run_changes_nothing_and_both_are_quick(deployed: Deployed) -> 
 
 def test_units_are_confined(deployed: Deployed) -> None:
     wanted = {
-        "NoNewPrivileges": "yes",
-        "ProtectSystem": "strict",
-        "CapabilityBoundingSet": "",
+        **CONFINED,
         "MemoryMax": str(256 * 2**20),
         "TasksMax": "320",
         "LimitDATA": str(512 * 2**20),
-        "LimitCORE": "0",
-        "Restart": "always",
         "Type": "notify",
         "WatchdogUSec": "2min",
         "User": "probekit",
