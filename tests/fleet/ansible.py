@@ -36,6 +36,11 @@ class Played:
     def failed(self) -> dict[str, int]:
         return self._recap("failed")
 
+    def skipped(self, task: str) -> bool:
+        """Whether a task of this name, or one that begins so, was there and every host skipped it."""
+        told = re.findall(rf"^TASK \[\S+ : {re.escape(task)}[^\n]*\n(.*?)\n\n", self.output, re.MULTILINE | re.DOTALL)
+        return bool(told) and all(line.startswith("skipping:") for text in told for line in text.splitlines())
+
     def _recap(self, word: str) -> dict[str, int]:
         found = re.findall(rf"^(\S+) +: ok=\d+ .*?{word}=(\d+)", self.output, re.MULTILINE)
         return {host: int(number) for host, number in found}

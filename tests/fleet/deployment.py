@@ -25,6 +25,7 @@ ETH: Final = "ff61491a931112ddf1bd8147cd1b641375f79f5825126d665480874634fd0ace"
 UNITS: Final = ("freshness", "latency")
 INSTANCES: Final = tuple(f"{host}/{unit}" for host in HOSTS for unit in UNITS)
 UNIT: Final = "probekit-probe@latency.service"
+COLLECTOR: Final = "probekit-collector.service"
 INTERVAL_S: Final = 2.0
 SECRET: Final = "a-key-that-nobody-may-read-7f3a"
 # With what a collector's expansion of ${...}, and YAML, would spoil.

@@ -10,14 +10,23 @@ import pytest
 
 from tests.docs.blocks import blocks_of
 from tests.fleet.centre import PROMETHEUS
-from tests.fleet.deployment import BTC, CONFINED, INSTANCES, INTERVAL_S, KEY, UNITS, Deployed
+from tests.fleet.deployment import (
+    BTC,
+    COLLECTOR,
+    CONFINED,
+    INSTANCES,
+    INTERVAL_S,
+    KEY,
+    UNITS,
+    WITHOUT_COLLECTOR,
+    Deployed,
+)
 from tests.fleet.hosts import CENTRE, HOSTS, ROOT, TARGET, Host
 from tests.fleet.waiting import until
 
 # A first build of the collector takes minutes.
 pytestmark = [pytest.mark.system, pytest.mark.fleet, pytest.mark.timeout(1_500)]
 
-COLLECTOR = "probekit-collector.service"
 ASK_METRICS = "python3 -c 'import urllib.request as u; print(u.urlopen(\"http://127.0.0.1:8888/metrics\").read().decode())'"
 CREDENTIAL = "/etc/probekit-collector/credentials/authorization"
 
@@ -231,8 +240,10 @@ def test_a_queue_that_is_misspelt_stops_the_play(deployed: Deployed) -> None:
     assert "is it spelt so?" in played.output
     assert "Switch to the probes" not in played.output
     assert invocation_ids(deployed, "latency") == running, played.output
+    deployed.fleet.hosts["eu"].ssh("install --mode=600 /dev/null /etc/probekit-collector/credentials/.no-longer-wanted")
     mended = deployed.operator.play("site", "--limit", "eu")
     assert mended.code == 0, mended.output
+    assert deployed.fleet.hosts["eu"].ssh("ls", "-A", "/etc/probekit-collector/credentials").split() == ["authorization"]
 
 
 @pytest.mark.parametrize(
@@ -251,6 +262,7 @@ def test_what_cannot_work_stops_before_any_host_switches(deployed: Deployed, wro
     played = deployed.operator.play("site", "--limit", "eu", **wrong)
     assert played.code != 0
     assert said in sentence(played.output), played.output
+    assert "Make the release the one in force" not in played.output
     assert deployed.everywhere("readlink", "/opt/probekit-collector/current") == before
 
 
@@ -258,7 +270,8 @@ def test_verify_names_what_is_not_as_it_should_be(deployed: Deployed) -> None:
     hosts = deployed.fleet.hosts
     launcher = hosts["us"].ssh("readlink", "-f", "/opt/probekit/current/units/latency").strip()
     hosts["eu"].ssh("systemctl", "stop", "probekit-probe@latency")
-    hosts["us"].ssh(f"cp -a {launcher} /var/tmp/kept && echo >> {launcher}")
+    was = hosts["us"].ssh("sha256sum", launcher)
+    hosts["us"].ssh(f"echo >> {launcher}")
     hosts["ap"].ssh("touch --no-dereference --date='+1 hour' /opt/probekit/current")
     played = deployed.operator.play("verify", probekit_verify_query_url=PROMETHEUS)
     assert played.code != 0
@@ -269,7 +282,9 @@ def test_verify_names_what_is_not_as_it_should_be(deployed: Deployed) -> None:
         f"ap/freshness: {PROMETHEUS} has no run of it that is newer than the switch, within 12.0 s (its newest ended" in output
     )
     hosts["eu"].ssh("systemctl", "start", "probekit-probe@latency")
-    hosts["us"].ssh(f"mv /var/tmp/kept {launcher}")
+    mended = deployed.operator.play("site", "--limit", "us", **WITHOUT_COLLECTOR)
+    assert mended.code == 0, mended.output
+    assert hosts["us"].ssh("sha256sum", launcher) == was
     # As before the probes that run: what is newer than they are, they would be restarted for.
     hosts["ap"].ssh("touch --no-dereference --reference=/opt/probekit/current/backoff /opt/probekit/current")
 
@@ -278,7 +293,7 @@ def test_verify_without_a_centre_says_so_and_names_a_collector_that_is_not_as_it
     hosts = deployed.fleet.hosts
     written = "/opt/probekit-collector/current/collector.yaml"
     hosts["eu"].ssh("systemctl", "stop", COLLECTOR)
-    hosts["us"].ssh(f"echo '#' >> {written}")
+    hosts["us"].ssh(f"cp -a {written} /var/tmp/kept && echo '#' >> {written}")
     played = deployed.operator.play("verify")
     assert played.code != 0
     output = sentence(played.output)
@@ -288,4 +303,4 @@ def test_verify_without_a_centre_says_so_and_names_a_collector_that_is_not_as_it
     assert played.failed == {"eu": 1, "us": 1, "ap": 0}
     assert "Arrival at the centre was not verified: probekit_verify_query_url names no Prometheus API." in output
     hosts["eu"].ssh("systemctl", "start", COLLECTOR)
-    hosts["us"].ssh(f"sed -i '$d' {written}")
+    hosts["us"].ssh(f"mv /var/tmp/kept {written}")

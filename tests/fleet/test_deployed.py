@@ -8,7 +8,7 @@ import re
 import pytest
 
 from probekit.dev.artifacts.profiles import executable_name
-from tests.fleet.deployment import CONFINED, KEY, NOTE, SECRET, UNIT, Deployed
+from tests.fleet.deployment import COLLECTOR, CONFINED, KEY, NOTE, SECRET, UNIT, Deployed
 from tests.fleet.hosts import HOSTS, ROOT
 
 pytestmark = [pytest.mark.system, pytest.mark.fleet, pytest.mark.timeout(900)]
@@ -56,6 +56,8 @@ def test_a_check_shows_the_difference_and_no_secret(deployed: Deployed) -> None:
     assert SECRET not in checked.output
     # A dollar sign is written twice: of what leaks, this word is as it was.
     assert KEY.split()[-1] not in checked.output
+    assert "Restart the collector" in checked.output
+    assert "Restart the probes" in checked.output
     assert all(changed > 0 for changed in checked.changed.values())
     assert deployed.everywhere("readlink", "/opt/probekit/current") == before
     assert set(deployed.everywhere("grep -c 400M /etc/systemd/system/probekit-probe@latency.service.d/*").values()) == {"0"}
@@ -72,6 +74,8 @@ def test_the_releases_are_those_of_the_build_and_only_read(deployed: Deployed) -
 def test_a_second_run_changes_nothing_and_both_are_quick(deployed: Deployed) -> None:
     played = deployed.operator.play("site")
     assert played.code == 0, played.output
+    for task in ("Copy executables and launchers", "Write the unit that all", "Copy the executable", "Write the unit"):
+        assert played.skipped(task), task
     assert played.changed == dict.fromkeys(HOSTS, 0), "\n".join(re.findall(r"TASK.*|RUNNING.*|changed:.*", played.output))
     checked = deployed.operator.play("site", "--check", "--diff")
     assert checked.changed == dict.fromkeys(HOSTS, 0), checked.output
@@ -81,6 +85,26 @@ def test_a_second_run_changes_nothing_and_both_are_quick(deployed: Deployed) -> 
     )
     assert deployed.played.seconds < MOST_FRESH_S
     assert played.seconds < MOST_UNCHANGED_S
+
+
+def test_what_is_newer_than_a_process_restarts_it_and_no_other(deployed: Deployed) -> None:
+    """A credential alone; and a header that an earlier run has put there and did not come to restart the collector for."""
+    eu = deployed.fleet.hosts["eu"]
+    units = deployed.operator.variables["probe_units"]
+    others = [units[0], {**units[-1], "credentials": {"hermes_key": f"new-{SECRET}"}}]
+    collector = eu.shown(COLLECTOR, "InvocationID")
+    eu.ssh("touch", "/etc/probekit-collector/credentials/authorization")
+    played = deployed.operator.play("site", "--limit", "eu", probe_units=others)
+    assert played.code == 0, played.output
+    assert eu.ssh(f"cat /run/credentials/{UNIT}/hermes_key") == f"new-{SECRET}"
+    assert eu.shown(COLLECTOR, "InvocationID") != collector
+    collector = eu.shown(COLLECTOR, "InvocationID")
+    eu.ssh("chmod", "a+w", "/opt/probekit/current/units/latency.yaml")
+    played = deployed.operator.play("site", "--limit", "eu")
+    assert played.code == 0, played.output
+    assert eu.ssh(f"cat /run/credentials/{UNIT}/hermes_key") == SECRET
+    assert eu.ssh("stat", "--format=%a", "/opt/probekit/current/units/latency.yaml").strip() == "644"
+    assert eu.shown(COLLECTOR, "InvocationID") == collector
 
 
 def test_units_are_confined(deployed: Deployed) -> None:

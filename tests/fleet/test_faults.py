@@ -20,7 +20,7 @@ from probekit.dev.artifacts.profiles import executable_name
 from tests.fleet.ansible import Played
 from tests.fleet.centre import Sample
 from tests.fleet.deployment import BTC, INTERVAL_S, UNIT, UNITS, WITHOUT_COLLECTOR, Deployed, manifest
-from tests.fleet.hosts import HOSTS, Host
+from tests.fleet.hosts import Host
 from tests.fleet.waiting import until
 
 pytestmark = [pytest.mark.system, pytest.mark.fleet, pytest.mark.timeout(900)]
@@ -196,11 +196,15 @@ def test_a_host_that_goes_away_half_way_is_brought_up_to_date_by_the_next_run(de
     """Twice the same host, at another place: the second time it has switched already, and not restarted, so the next run finds
     every file as it should be.
     """
-    us = deployed.fleet.hosts["us"]
+    eu, us = deployed.fleet.hosts["eu"], deployed.fleet.hosts["us"]
     before = deployed.everywhere("readlink", "/opt/probekit/current")
+    # Two hosts tell it as three do, and quicker.
+    limit = ("--limit", "eu,us")
 
     def site_without_us_from(task: str) -> Played:
-        played = deployed.operator.play("site", at=(task, lambda: deployed.fleet.link("us", "cut")), **WITHOUT_COLLECTOR)
+        played = deployed.operator.play(
+            "site", *limit, at=(task, lambda: deployed.fleet.link("us", "cut")), **WITHOUT_COLLECTOR
+        )
         deployed.fleet.link("us", "0")
         assert played.code != 0
         assert re.search(r"^us +: .* unreachable=1 ", played.output, re.MULTILINE), played.output
@@ -210,22 +214,23 @@ def test_a_host_that_goes_away_half_way_is_brought_up_to_date_by_the_next_run(de
 
     with deployed.configured(timeout="913ms"):
         site_without_us_from("Unpack the executables, as their owner")
-        now = deployed.fleet.hosts["eu"].ssh("readlink", "/opt/probekit/current").strip()
+        now = eu.ssh("readlink", "/opt/probekit/current").strip()
         assert now != before["eu"]
         assert us.ssh("readlink", "/opt/probekit/current").strip() == before["us"]
 
         again = site_without_us_from("Find what the probes were not started with")
-        assert (again.changed["eu"], again.changed["ap"]) == (0, 0)
+        assert again.changed["eu"] == 0
         assert us.ssh("readlink", "/opt/probekit/current").strip() == now
 
-        third = deployed.operator.play("site", **WITHOUT_COLLECTOR)
+        third = deployed.operator.play("site", *limit, **WITHOUT_COLLECTOR)
         assert third.code == 0, third.output
-        assert (third.changed["eu"], third.changed["ap"]) == (0, 0)
+        assert third.changed["eu"] == 0
         assert third.changed["us"] > 0
-        assert {release_of(host).strip() for host in deployed.fleet.hosts.values()} == {now}
-        assert all(active(host) for host in deployed.fleet.hosts.values())
-        fourth = deployed.operator.play("site", **WITHOUT_COLLECTOR)
-        assert fourth.changed == dict.fromkeys(HOSTS, 0), fourth.output
+        assert {release_of(host).strip() for host in (eu, us)} == {now}
+        assert active(eu)
+        assert active(us)
+        fourth = deployed.operator.play("site", *limit, **WITHOUT_COLLECTOR)
+        assert fourth.changed == {"eu": 0, "us": 0}, fourth.output
 
 
 @contextmanager
