@@ -30,6 +30,7 @@ from probekit.manifest.options import type_text, value_text
 from probekit.model import Status
 from probekit.telemetry import reference as telemetry
 from tests.docs.reasons import DYNAMIC, reasons_in
+from tests.docs.roles import fleet_page
 
 ROOT: Final = Path(__file__).resolve().parents[2]
 DOCS: Final = ROOT / "docs"
@@ -259,6 +260,7 @@ PAGES: Final[dict[str, Callable[[], str]]] = {
     "probes": lambda: probes_markdown(list_probes((catalogue(),))),
     "checks": checks_page,
     "cli": cli_page,
+    "fleet": fleet_page,
 }
 """Every generated page under ``docs/reference``, and its maker."""
 

@@ -1,4 +1,4 @@
-"""The example inventory is a fleet that could be deployed: regions with hosts and variables of their own, units that exist."""
+"""The example inventory is a fleet that could be deployed: regions with hosts, variables that roles know, units that exist."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import pytest
 import yaml
 
 from probekit.manifest import list_probes, load_probe, read_manifest
+from tests.docs.roles import specification
 
 ROOT = Path(__file__).parents[2]
 EXAMPLE = ROOT / "ansible" / "inventories" / "example"
@@ -25,12 +26,16 @@ def test_three_regions_have_several_hosts_and_variables_of_their_own() -> None:
 
 
 def test_its_variables_of_roles_are_such() -> None:
-    known: set[str] = set()
-    for specs in (ROOT / "ansible" / "roles").glob("*/meta/argument_specs.yml"):
-        known |= set(yaml.safe_load(specs.read_text())["argument_specs"]["main"]["options"])
+    known = set(specification("probe")) | set(specification("collector"))
     given = {name for variables in VARIABLES.values() for name in variables}
     own = {"ansible_user", "ansible_ssh_common_args", "units_everywhere", "units_here"}
     assert given - known == own
+
+
+@pytest.mark.parametrize("role", ["probe", "collector"])
+def test_what_a_role_tells_of_its_defaults_is_what_it_uses(role: str) -> None:
+    told = {name: one["default"] for name, one in specification(role).items() if not one.get("required")}
+    assert yaml.safe_load((ROOT / "ansible" / "roles" / role / "defaults" / "main.yml").read_text()) == told
 
 
 UNITS = [
