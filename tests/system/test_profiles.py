@@ -146,10 +146,17 @@ def test_a_later_start_judges_within_a_second(built: Built, profile: Profile) ->
     took = []
     with serve_in_thread(Sandbox(network)) as url:
         arguments = ("--once", "--json", "--set", f"endpoint={url}", "--set", f"feeds={feeds}")
-        command = built.folder / UNPACKED / built.executable(profile).name / "bin" / "probekit"
+        # The probe's launcher starts the smallest profile, and the others as a launcher of theirs would.
+        command: list[str | Path] = [
+            built.folder / UNPACKED / built.executable(profile).name / "bin" / "probekit",
+            "run",
+            "hermes_latency",
+        ]
+        if built.manifest.probes["hermes_latency"].profile == profile.name:
+            command = [built.folder / "hermes_latency"]
         for _ in range(5):
             began = time.perf_counter()
-            done = built.start(command, "run", "hermes_latency", *arguments)
+            done = built.start(*command, *arguments)
             took.append(time.perf_counter() - began)
             assert json.loads(done.stdout.splitlines()[-1])["results"], done.stderr
     # The best of five: what else this machine does is not the executable's. `python -m benchmarks` states the median.
@@ -157,8 +164,6 @@ def test_a_later_start_judges_within_a_second(built: Built, profile: Profile) ->
 
 
 def test_the_same_commit_gives_the_same_bytes_in_another_folder(built: Built, tmp_path: Path) -> None:
-    """Of the smallest profile and one with native wheels: the others are made by the same steps, in twice the time."""
-    twice = ("core", "solana")
     elsewhere = tmp_path / "elsewhere"
     for name in ("src", "probes", "requirements", "docs"):
         shutil.copytree(ROOT / name, elsewhere / name, ignore=shutil.ignore_patterns("__pycache__"))
@@ -167,10 +172,7 @@ def test_the_same_commit_gives_the_same_bytes_in_another_folder(built: Built, tm
         shutil.copyfile(ROOT / name, elsewhere / name)
     other = tmp_path / "dist"
     done = subprocess.run(
-        [
-            *(sys.executable, "-m", "probekit.dev.artifacts", "--out", str(other)),
-            *(part for name in twice for part in ("--profile", name)),
-        ],
+        [sys.executable, "-m", "probekit.dev.artifacts", "--out", str(other)],
         cwd=elsewhere,
         capture_output=True,
         text=True,
@@ -180,11 +182,8 @@ def test_the_same_commit_gives_the_same_bytes_in_another_folder(built: Built, tm
     )
     assert done.returncode == 0, done.stderr
     again = msgspec.json.decode((other / FILE).read_bytes(), type=Manifest)
-    assert tuple(again.profiles) == twice
-    assert (again.wheel, again.version) == (built.manifest.wheel, built.manifest.version)
-    for name in twice:
-        assert again.profiles[name] == built.manifest.profiles[name]
-        assert digest(other / again.profiles[name].file) == (again.profiles[name].sha256, again.profiles[name].size)
-    assert again.probes.items() <= built.manifest.probes.items()
+    assert again == built.manifest
+    for file in (again.wheel, *again.profiles.values(), *again.probes.values()):
+        assert digest(other / file.file) == (file.sha256, file.size)
     with suppress(OSError):
         shutil.rmtree(tmp_path)
