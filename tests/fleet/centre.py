@@ -19,6 +19,7 @@ from tests.fleet.namespaces import inside
 from tests.fleet.receiver import COLLECTOR, GATE, STORE
 from tests.fleet.waiting import until
 from tests.support.debian import environment, program
+from tests.support.pki import issue, leaf
 
 PROMETHEUS: Final = "http://127.0.0.1:9090"
 _FILES: Final = ROOT / "ansible" / "collector"
@@ -45,6 +46,8 @@ class Arrived:
     run: str
     instance: str
     region: str
+    provider: str
+    host: str
     probe: str
     status: str
     began: float
@@ -67,7 +70,11 @@ class Centre:
     """What has arrived, in ``folder``."""
 
     folder: Path
-    address: str = f"http://{CENTRE_ADDRESS}:{GATE}"
+    authority: bytes
+    """The certificate of who issued the gate's."""
+    gate: int
+    """The process that hosts come to, and that has the store."""
+    address: str = f"https://{CENTRE_ADDRESS}:{GATE}"
     """Where hosts send to."""
 
     @property
@@ -111,8 +118,10 @@ class Centre:
 
 
 @contextlib.contextmanager
-def _started(log: Path, *command: str, environ: Mapping[str, str] = os.environ, until_ready: bool = False) -> Iterator[None]:
-    """A program in the centre's network; with ``until_ready``, one that says so and ends when its standard input closes."""
+def _started(log: Path, *command: str, environ: Mapping[str, str] = os.environ, until_ready: bool = False) -> Iterator[int]:
+    """A program in the centre's network, by its process id; with ``until_ready``, one that says so and ends with its standard
+    input.
+    """
     with (
         log.open("wb") as told,
         subprocess.Popen(
@@ -128,7 +137,7 @@ def _started(log: Path, *command: str, environ: Mapping[str, str] = os.environ, 
             if until_ready:
                 assert process.stdout is not None
                 assert process.stdout.readline() == b"READY\n", log.read_text()
-            yield
+            yield process.pid
         finally:
             process.terminate()
             try:
@@ -146,6 +155,8 @@ def centre(collector: Path, work: Path, key: str) -> Iterator[Centre]:
     store = program("prometheus", "prometheus")
     work.mkdir()
     (work / "key").write_text(key)
+    authority = issue("the centre's authority")
+    leaf(authority, CENTRE_ADDRESS).write(work / "gate.pem")
     prometheus = (
         *(str(store), f"--config.file={_FILES / 'prometheus.yml'}", f"--storage.tsdb.path={work / 'prometheus'}"),
         *("--web.listen-address=127.0.0.1:9090", "--web.enable-remote-write-receiver"),
@@ -158,12 +169,12 @@ def centre(collector: Path, work: Path, key: str) -> Iterator[Centre]:
     receiver = (sys.executable, "-m", "tests.fleet.receiver", CENTRE_ADDRESS, str(work))
     between = (str(collector), "--config", str(_FILES / "centre.yaml"))
     with contextlib.ExitStack() as stack:
-        stack.enter_context(_started(work / "receiver.log", *receiver, until_ready=True))
+        gate = stack.enter_context(_started(work / "receiver.log", *receiver, until_ready=True))
         stack.enter_context(_started(work / "prometheus.log", *prometheus, environ=environment(store)))
         stack.enter_context(_started(work / "collector.log", *between, environ={**os.environ, **listens}))
         until(lambda: _answers("GET", f"{PROMETHEUS}/-/ready"), "a Prometheus that is ready", 60)
         until(lambda: _answers("POST", f"http://127.0.0.1:{COLLECTOR}/v1/traces"), "a collector that answers", 60)
-        yield Centre(work)
+        yield Centre(work, authority.pem, gate)
 
 
 def _answers(method: str, url: str) -> bool:

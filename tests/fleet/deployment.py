@@ -7,6 +7,7 @@ import hashlib
 import json
 import subprocess
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -46,14 +47,14 @@ WITHOUT_COLLECTOR: Final[dict[str, Any]] = {"collector_binary": ""}
 
 @dataclass
 class Deployed:
-    """A fleet on which ``site`` has run: first as a check (``checked``, and what that left on the hosts), then in earnest."""
+    """A fleet on which ``site`` has run: on one host as a check (``checked``, and what that left there), then in earnest."""
 
     fleet: Fleet
     operator: Operator
     centre: Centre
     work: Path
     checked: Played
-    left_by_check: dict[str, str]
+    left_by_check: str
     played: Played
 
     def everywhere(self, *command: str) -> dict[str, str]:
@@ -100,19 +101,21 @@ def deployment(work: Path) -> Iterator[Deployed]:
         debian.program("prometheus", "prometheus")
     except (collectors.Unavailable, debian.Unavailable) as problem:
         refused(str(problem))
-    build(ROOT, work / "dist", PROFILES[:1], say=lambda what: None)
     (work / "freshness.yaml").write_text(manifest("hermes_freshness", feeds=[BTC, ETH], max_age="5s"))
     (work / "latency.yaml").write_text(latency())
     with contextlib.ExitStack() as stack:
+        builders = stack.enter_context(ThreadPoolExecutor(1))
+        built = builders.submit(build, ROOT, work / "dist", PROFILES[:1], say=lambda what: None)
         hosts = stack.enter_context(fleet(HOSTS, ROOT / "build" / "fleet", work))
         behind = stack.enter_context(centre(binary, work / "centre", KEY))
+        for host in hosts.hosts.values():
+            host.trust(behind.authority)
         stack.enter_context(sandbox(TARGET, "--control"))
         operator = Operator(hosts, work, {**_variables(work, binary), "collector_endpoint": behind.address})
-        checked = operator.play("site", "--check", "--diff")
-        # Not `everywhere`: what cannot be asked is not nothing.
-        left = {
-            name: host.ssh("find", "/opt", "/etc", "/var", "-name", "*probekit*").strip() for name, host in hosts.hosts.items()
-        }
+        built.result()
+        # One host tells it, and quicker.
+        checked = operator.play("site", "--check", "--diff", "--limit", "eu")
+        left = hosts.hosts["eu"].ssh("find", "/opt", "/etc", "/var", "-name", "*probekit*").strip()
         played = operator.play("site")
         assert played.code == 0, played.output
         yield Deployed(hosts, operator, behind, work, checked, left, played)

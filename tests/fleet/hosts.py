@@ -25,7 +25,17 @@ from typing import Final
 
 ROOT: Final = Path(__file__).parents[2]
 SUITE: Final = "bookworm"
-PACKAGES: Final = ("systemd", "systemd-sysv", "dbus", "openssh-server", "python3", "ca-certificates", "iproute2", "procps")
+PACKAGES: Final = (
+    "systemd",
+    "systemd-sysv",
+    "dbus",
+    "openssh-server",
+    "python3",
+    "ca-certificates",
+    "iproute2",
+    "procps",
+    "sudo",
+)
 PREFIX: Final = f"pk{os.getpid()}-"
 CENTRE: Final = f"{PREFIX}centre"
 CENTRE_ADDRESS: Final = "10.77.0.1"
@@ -54,7 +64,11 @@ def lacking() -> str | None:
         run("apt-get", "-qq", "update")
         run("apt-get", "-qq", "install", "--yes", "--no-install-recommends", *missing)
         missing = _missing()
-    return f"systemd hosts need the packages {' '.join(missing)}" if missing else None
+    if missing:
+        return f"systemd hosts need the packages {' '.join(missing)}"
+    if subprocess.run(["unshare", "--net", "--mount", "true"], check=False, stderr=subprocess.DEVNULL).returncode:
+        return "systemd hosts need namespaces, and this process may make none"
+    return None
 
 
 def _missing() -> list[str]:
@@ -123,6 +137,11 @@ class Host:
         told = self.ssh("systemctl", "show", unit, *(f"--property={name}" for name in names))
         return dict(line.split("=", 1) for line in told.splitlines())
 
+    def trust(self, authority: bytes) -> None:
+        """One more authority that this host's programs believe, as an operator adds it."""
+        (self.root / "usr/local/share/ca-certificates/tests.crt").write_bytes(authority)
+        self.ssh("update-ca-certificates")
+
     def start(self, lower: Path) -> None:
         for part in ("upper", "work", "root"):
             (self.folder / part).mkdir(parents=True, exist_ok=True)
@@ -181,6 +200,13 @@ def _remove_cgroup(group: Path) -> None:
             os.rmdir(folder)
 
 
+def _until_empty(groups: Sequence[Path]) -> None:
+    """Processes that were killed stay in their groups until they are gone, and a group until it is empty."""
+    deadline = time.monotonic() + 10
+    while any(file.read_text() for group in groups for file in group.rglob("cgroup.procs")) and time.monotonic() < deadline:
+        time.sleep(0.05)
+
+
 def sweep() -> None:
     """End what a killed run left: processes, namespaces, control groups and mounts, by the number in their names."""
     listed = subprocess.run(["ip", "netns", "list"], capture_output=True, text=True, check=False).stdout.split()
@@ -195,6 +221,7 @@ def sweep() -> None:
         for process in map(int, there):
             with contextlib.suppress(ProcessLookupError):
                 os.kill(process, signal.SIGKILL)
+        _until_empty(ours)
         subprocess.run(["ip", "netns", "del", name], check=False, stderr=subprocess.DEVNULL)
         for group in ours:
             _remove_cgroup(group)

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import gzip
 import http.server
+import ssl
 import sys
 import threading
+from typing import Any
 
 
 class Handler(http.server.BaseHTTPRequestHandler):
@@ -31,11 +33,32 @@ class Handler(http.server.BaseHTTPRequestHandler):
         return None
 
 
-def serve(*where: tuple[tuple[str, int], type[Handler]]) -> int:
+class Server(http.server.ThreadingHTTPServer):
+    """One that speaks TLS where it is given its side of it."""
+
+    daemon_threads = True
+    tls: ssl.SSLContext | None = None
+
+    def finish_request(self, request: Any, client_address: Any) -> None:
+        # In the thread of the exchange: one client that says nothing would keep all others waiting for its handshake.
+        if self.tls is None:
+            super().finish_request(request, client_address)
+            return
+        request.settimeout(Handler.timeout)
+        with self.tls.wrap_socket(request, server_side=True) as wrapped:
+            super().finish_request(wrapped, client_address)
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        # A host that is cut off in the middle of an exchange is what these servers are for.
+        if not isinstance(sys.exception(), OSError):
+            super().handle_error(request, client_address)
+
+
+def serve(*where: tuple[tuple[str, int], type[Handler], ssl.SSLContext | None]) -> int:
     """Servers at these addresses; writes ``READY`` and returns once standard input closes."""
-    for address, handler in where:
-        server = http.server.ThreadingHTTPServer(address, handler)
-        server.daemon_threads = True
+    for address, handler, tls in where:
+        server = Server(address, handler)
+        server.tls = tls
         threading.Thread(target=server.serve_forever, daemon=True).start()
     print("READY", flush=True)
     sys.stdin.read()

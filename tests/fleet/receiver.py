@@ -1,9 +1,10 @@
 """What stands before and behind the centre's collector: a gate that wants a key, and a store that keeps runs as lines of JSON.
 
 Run as a process of its own in the centre's network: ``python -m tests.fleet.receiver ADDRESS FOLDER``, with the key in
-``FOLDER/key``. It writes ``READY`` and ends when standard input closes. In the folder: ``runs.jsonl``, a line for each root
-span; ``verdicts.jsonl``, one for each log record; ``samples.jsonl``, one for each export of ``probekit.runs`` that came through
-the gate; ``bodies``, all that came to the store; ``refused``, keys that were not taken.
+``FOLDER/key`` and the gate's certificate in ``FOLDER/gate.pem``: hosts come to it by TLS. It writes ``READY`` and ends when
+standard input closes. In the folder: ``runs.jsonl``, a line for each root span; ``verdicts.jsonl``, one for each log record;
+``samples.jsonl``, one for each export of ``probekit.runs`` that came through the gate; ``bodies``, all that came to the store;
+``refused``, keys that were not taken.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportM
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
 from tests.fleet.posts import Handler, serve
+from tests.support.pki import server_context
 from tests.unit.telemetry.receiver import attributes, points
 
 GATE: Final = 4318
@@ -40,6 +42,8 @@ def runs_of(body: bytes) -> Iterator[dict[str, Any]]:
                     "run": span.trace_id.hex(),
                     "instance": resource["service.instance.id"],
                     "region": resource["cloud.region"],
+                    "provider": resource["cloud.provider"],
+                    "host": resource["host.name"],
                     "probe": told["probe"],
                     "status": told["status"],
                     "began": span.start_time_unix_nano / 1e9,
@@ -131,7 +135,9 @@ def _passed_on(path: str, body: bytes, headers: Mapping[str, str]) -> tuple[int,
 
 def main(address: str, folder: Path) -> int:
     files = Files(folder)
-    return serve((("127.0.0.1", STORE), store(files)), ((address, GATE), gate(files, (folder / "key").read_text())))
+    behind = (("127.0.0.1", STORE), store(files), None)
+    before = ((address, GATE), gate(files, (folder / "key").read_text()), server_context(folder / "gate.pem"))
+    return serve(behind, before)
 
 
 if __name__ == "__main__":

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import itertools
+import os
+import signal
 import time
 from typing import Any
 
@@ -18,7 +20,6 @@ from tests.fleet.deployment import (
     INTERVAL_S,
     KEY,
     UNITS,
-    WITHOUT_COLLECTOR,
     Deployed,
 )
 from tests.fleet.hosts import CENTRE, HOSTS, ROOT, TARGET, Host
@@ -39,7 +40,8 @@ def sentence(output: str) -> str:
 def test_every_host_sends_through_its_own_collector(deployed: Deployed) -> None:
     assert deployed.everywhere("systemctl", "is-active", COLLECTOR) == dict.fromkeys(HOSTS, "active")
     until(lambda: {run.instance for run in deployed.centre.runs} == set(INSTANCES), "runs of every unit", 60)
-    assert {run.region for run in deployed.centre.runs if run.instance == "ap/freshness"} == {"ap-1"}
+    from_ap = [run for run in deployed.centre.runs if run.instance == "ap/freshness"]
+    assert {(run.region, run.provider, run.host) for run in from_ap} == {("ap-1", "nspawn", "ap")}
     assert not (deployed.centre.folder / "refused").exists()
     for queue in deployed.everywhere("ls", "/var/lib/probekit-collector/queue").values():
         assert queue.split() == [f"exporter_otlp_http__{signal}" for signal in ("logs", "metrics", "traces")]
@@ -54,8 +56,8 @@ def test_the_collector_is_confined_and_its_release_only_read(deployed: Deployed)
     }
     host = deployed.fleet.hosts["eu"]
     assert host.shown(COLLECTOR, *wanted) == wanted
-    found = "find /opt/probekit-collector -user probekit-collector -o -perm /022 -not -type l"
-    assert set(deployed.everywhere(found).values()) == {""}
+    found = "find /opt/probekit-collector -user probekit-collector -o -perm /022 -not -type l && echo looked"
+    assert set(deployed.everywhere(found).values()) == {"looked"}
     listening = host.ssh("ss -ltnH | grep -E ':(4317|4318|8888) ' | grep -cv '127.0.0.1:'", check=False)
     assert listening.strip() == "0"
 
@@ -197,12 +199,18 @@ def newest(deployed: Deployed, since: float) -> dict[str, float]:
 
 
 def retries(deployed: Deployed, host: str) -> float:
-    return deployed.centre.value(f'sum(probekit_telemetry_retried_total{{instance=~"{host}/.*"}})') or 0.0
+    return counted(deployed, f'sum(probekit_telemetry_retried_total{{instance=~"{host}/.*"}})')
 
 
 def dropped(deployed: Deployed, host: str) -> float:
-    query = f'sum(last_over_time(probekit_telemetry_dropped_total{{instance=~"{host}/.*"}}[10m]))'
-    return deployed.centre.value(query) or 0.0
+    return counted(deployed, f'sum(last_over_time(probekit_telemetry_dropped_total{{instance=~"{host}/.*"}}[10m]))')
+
+
+def counted(deployed: Deployed, query: str) -> float:
+    """A counter that is there also when it has counted nothing."""
+    value = deployed.centre.value(query)
+    assert value is not None, query
+    return value
 
 
 def printed(deployed: Deployed, instance: str, invocation: str) -> int:
@@ -252,6 +260,9 @@ def test_a_queue_that_is_misspelt_stops_the_play(deployed: Deployed) -> None:
         ({"collector_endpiont": "http://x"}, "No such variable of the role collector: collector_endpiont"),
         ({"collector_queue_bytes": "much"}, "collector_queue_bytes"),
         ({"collector_sha256": "0" * 64}, "is not what collector_sha256 says"),
+        ({"collector_endpoint": "https://me:word@otlp.example"}, "a URL such as https://otlp.example.org, without credentials"),
+        ({"collector_headers": {"authorization": "Bearer "}}, "collector_headers: authorization has no value"),
+        ({"collector_memory_max": "384MB"}, "write it as 384M, 1G or infinity"),
         ({"collector_endpoint": ""}, "collector_binary needs collector_version, collector_sha256 (64 hexadecimal digits)"),
         ({"collector_version": "0.0.1"}, "and collector_version is 0.0.1."),
     ],
@@ -266,15 +277,25 @@ def test_what_cannot_work_stops_before_any_host_switches(deployed: Deployed, wro
     assert deployed.everywhere("readlink", "/opt/probekit-collector/current") == before
 
 
+def spoil(host: Host, path: str) -> None:
+    host.ssh(f"cp -a {path} /var/tmp/kept && echo '#' >>{path}")
+
+
+def put_back(host: Host, path: str) -> None:
+    """With its time, and that of its folder: what is newer than the processes of a release, they would be restarted for."""
+    host.ssh(f"cat /var/tmp/kept >{path} && touch --reference=/var/tmp/kept {path} && rm /var/tmp/kept")
+
+
 def test_verify_names_what_is_not_as_it_should_be(deployed: Deployed) -> None:
     hosts = deployed.fleet.hosts
     launcher = hosts["us"].ssh("readlink", "-f", "/opt/probekit/current/units/latency").strip()
     hosts["eu"].ssh("systemctl", "stop", "probekit-probe@latency")
-    was = hosts["us"].ssh("sha256sum", launcher)
-    hosts["us"].ssh(f"echo >> {launcher}")
+    spoil(hosts["us"], launcher)
     hosts["ap"].ssh("touch --no-dereference --date='+1 hour' /opt/probekit/current")
-    played = deployed.operator.play("verify", probekit_verify_query_url=PROMETHEUS)
+    asked = {"x-scope": "a-key-of-the-query-55d0"}
+    played = deployed.operator.play("verify", probekit_verify_query_url=PROMETHEUS, probekit_verify_query_headers=asked)
     assert played.code != 0
+    assert asked["x-scope"] not in played.output
     output = sentence(played.output)
     assert "eu: probekit-probe@latency.service is inactive (dead)" in output, played.output
     assert "hermes_latency is not what" in output
@@ -282,9 +303,7 @@ def test_verify_names_what_is_not_as_it_should_be(deployed: Deployed) -> None:
         f"ap/freshness: {PROMETHEUS} has no run of it that is newer than the switch, within 12.0 s (its newest ended" in output
     )
     hosts["eu"].ssh("systemctl", "start", "probekit-probe@latency")
-    mended = deployed.operator.play("site", "--limit", "us", **WITHOUT_COLLECTOR)
-    assert mended.code == 0, mended.output
-    assert hosts["us"].ssh("sha256sum", launcher) == was
+    put_back(hosts["us"], launcher)
     # As before the probes that run: what is newer than they are, they would be restarted for.
     hosts["ap"].ssh("touch --no-dereference --reference=/opt/probekit/current/backoff /opt/probekit/current")
 
@@ -293,7 +312,7 @@ def test_verify_without_a_centre_says_so_and_names_a_collector_that_is_not_as_it
     hosts = deployed.fleet.hosts
     written = "/opt/probekit-collector/current/collector.yaml"
     hosts["eu"].ssh("systemctl", "stop", COLLECTOR)
-    hosts["us"].ssh(f"cp -a {written} /var/tmp/kept && echo '#' >> {written}")
+    spoil(hosts["us"], written)
     played = deployed.operator.play("verify")
     assert played.code != 0
     output = sentence(played.output)
@@ -303,4 +322,16 @@ def test_verify_without_a_centre_says_so_and_names_a_collector_that_is_not_as_it
     assert played.failed == {"eu": 1, "us": 1, "ap": 0}
     assert "Arrival at the centre was not verified: probekit_verify_query_url names no Prometheus API." in output
     hosts["eu"].ssh("systemctl", "start", COLLECTOR)
-    hosts["us"].ssh(f"mv /var/tmp/kept {written}")
+    put_back(hosts["us"], written)
+
+
+def test_verify_without_a_centre_sees_that_nothing_leaves_a_host(deployed: Deployed) -> None:
+    """All is as it should be, and much was sent before: what counts is what is sent now."""
+    os.kill(deployed.centre.gate, signal.SIGSTOP)
+    try:
+        played = deployed.operator.play("verify", "--limit", "ap")
+    finally:
+        os.kill(deployed.centre.gate, signal.SIGCONT)
+    assert played.code != 0
+    said = "ap: within 12 s the collector has counted no more of exporter_sent_metric_points, exporter_sent_spans: accepted is"
+    assert said in sentence(played.output), played.output

@@ -19,7 +19,7 @@ from probekit.dev.artifacts.manifest import digest
 from probekit.dev.artifacts.profiles import executable_name
 from tests.fleet.ansible import Played
 from tests.fleet.centre import Sample
-from tests.fleet.deployment import BTC, INTERVAL_S, UNIT, UNITS, WITHOUT_COLLECTOR, Deployed, manifest
+from tests.fleet.deployment import BTC, INTERVAL_S, UNIT, UNITS, WITHOUT_COLLECTOR, Deployed, latency, manifest
 from tests.fleet.hosts import Host
 from tests.fleet.waiting import until
 
@@ -27,8 +27,10 @@ pytestmark = [pytest.mark.system, pytest.mark.fleet, pytest.mark.timeout(900)]
 
 CORE = executable_name("core")
 LEAK = "probekit-probe@leak.service"
-LEAKS = '''"""Does this process give back what it takes?"""
+STUCK = "probekit-probe@stuck.service"
+LEAKS = '''"""Does this process give back what it takes, and go on?"""
 
+import time
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
@@ -41,6 +43,7 @@ kept = []
 
 class Options(pk.Options, frozen=True, kw_only=True):
     each_mb: int = 48
+    stuck_after: int = 1_000
 
 
 @dataclass(frozen=True)
@@ -57,6 +60,8 @@ async def targets(ctx: pk.Context[Options]) -> Sequence[pk.Target]:
 
 async def observe(ctx: pk.Context[Options], watched: Sequence[pk.Target]) -> AsyncIterator[pk.Observation[int]]:
     kept.append(bytearray(ctx.options.each_mb << 20))
+    if len(kept) > ctx.options.stuck_after:
+        time.sleep(600)
     yield pk.Observation(len(kept), "memory", ctx.clock.now(), "memory")
 
 
@@ -129,7 +134,7 @@ def test_a_second_process_of_one_id_refuses_to_start(deployed: Deployed) -> None
 
 @pytest.fixture(scope="module")
 def leaking(deployed: Deployed) -> Path:
-    """A build with one more launcher, of a probe that keeps all it takes; the probe itself is put on the hosts."""
+    """A build with one more launcher, of a probe that keeps all it takes or hangs; the probe itself is put on the hosts."""
     dist = deployed.work / "leaking"
     shutil.copytree(deployed.work / "dist", dist)
     (dist / "leak").write_text(launcher("leak", CORE))
@@ -143,13 +148,15 @@ def leaking(deployed: Deployed) -> Path:
     }
     (dist / "manifest.json").write_text(json.dumps(told))
     (deployed.work / "leak.yaml").write_text("probe: leak\ninterval: 1s\n")
+    (deployed.work / "stuck.yaml").write_text("probe: leak\ninterval: 1s\noptions: {each_mb: 0, stuck_after: 2}\n")
     for host in deployed.fleet.hosts.values():
         (host.root / "opt/leak").mkdir()
         (host.root / "opt/leak/leak.py").write_text(LEAKS)
     return dist
 
 
-def test_a_probe_that_leaks_is_ended_by_its_limit_and_its_neighbour_never_notices(deployed: Deployed, leaking: Path) -> None:
+def test_a_probe_that_leaks_or_hangs_is_ended_and_its_neighbour_never_notices(deployed: Deployed, leaking: Path) -> None:
+    """By its limit of memory, and by its watchdog."""
     units = deployed.operator.variables["probe_units"]
     leak = {
         "name": "leak",
@@ -157,8 +164,9 @@ def test_a_probe_that_leaks_is_ended_by_its_limit_and_its_neighbour_never_notice
         "data_max": "320M",
         "environment": {"PROBEKIT_PROBE_PATH": "/opt/leak"},
     }
+    stuck = {**leak, "name": "stuck", "probe": "leak", "manifest": str(deployed.work / "stuck.yaml"), "watchdog": "5s"}
     played = deployed.operator.play(
-        "site", "--limit", "eu", probe_units=[*units, leak], probe_dist=str(leaking), **WITHOUT_COLLECTOR
+        "site", "--limit", "eu", probe_units=[*units, leak, stuck], probe_dist=str(leaking), **WITHOUT_COLLECTOR
     )
     assert played.code == 0, played.output
     host = deployed.fleet.hosts["eu"]
@@ -179,6 +187,12 @@ def test_a_probe_that_leaks_is_ended_by_its_limit_and_its_neighbour_never_notice
     assert waits[1] >= 2.0, waits
     assert waits[2] >= 4.0, waits
 
+    # Two runs feed the watchdog, the third never ends.
+    until(lambda: int(shown(host, STUCK, "NRestarts")) >= 1, "a restart of the probe that hangs", 60)
+    journal = host.ssh("journalctl", "--no-pager", "--output=cat", "--unit", STUCK).splitlines()
+    assert sum(line.startswith("leak: OK") for line in journal) >= 2
+    assert f"{STUCK}: Watchdog timeout (limit 5s)!" in journal, "\n".join(journal[-40:])
+
     series = deployed.centre.samples("eu/latency", began)
     assert len({sample.start for sample in series}) == 1, "the neighbour was started again"
     assert widest_gap_s(series) < 3 * INTERVAL_S
@@ -186,9 +200,11 @@ def test_a_probe_that_leaks_is_ended_by_its_limit_and_its_neighbour_never_notice
     # What leaks tells that it does, as what it is: a fault of this side.
     assert any(sample.runs >= 3 for sample in deployed.centre.samples("eu/leak"))
 
+    # It would not listen, and its stop take half a minute.
+    host.ssh(f"systemctl stop --no-block {STUCK} && systemctl kill --signal=KILL {STUCK}")
     played = deployed.operator.play("site", "--limit", "eu", **WITHOUT_COLLECTOR)
     assert played.code == 0, played.output
-    assert shown(host, LEAK, "ActiveState") == "inactive"
+    assert {shown(host, one, "ActiveState") for one in (LEAK, STUCK)} == {"inactive"}
     assert host.ssh("ls", "/run/probekit-probe").split() == list(UNITS)
 
 
@@ -198,6 +214,8 @@ def test_a_host_that_goes_away_half_way_is_brought_up_to_date_by_the_next_run(de
     """
     eu, us = deployed.fleet.hosts["eu"], deployed.fleet.hosts["us"]
     before = deployed.everywhere("readlink", "/opt/probekit/current")
+    # As releases that were refused leave them: newer than the one in force, which outlives them all the same.
+    eu.ssh("cd /opt/probekit/releases && mkdir refused-1 && mkdir refused-2")
     # Two hosts tell it as three do, and quicker.
     limit = ("--limit", "eu,us")
 
@@ -216,6 +234,8 @@ def test_a_host_that_goes_away_half_way_is_brought_up_to_date_by_the_next_run(de
         site_without_us_from("Unpack the executables, as their owner")
         now = eu.ssh("readlink", "/opt/probekit/current").strip()
         assert now != before["eu"]
+        kept = {f"/opt/probekit/releases/{name}" for name in eu.ssh("ls", "/opt/probekit/releases").split()}
+        assert kept == {now, before["eu"], "/opt/probekit/releases/refused-2"}
         assert us.ssh("readlink", "/opt/probekit/current").strip() == before["us"]
 
         again = site_without_us_from("Find what the probes were not started with")
@@ -229,8 +249,6 @@ def test_a_host_that_goes_away_half_way_is_brought_up_to_date_by_the_next_run(de
         assert {release_of(host).strip() for host in (eu, us)} == {now}
         assert active(eu)
         assert active(us)
-        fourth = deployed.operator.play("site", *limit, **WITHOUT_COLLECTOR)
-        assert fourth.changed == {"eu": 0, "us": 0}, fourth.output
 
 
 @contextmanager
@@ -263,6 +281,12 @@ def test_unknown_variables_wrong_types_and_names_stop_in_the_preflight(deployed:
     refused(deployed, "/nonexistent/manifest.json is missing or of another format: run make dist", probe_dist="/nonexistent")
     refused(deployed, "holds no probe no_such", probe_units=unit(deployed, probe="no_such"))
     refused(deployed, "by small letters, digits, - and _", probe_units=unit(deployed, name="Latency!"))
+    refused(
+        deployed,
+        "There is no file latency.yaml: manifest is the whole path",
+        probe_units=unit(deployed, manifest="latency.yaml"),
+    )
+    refused(deployed, "data_max 512MB: write each as 256M, 1G or infinity", probe_units=unit(deployed, data_max="512MB"))
     refused(deployed, "The watchdog of the unit latency is soon: write it as", probe_units=unit(deployed, watchdog="soon"))
 
 
@@ -308,15 +332,26 @@ def test_one_host_of_an_unsupported_release_stops_them_all_in_the_preflight(depl
 
 
 def test_a_wrong_key_and_an_interval_that_the_watchdog_is_too_short_for_switch_no_host(deployed: Deployed) -> None:
+    """On one host of several, with a credential that is another one everywhere."""
     before = deployed.everywhere("readlink", "/opt/probekit/current")
-    slow = deployed.work / "slow.yaml"
+    slow, wrong = deployed.work / "slow.yaml", deployed.work / "wrong.yaml"
     slow.write_text(manifest("hermes_freshness", interval="60s", feeds=[BTC]))
-    freshness = {**deployed.operator.variables["probe_units"][0], "manifest": str(slow)}
-    with deployed.configured(fedes=["x"]):
-        played = deployed.operator.play("site", probe_units=[freshness, *unit(deployed)], **WITHOUT_COLLECTOR)
+    wrong.write_text(latency(fedes=["x"]))
+
+    def instead(path: Path, name: str) -> dict[str, str]:
+        return {"manifest": f"{{{{ '{path}' if inventory_hostname == 'us' else '{deployed.work / name}.yaml' }}}}"}
+
+    freshness, second = deployed.operator.variables["probe_units"]
+    units = [
+        {**freshness, **instead(slow, "freshness")},
+        {**second, **instead(wrong, "latency"), "credentials": {"hermes_key": "rotated"}},
+    ]
+    played = deployed.operator.play("site", "--limit", "us,ap", probe_units=units, **WITHOUT_COLLECTOR)
     assert played.code != 0
+    assert played.failed == {"us": 1, "ap": 1}, played.output
     assert "units/latency.yaml:1:" in played.output
     assert "unknown key; did you mean 'feeds'?" in played.output
     assert "WatchdogSec=120 is not longer than two intervals of 60 s" in played.output
     assert deployed.everywhere("readlink", "/opt/probekit/current") == before
+    assert "rotated" not in deployed.everywhere("cat", "/etc/probekit/credentials/latency/hermes_key").values()
     assert all(active(host) for host in deployed.fleet.hosts.values())
