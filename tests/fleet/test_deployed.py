@@ -104,7 +104,7 @@ def test_what_is_newer_than_a_process_restarts_it(deployed: Deployed) -> None:
     launcher = eu.ssh("readlink", "-f", "/opt/probekit/current/units/freshness").strip()
     written, was = "/opt/probekit/current/units/latency.yaml", eu.ssh("sha256sum", launcher)
     eu.ssh(f"echo >>{launcher} && chmod a+w {written} && touch /etc/probekit-collector/credentials/authorization")
-    eu.ssh("useradd --create-home ops && cp -r /root/.ssh /home/ops/ && chown -R ops: /home/ops/.ssh")
+    eu.ssh("useradd --create-home ops && cp -r ~/.ssh ~ops/ && chown -R ops: ~ops/.ssh")
     refused = deployed.operator.play("site", "--limit", "eu", ansible_user="ops", **WITHOUT_COLLECTOR)
     assert "On eu this runs as ops: connect as root, or become root" in " ".join(refused.output.split()), refused.output
     eu.ssh("echo 'ops ALL=(ALL) NOPASSWD: ALL' >/etc/sudoers.d/ops")
